@@ -1,0 +1,1 @@
+"""Destinations that ship with fed-audience; each registers as an entry point."""

@@ -1,0 +1,3 @@
+"""Audience models trained across brands without moving a row."""
+
+__version__ = "0.1.0"

@@ -1,0 +1,67 @@
+"""Training parameters, under the names LightGBM gave them."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, fields
+from typing import Final
+
+from fed_audience.errors import ConfigError
+
+_RANGES: Final[dict[str, tuple[float, float]]] = {
+    "n_estimators": (1, 10_000),
+    "learning_rate": (1e-6, 1.0),
+    "max_depth": (1, 12),
+    "num_leaves": (2, 4_096),
+    "max_bin": (3, 255),
+    "min_child_weight": (0.0, 1e9),
+    "min_data_in_leaf": (0, 10**9),
+    "min_data_in_bin": (1, 10**9),
+    "lambda_l2": (0.0, 1e9),
+    "min_gain_to_split": (0.0, 1e12),
+    "cat_smooth": (0.0, 1e9),
+    "cat_l2": (0.0, 1e9),
+    "early_stopping_round": (0, 10_000),
+    "validation_fraction": (0.0, 0.5),
+    "row_cap": (1, 2**34),
+}
+
+
+@dataclass(frozen=True, slots=True)
+class TrainingParameters:
+    """What every site must agree on before the first round; part of the run manifest.
+
+    ``row_cap`` bounds the training rows of all sites together and fixes the gradient scale, so
+    that no sum can wrap. ``early_stopping_round`` 0 trains all ``n_estimators`` trees and keeps
+    no validation rows. Raises ConfigError when a value leaves its range.
+    """
+
+    n_estimators: int = 100
+    learning_rate: float = 0.1
+    max_depth: int = 6
+    num_leaves: int = 63
+    max_bin: int = 255
+    min_child_weight: float = 1.0
+    min_data_in_leaf: int = 20
+    min_data_in_bin: int = 3
+    lambda_l2: float = 0.0
+    min_gain_to_split: float = 0.0
+    cat_smooth: float = 10.0
+    cat_l2: float = 10.0
+    early_stopping_round: int = 0
+    validation_fraction: float = 0.2
+    row_cap: int = 2**27
+    seed: int = 0
+
+    def __post_init__(self) -> None:
+        for field in fields(self):
+            if (bounds := _RANGES.get(field.name)) is None:
+                continue
+            value = getattr(self, field.name)
+            low, high = bounds
+            if not low <= value <= high:
+                raise ConfigError(
+                    f"training parameter {field.name} is out of range",
+                    value=value,
+                    limit=f"{low:g} to {high:g}",
+                    fix=f"set {field.name} within that range",
+                )
