@@ -1,0 +1,56 @@
+# Everything a person does with this checkout. `make help` lists it.
+SHELL := /bin/bash
+.DEFAULT_GOAL := help
+PYTHON ?= python3
+VENV := .venv
+BIN := $(VENV)/bin
+DEMO ?= .demo
+
+export UV_PYTHON_DOWNLOADS := never
+export DO_NOT_TRACK := 1
+
+.PHONY: help
+help: ## list the targets
+	@awk -F ':.*## ' '/^[a-z-]+:.*## /{printf "  %-10s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+
+$(VENV)/.ready: pyproject.toml uv.lock scripts/bootstrap.sh
+	@PYTHON=$(PYTHON) bash scripts/bootstrap.sh $(VENV)
+	@touch $@
+
+.PHONY: install
+install: $(VENV)/.ready ## make .venv/ with everything in it
+
+.PHONY: demo
+demo: install ## three generated brands: raw tables to a delivered, consented audience
+	@$(BIN)/fed-audience demo --dir $(DEMO)
+
+.PHONY: test
+test: install ## run every test
+	@$(BIN)/python -m pytest -n 2 $(PYTEST_ARGS)
+
+.PHONY: lint
+lint: install ## ruff, formatting and types
+	@$(BIN)/ruff check .
+	@$(BIN)/ruff format --check .
+	@$(BIN)/mypy
+
+.PHONY: format
+format: install ## let ruff rewrite what it can
+	@$(BIN)/ruff check --fix .
+	@$(BIN)/ruff format .
+
+.PHONY: bench
+bench: install ## measure against peers; writes benchmarks/results.json
+	@$(BIN)/python benchmarks/run.py
+
+.PHONY: docs
+docs: install ## rewrite the generated pages under docs/
+	@$(BIN)/python scripts/write_docs.py
+
+.PHONY: build
+build: install ## build the wheel into dist/
+	@$(BIN)/uv build --wheel
+
+.PHONY: clean
+clean: ## remove the environment, the demo and all caches
+	@rm -rf $(VENV) $(DEMO) dist .mypy_cache .pytest_cache .ruff_cache .hypothesis
