@@ -18,11 +18,9 @@ def main(arguments: Sequence[str] | None = None) -> None:
     from fed_audience.cli.app import app  # noqa: PLC0415 - typer costs start-up time
 
     try:
-        app(args=list(arguments) if arguments is not None else None, standalone_mode=True)
+        app(args=list(arguments) if arguments is not None else None)
     except FedAudienceError as error:
         _leave(error)
-    except KeyboardInterrupt:
-        _leave(RunInterrupted("stopped by the user; what was finished is kept"))
     except BrokenPipeError:
         # The reader of our output went away (`fed-audience ... | head`): nothing to say to it.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())

@@ -1,0 +1,162 @@
+"""`federation.yml`: who takes part, what is trained, whom it reaches and where it goes."""
+
+from __future__ import annotations
+
+from dataclasses import fields
+from difflib import get_close_matches
+from pathlib import Path
+from typing import Annotated, Any, Literal, Self, TypeVar
+
+from pydantic import Field, field_validator, model_validator
+
+from fed_audience.config import StrictModel, load_yaml
+from fed_audience.errors import ConfigError
+from fed_audience.gbdt.parameters import TrainingParameters
+
+Name = Annotated[str, Field(pattern=r"^[a-z][a-z0-9_]{0,62}$")]
+FoundT = TypeVar("FoundT")
+Share = Annotated[float, Field(gt=0.0, le=1.0)]
+
+
+class SiteSettings(StrictModel):
+    """One brand: its dbt project, whose profile leads to its warehouse."""
+
+    name: Name
+    project: Path
+    profiles: Path | None = None
+    target: str | None = None
+
+
+class ModelSettings(StrictModel):
+    """How one audience model is trained; what it learns is declared in each brand's dbt model."""
+
+    name: Name
+    sites: tuple[Name, ...] | None = None
+    parameters: dict[str, float | int] = Field(default_factory=dict)
+    holdout_fraction: Annotated[float, Field(ge=0.0, le=0.5)] = 0.2
+    missing_features: Literal["accept", "refuse"] = "accept"
+    override_brand_difference: bool = False
+
+    @field_validator("parameters")
+    @classmethod
+    def _known_parameters(cls, value: dict[str, float | int]) -> dict[str, float | int]:
+        known = [field.name for field in fields(TrainingParameters)]
+        for key in value:
+            if key not in known:
+                near = get_close_matches(key, known, n=1, cutoff=0.4)
+                hint = f"did you mean '{near[0]}'?" if near else f"known: {', '.join(known)}"
+                message = f"training parameter '{key}' does not exist; {hint}"
+                raise ValueError(message)
+        return value
+
+    def training_parameters(self) -> TrainingParameters:
+        """Return the parameters with our defaults filled in; raises ConfigError out of range."""
+        return TrainingParameters(**self.parameters)  # type: ignore[arg-type]
+
+
+class AudienceSettings(StrictModel):
+    """Whom to reach with a model's scores, through which channel, at which destinations."""
+
+    name: Name
+    model: Name
+    channel: Name
+    share: Share
+    sites: tuple[Name, ...] | None = None
+    cut: Literal["per_brand", "federation"] = "per_brand"
+    floor_share: Annotated[float, Field(ge=0.0, le=1.0)] = 0.0
+    cap_share: Share = 1.0
+    identifiers: tuple[Literal["email", "phone"], ...] = ("email",)
+    destinations: tuple[Name, ...] = ()
+
+    @model_validator(mode="after")
+    def _floor_below_cap(self) -> Self:
+        if self.floor_share > self.cap_share:
+            message = f"floor_share {self.floor_share} is above cap_share {self.cap_share}"
+            raise ValueError(message)
+        return self
+
+    @property
+    def purpose(self) -> str:
+        """The consent purpose that a person must have granted to be sent."""
+        return f"activate:{self.channel}"
+
+
+class FederationSettings(StrictModel):
+    """The whole file. Paths in it are relative to the file."""
+
+    name: Name
+    sites: Annotated[tuple[SiteSettings, ...], Field(min_length=1)]
+    models: tuple[ModelSettings, ...] = ()
+    audiences: tuple[AudienceSettings, ...] = ()
+    destinations: dict[Name, dict[str, Any]] = Field(default_factory=dict)
+    minimum_rows: Annotated[int, Field(ge=0)] = 1_000
+    minimum_seeds: Annotated[int, Field(ge=1)] = 1_000
+    max_consent_age_hours: Annotated[float, Field(gt=0)] = 24.0
+    category_key: str = "FED_AUDIENCE_CATEGORY_KEY"
+    state_key: str = "FED_AUDIENCE_STATE_KEY"
+
+    @model_validator(mode="after")
+    def _names_resolve(self) -> Self:
+        sites = {site.name for site in self.sites}
+        if len(sites) != len(self.sites):
+            message = "two sites have the same name"
+            raise ValueError(message)
+        models = {model.name for model in self.models}
+        for audience in self.audiences:
+            _known(f"audience {audience.name}: model", [audience.model], models)
+            _known(f"audience {audience.name}: site", audience.sites or (), sites)
+            known = set(self.destinations)
+            _known(f"audience {audience.name}: destination", audience.destinations, known)
+        for model in self.models:
+            _known(f"model {model.name}: site", model.sites or (), sites)
+        return self
+
+    def model(self, name: str) -> ModelSettings:
+        """Return the settings of model ``name``; raises ConfigError naming the nearest."""
+        return _find("model", name, {model.name: model for model in self.models})
+
+    def audience(self, name: str) -> AudienceSettings:
+        """Return the settings of audience ``name``; raises ConfigError naming the nearest."""
+        return _find("audience", name, {audience.name: audience for audience in self.audiences})
+
+    def sites_of(self, names: tuple[str, ...] | None) -> tuple[SiteSettings, ...]:
+        """Return the named sites in the file's order, or all of them."""
+        return tuple(site for site in self.sites if names is None or site.name in names)
+
+
+def load_federation(path: Path) -> FederationSettings:
+    """Read `federation.yml`; its relative project folders are resolved against its own folder."""
+    settings = load_yaml(path, FederationSettings)
+    base = path.resolve().parent
+    sites = tuple(
+        site.model_copy(
+            update={
+                "project": (base / site.project).resolve(),
+                "profiles": (base / site.profiles).resolve() if site.profiles else None,
+            }
+        )
+        for site in settings.sites
+    )
+    return settings.model_copy(update={"sites": sites})
+
+
+def _known(what: str, names: tuple[str, ...] | list[str], known: set[str]) -> None:
+    for name in names:
+        if name not in known:
+            near = get_close_matches(name, sorted(known), n=1, cutoff=0.4)
+            hint = f"did you mean '{near[0]}'?" if near else f"declared: {sorted(known) or 'none'}"
+            message = f"{what} '{name}' is not declared; {hint}"
+            raise ValueError(message)
+
+
+def _find(kind: str, name: str, known: dict[str, FoundT]) -> FoundT:
+    if name in known:
+        return known[name]
+    near = get_close_matches(name, sorted(known), n=1, cutoff=0.4)
+    raise ConfigError(
+        f"no {kind} of that name",
+        value=name,
+        limit=", ".join(sorted(known)) or "none declared",
+        looked=f"{kind}s in federation.yml",
+        fix=f"did you mean '{near[0]}'?" if near else f"declare it under {kind}s",
+    )
