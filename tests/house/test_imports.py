@@ -28,13 +28,14 @@ ONLY_ERRORS = {"gbdt", "privacy"}
 def imported_rooms(path: Path) -> Iterator[tuple[int, str]]:
     tree = ast.parse(path.read_text(encoding="utf-8"))
     for node in ast.walk(tree):
-        names: list[str] = []
         if isinstance(node, ast.Import):
             names = [alias.name for alias in node.names]
         elif isinstance(node, ast.ImportFrom) and node.module and node.level == 0:
             names = [node.module]
             if node.module == "fed_audience":
                 names = [f"fed_audience.{alias.name}" for alias in node.names]
+        else:
+            continue
         for name in names:
             parts = name.split(".")
             if parts[0] == "fed_audience" and len(parts) > 1 and parts[1] != "__version__":
