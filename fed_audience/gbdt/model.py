@@ -1,0 +1,255 @@
+"""A finished model, and its text in LightGBM's v4 format.
+
+The text is a pure function of the model: equal models give equal bytes, so its hash is the
+model's identity. It holds public cuts and leaf values, never a minimum, maximum or count of rows
+(unless ``cover='full'`` asks for the sums).
+"""
+
+from __future__ import annotations
+
+import math
+import sys
+from collections import Counter
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Final, Literal
+
+from fed_audience.errors import ConfigError
+from fed_audience.gbdt.bins import CategoryBins, NumericBins
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+    from fed_audience.gbdt.bins import Feature, FeatureBins
+    from fed_audience.gbdt.tree import Split, Tree
+
+Cover = Literal["none", "full"]
+"""``none``: every leaf covers 1, nothing else is told. ``full``: gains, hessians and values."""
+
+COVER_UNITS: Final = 1_000_000
+"""Cover of the root in a ``full`` export: counts are parts per million of its hessian."""
+
+_CATEGORICAL: Final = 1
+_NUMERIC_MISSING_RIGHT: Final = 8
+_NUMERIC_MISSING_LEFT: Final = 10
+_WORD: Final = 32
+_FORBIDDEN: Final = frozenset('=",:[]{}\\')
+
+
+@dataclass(frozen=True, slots=True)
+class Model:
+    """An additive ensemble of trees over agreed bins.
+
+    ``base_score`` is the raw score (log odds) every row starts from; ``learning_rate`` is already
+    in the leaf values and recorded only. Raises ConfigError when features and bins disagree.
+    """
+
+    features: tuple[Feature, ...]
+    bins: tuple[FeatureBins, ...]
+    trees: tuple[Tree, ...]
+    base_score: float
+    learning_rate: float
+    objective: Literal["binary"] = "binary"
+
+    def __post_init__(self) -> None:
+        if len(self.features) != len(self.bins) or not self.features:
+            raise ConfigError(
+                "a model needs features, and bins for each of them",
+                value=f"{len(self.features)} features, {len(self.bins)} bins",
+                fix="build both from the same manifest",
+            )
+        for feature, bins in zip(self.features, self.bins, strict=True):
+            if feature.categorical != isinstance(bins, CategoryBins):
+                raise ConfigError(
+                    f"feature {feature.name!r} and its bins are of different kinds",
+                    value=type(bins).__name__,
+                    fix="declare the feature categorical where its bins are categories",
+                )
+        check_feature_names([feature.name for feature in self.features])
+
+
+def check_feature_names(names: Iterable[str]) -> None:
+    """Raise ConfigError for a name that LightGBM's text cannot carry, or carries twice.
+
+    The text separates names by spaces and keys by '='; quotes, commas, colons, brackets, braces
+    and backslashes break LightGBM's JSON dump.
+    """
+    counted = Counter(names)
+    for name, times in counted.items():
+        bad = sorted({c for c in name if c in _FORBIDDEN or c.isspace() or not c.isprintable()})
+        if bad or not name:
+            raise ConfigError(
+                "a feature name holds characters that a model file cannot carry",
+                value=f"{name!r} (offending: {bad})" if bad else "an empty name",
+                limit='printable characters except spaces and = " , : [ ] { } \\',
+                fix="rename the column, for example with underscores",
+            )
+        if times > 1:
+            raise ConfigError(
+                "two features have the same name", value=name, fix="rename one of the columns"
+            )
+
+
+def to_text(model: Model, *, cover: Cover = "none") -> str:
+    """Write ``model`` as LightGBM v4 text; ``lightgbm.Booster`` gives its raw scores bit for bit.
+
+    The base score is added to the leaves of tree 0 by the same addition that the trainer's scores
+    start from. A model without trees becomes one constant leaf. Numeric splits always say where
+    a missing value goes; otherwise LightGBM would read it as zero.
+    """
+    blocks = [_constant_block(model.base_score)] if not model.trees else []
+    for index, tree in enumerate(model.trees):
+        base = model.base_score if index == 0 else 0.0
+        # As LightGBM writes it: a tree that carries the base score has shrinkage 1.
+        shrinkage = 1.0 if index == 0 else model.learning_rate
+        blocks.append(_tree_block(index, tree, model.bins, base, shrinkage, cover))
+    names = [feature.name for feature in model.features]
+    header = [
+        "tree",
+        "version=v4",
+        "num_class=1",
+        "num_tree_per_iteration=1",
+        "label_index=0",
+        f"max_feature_idx={len(names) - 1}",
+        f"objective={model.objective} sigmoid:1",
+        f"feature_names={_join(names)}",
+        f"feature_infos={_join(_feature_info(bins) for bins in model.bins)}",
+        f"tree_sizes={_join(len(block.encode()) for block in blocks)}",
+    ]
+    return "\n".join(header) + "\n\n" + "".join(blocks) + "end of trees\n"
+
+
+def _join(values: Iterable[object]) -> str:
+    return " ".join(map(str, values))
+
+
+def _numbers(values: Iterable[float]) -> str:
+    """Shortest decimals that read back as the same doubles."""
+    return " ".join(str(int(v)) if v == int(v) and abs(v) < 1e15 else repr(v) for v in values)  # noqa: PLR2004 - integers below 1e15 print in full
+
+
+def _feature_info(bins: FeatureBins) -> str:
+    if isinstance(bins, CategoryBins):
+        return ":".join(map(str, range(bins.size))) or "none"
+    if not bins.thresholds:
+        return "none"
+    return f"[{bins.thresholds[0]!r}:{bins.thresholds[-1]!r}]"
+
+
+def _bitset(codes: Iterable[int]) -> list[int]:
+    """32-bit words with the bits of ``codes`` set."""
+    mask = 0
+    for code in codes:
+        mask |= 1 << code
+    words = max(1, -(-mask.bit_length() // _WORD))
+    return [(mask >> (_WORD * word)) & 0xFFFFFFFF for word in range(words)]
+
+
+def _threshold(split: Split, bins: FeatureBins) -> float:
+    if not isinstance(bins, NumericBins):
+        raise ConfigError(
+            "a numeric split on a categorical feature",
+            value=split.feature,
+            fix="give a categorical split at least one left category",
+        )
+    if split.bin == bins.size - 1:
+        # 'Anything present' against 'missing': every finite number is at or below this.
+        return sys.float_info.max
+    return bins.thresholds[split.bin]
+
+
+def _constant_block(value: float) -> str:
+    empty = "split_feature split_gain threshold decision_type left_child right_child"
+    lines = ["Tree=0", "num_leaves=1", "num_cat=0", *(f"{key}=" for key in empty.split())]
+    lines += [f"leaf_value={value!r}", "leaf_weight=", "leaf_count=1"]
+    lines += ["internal_value=", "internal_weight=", "internal_count=", "is_linear=0"]
+    return "\n".join([*lines, "shrinkage=1"]) + "\n\n\n"
+
+
+def _tree_block(
+    index: int,
+    tree: Tree,
+    bins: tuple[FeatureBins, ...],
+    base: float,
+    shrinkage: float,
+    cover: Cover,
+) -> str:
+    if not tree.splits:
+        return _constant_block(tree.leaf_values[0] + base).replace("Tree=0", f"Tree={index}", 1)
+    thresholds: list[float] = []
+    decisions: list[int] = []
+    boundaries, words = [0], list[int]()
+    for split in tree.splits:
+        if split.categorical:
+            thresholds.append(float(len(boundaries) - 1))
+            decisions.append(_CATEGORICAL)
+            words += _bitset(split.left_codes)
+            boundaries.append(len(words))
+        else:
+            thresholds.append(_threshold(split, bins[split.feature]))
+            decisions.append(
+                _NUMERIC_MISSING_LEFT if split.missing_left else _NUMERIC_MISSING_RIGHT
+            )
+    known = _full_cover(tree) if cover == "full" else _no_cover(tree)
+    lines = [
+        f"Tree={index}",
+        f"num_leaves={tree.leaves}",
+        f"num_cat={len(boundaries) - 1}",
+        f"split_feature={_join(split.feature for split in tree.splits)}",
+        f"split_gain={_numbers(known.gains)}",
+        f"threshold={_numbers(thresholds)}",
+        f"decision_type={_join(decisions)}",
+        f"left_child={_join(tree.left)}",
+        f"right_child={_join(tree.right)}",
+        f"leaf_value={_join(repr(value + base) for value in tree.leaf_values)}",
+        f"leaf_weight={_numbers(known.leaf_weights)}",
+        f"leaf_count={_join(known.leaf_counts)}",
+        f"internal_value={_numbers(known.internal_values)}",
+        f"internal_weight={_numbers(known.internal_weights)}",
+        f"internal_count={_join(_sum_up(tree, known.leaf_counts))}",
+    ]
+    if words:
+        lines += [f"cat_boundaries={_join(boundaries)}", f"cat_threshold={_join(words)}"]
+    return "\n".join([*lines, "is_linear=0", f"shrinkage={_numbers([shrinkage])}"]) + "\n\n\n"
+
+
+@dataclass(frozen=True, slots=True)
+class _Cover:
+    gains: list[float]
+    leaf_weights: list[float]
+    leaf_counts: list[int]
+    internal_values: list[float]
+    internal_weights: list[float]
+
+
+def _no_cover(tree: Tree) -> _Cover:
+    nodes, leaves = len(tree.splits), tree.leaves
+    return _Cover([0.0] * nodes, [0.0] * leaves, [1] * leaves, [0.0] * nodes, [0.0] * nodes)
+
+
+def _full_cover(tree: Tree) -> _Cover:
+    """Hessians in the run's fixed-point units; counts are their shares, at least 1 a leaf."""
+    total = max(1, sum(s.hessian for s in tree.leaf_sums))
+    values = [-s.gradient / s.hessian if s.hessian else 0.0 for s in tree.internal_sums]
+    return _Cover(
+        gains=[split.gain if math.isfinite(split.gain) else 0.0 for split in tree.splits],
+        leaf_weights=[float(s.hessian) for s in tree.leaf_sums],
+        leaf_counts=[max(1, s.hessian * COVER_UNITS // total) for s in tree.leaf_sums],
+        internal_values=values,
+        internal_weights=[float(s.hessian) for s in tree.internal_sums],
+    )
+
+
+def _sum_up(tree: Tree, leaf_counts: list[int]) -> list[int]:
+    """Sum leaf counts up to the root, as TreeSHAP relies on."""
+    counts = [0] * len(tree.splits)
+    order, pending = list[int](), [0]
+    while pending:
+        node = pending.pop()
+        order.append(node)
+        pending += [child for child in (tree.left[node], tree.right[node]) if child >= 0]
+    for node in reversed(order):
+        counts[node] = sum(
+            counts[child] if child >= 0 else leaf_counts[-child - 1]
+            for child in (tree.left[node], tree.right[node])
+        )
+    return counts
