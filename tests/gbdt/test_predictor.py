@@ -187,4 +187,4 @@ def test_codes_of_another_shape_are_refused() -> None:
     with pytest.raises(DataError, match=r"uint8\[rows, 1\]"):
         raw_scores(model, np.zeros((3, 2), np.uint8))
     with pytest.raises(DataError, match="encode the rows"):
-        raw_scores(model, np.zeros((3, 1), np.int64).astype(np.float64))  # type: ignore[arg-type]
+        raw_scores(model, np.zeros((3, 1), np.int64).astype(np.float64))

@@ -1,0 +1,170 @@
+"""The text of a model: its bytes, its cover, and what its names may hold."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import TYPE_CHECKING
+
+import numpy as np
+import pytest
+
+from fed_audience.errors import ConfigError
+from fed_audience.gbdt.bins import CategoryBins, Feature, NumericBins
+from fed_audience.gbdt.model import COVER_UNITS, Model, to_text
+from fed_audience.gbdt.reader import load_booster, read_model
+from fed_audience.gbdt.tree import NodeSums, Split, Tree
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+MODEL = Model(
+    features=(Feature("recency_days"), Feature("länd", categorical=True), Feature("constant")),
+    bins=(NumericBins((0.5, 1930.5, 1e21)), CategoryBins(tuple(range(40))), NumericBins(())),
+    trees=(
+        Tree(
+            splits=(
+                Split(0, 12.5, bin=1, missing_left=True),
+                Split(1, 3.25, left_codes=(0, 5, 33)),
+                Split(2, 1.0, bin=0),
+            ),
+            left=(1, -1, -3),
+            right=(2, -2, -4),
+            leaf_values=(-0.1, 0.2, 0.05, 0.3),
+            internal_sums=(NodeSums(-40, 100), NodeSums(-10, 60), NodeSums(-30, 40)),
+            leaf_sums=(NodeSums(5, 50), NodeSums(-15, 10), NodeSums(-5, 30), NodeSums(-25, 10)),
+        ),
+        Tree((), (), (), (0.015,), (), (NodeSums(-3, 90),)),
+    ),
+    base_score=-1.5,
+    learning_rate=0.1,
+)
+
+GOLDEN = """\
+tree
+version=v4
+num_class=1
+num_tree_per_iteration=1
+label_index=0
+max_feature_idx=2
+objective=binary sigmoid:1
+feature_names=recency_days länd constant
+feature_infos=[0.5:1e+21] {codes} none
+tree_sizes=369 226
+
+Tree=0
+num_leaves=4
+num_cat=1
+split_feature=0 1 2
+split_gain=0 0 0
+threshold=1930.5 0 1.7976931348623157e+308
+decision_type=10 1 8
+left_child=1 -1 -3
+right_child=2 -2 -4
+leaf_value=-1.6 -1.3 -1.45 -1.2
+leaf_weight=0 0 0 0
+leaf_count=1 1 1 1
+internal_value=0 0 0
+internal_weight=0 0 0
+internal_count=4 2 2
+cat_boundaries=0 2
+cat_threshold=33 2
+is_linear=0
+shrinkage=1
+
+
+Tree=1
+num_leaves=1
+num_cat=0
+split_feature=
+split_gain=
+threshold=
+decision_type=
+left_child=
+right_child=
+leaf_value=0.015
+leaf_weight=
+leaf_count=1
+internal_value=
+internal_weight=
+internal_count=
+is_linear=0
+shrinkage=1
+
+
+end of trees
+""".format(codes=":".join(map(str, range(40))))
+
+
+def test_text_is_this_to_the_byte() -> None:
+    assert to_text(MODEL) == GOLDEN
+    assert read_model(GOLDEN).features == ("recency_days", "länd", "constant")
+
+
+def test_full_cover_tells_sums_and_none_tells_nothing() -> None:
+    full, none = (read_model(to_text(MODEL, cover=c)).trees[0] for c in ("full", "none"))  # type: ignore[arg-type]
+    assert full.split_gain == (12.5, 3.25, 1.0)
+    assert full.leaf_count == (500_000, 100_000, 300_000, 100_000)
+    assert full.internal_count == (COVER_UNITS, 600_000, 400_000)
+    assert none.split_gain == (0.0, 0.0, 0.0)
+    assert none.leaf_count == (1, 1, 1, 1)
+    assert none.leaf_value == full.leaf_value
+
+
+def test_a_leaf_that_holds_next_to_nothing_still_covers_one() -> None:
+    tree = replace(MODEL.trees[0], leaf_sums=(NodeSums(0, 0), *MODEL.trees[0].leaf_sums[1:]))
+    text = to_text(replace(MODEL, trees=(tree,)), cover="full")
+    assert read_model(text).trees[0].leaf_count[0] == 1
+
+
+def test_a_model_without_trees_is_its_base_score() -> None:
+    booster = load_booster(to_text(replace(MODEL, trees=())))
+    assert booster.predict(np.zeros((2, 3)), raw_score=True).tolist() == [-1.5, -1.5]
+
+
+@pytest.mark.parametrize("cover", ["none", "full"])
+def test_shap_values_add_up_to_the_score(cover: str) -> None:
+    booster = load_booster(to_text(MODEL, cover=cover))  # type: ignore[arg-type]
+    values = np.array([[0.0, 5.0, 1.0], [2e3, 7.0, np.nan], [np.nan, np.nan, 0.0]])
+    shares = booster.predict(values, pred_contrib=True)
+    np.testing.assert_allclose(shares.sum(axis=1), booster.predict(values, raw_score=True))
+    assert np.all(shares[:, 1] != 0)
+
+
+def test_lightgbm_can_go_on_training_from_the_text(tmp_path: Path) -> None:
+    import lightgbm  # noqa: PLC0415 - as lazily as the product imports it
+
+    random = np.random.default_rng(0)
+    values = random.normal(size=(300, 3)) * [1e3, 0, 1]
+    data = lightgbm.Dataset(values, values[:, 0] > 0, categorical_feature=[1])
+    start = load_booster(to_text(MODEL))
+    longer = lightgbm.train({"objective": "binary", "verbose": -1}, data, 3, init_model=start)
+    assert longer.num_trees() == 5
+    assert load_booster(longer.model_to_string()).num_trees() == 5
+
+
+@pytest.mark.parametrize(
+    "name", ["two words", "a=b", "tab\t", "line\n", "nul\0", 'say"', "a:b", ""]
+)
+def test_a_name_that_the_text_cannot_carry_is_refused(name: str) -> None:
+    features = (Feature(name), *MODEL.features[1:])
+    with pytest.raises(ConfigError, match="rename the column"):
+        replace(MODEL, features=features)
+
+
+def test_two_features_of_one_name_are_refused() -> None:
+    features = (MODEL.features[2], *MODEL.features[1:])
+    with pytest.raises(ConfigError, match="same name; value: constant"):
+        replace(MODEL, features=features)
+
+
+def test_features_and_bins_must_agree() -> None:
+    with pytest.raises(ConfigError, match="different kinds"):
+        replace(MODEL, features=(*MODEL.features[:2], Feature("constant", categorical=True)))
+    with pytest.raises(ConfigError, match="3 features, 2 bins"):
+        replace(MODEL, bins=MODEL.bins[:2])
+
+
+def test_a_numeric_split_on_categories_is_refused() -> None:
+    tree = replace(MODEL.trees[0], splits=(*MODEL.trees[0].splits[:2], Split(1, 1.0, bin=0)))
+    with pytest.raises(ConfigError, match="numeric split on a categorical"):
+        to_text(replace(MODEL, trees=(tree,)))

@@ -1,0 +1,295 @@
+"""No text, however broken, reaches LightGBM's parser; every sound one does."""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import random
+import subprocess
+import sys
+from typing import TYPE_CHECKING, Any
+
+import lightgbm
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from fed_audience.errors import ModelFormatError, ResourceError
+from fed_audience.gbdt.bins import CategoryBins, Feature, NumericBins
+from fed_audience.gbdt.model import Model, to_text
+from fed_audience.gbdt.reader import load_booster, read_model
+from fed_audience.gbdt.tree import NodeSums, Split, Tree
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+
+def grown(trees: int, *, seed: int = 0) -> Model:
+    """Trees of seven splits over three numbers and a category."""
+    draw = random.Random(seed)  # noqa: S311 - a test needs repetition, not secrecy
+    bins = (NumericBins((-1.5, 0.25, 7.0)), NumericBins((1e-3,)), CategoryBins(tuple(range(50))))
+
+    def split() -> Split:
+        feature = draw.randrange(3)
+        if feature == 2:
+            return Split(2, 1.0, left_codes=tuple(sorted(draw.sample(range(50), 3))))
+        return Split(feature, 1.0, bin=draw.randrange(bins[feature].size - 1))
+
+    return Model(
+        features=(Feature("age"), Feature("basket"), Feature("region", categorical=True)),
+        bins=bins,
+        trees=tuple(
+            Tree(
+                splits=tuple(split() for _ in range(7)),
+                left=(1, 3, 5, -1, -3, -5, -7),
+                right=(2, 4, 6, -2, -4, -6, -8),
+                leaf_values=tuple(draw.gauss(0, 1) for _ in range(8)),
+                internal_sums=(NodeSums(0, 8),) * 7,
+                leaf_sums=(NodeSums(0, 1),) * 8,
+            )
+            for _ in range(trees)
+        ),
+        base_score=-2.0,
+        learning_rate=0.1,
+    )
+
+
+TEXT = to_text(grown(3))
+
+
+def resized(text: str) -> str:
+    """Repair ``tree_sizes``, so that an edit inside a tree is judged for itself."""
+    head, *blocks = text.split("Tree=")
+    if "end of trees" not in text:
+        return text
+    blocks[-1], *tail = blocks[-1].split("end of trees")
+    sizes = " ".join(str(len(f"Tree={block}".encode())) for block in blocks)
+    lines = [f"tree_sizes={sizes}" if x.startswith("tree_sizes=") else x for x in head.split("\n")]
+    return "Tree=".join(["\n".join(lines), *blocks]) + "end of trees".join(["", *tail])
+
+
+def test_an_untouched_text_is_read_whole() -> None:
+    model = read_model(TEXT)
+    assert model.features == ("age", "basket", "region")
+    assert [tree.depth for tree in model.trees] == [3, 3, 3]
+    assert model.objective == "binary sigmoid:1"
+    assert model.body == TEXT
+    assert resized(TEXT) == TEXT
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "complaint"),
+    [
+        ("version=v4", "version=v3", "version=v4"),
+        ("num_class=1", "num_class=0", "num_class out of range"),
+        ("num_tree_per_iteration=1", "num_tree_per_iteration=2", "unexpected line"),
+        ("max_feature_idx=2", "max_feature_idx=3", "feature names"),
+        ("max_feature_idx=2", "max_feature_idx=2147483647", "out of range"),
+        ("sigmoid:1", "sigmoid:-1", "objective"),
+        ("objective=binary sigmoid:1", "objective=lambdarank", "objective not supported"),
+        ("age basket", "age age", "repeated"),
+        ("age basket", "age  basket", "feature names"),
+        ("age basket", "a=e basket", "feature names"),
+        ("[-1.5:7.0]", "[-1.5:x]", "malformed feature info"),
+        ("num_leaves=8", "num_leaves=9", "wrong number of values in split_feature"),
+        ("num_leaves=8", "num_leaves=999999999", "num_leaves out of range"),
+        ("num_leaves=8", "num_leaves=0x8", "not a list of numbers"),
+        ("num_leaves=8", "num_leaves=٨", "not a list of numbers"),
+        ("left_child=1 3", "left_child=1 1", "child of two nodes"),
+        ("left_child=1 3", "left_child=1 7", "left_child out of range"),
+        ("left_child=1 3", "left_child=0 3", "child of two nodes"),
+        ("left_child=1 3 5 -1", "left_child=1 -1 5 3", "the root does not reach"),
+        ("right_child=2 4 6 -2", "right_child=2 4 6 -9", "right_child out of range"),
+        ("decision_type=", "decision_type=12 ", "wrong number"),
+        ("leaf_count=1 1", "leaf_count=1 2", "not the sum"),
+        ("leaf_count=1 1", "leaf_count=1 -1", "leaf_count out of range"),
+        ("internal_count=8 4", "internal_count=8 5", "not the sum"),
+        ("cat_boundaries=0 2", "cat_boundaries=0 0", "cat_boundaries"),
+        ("cat_boundaries=0 2", "cat_boundaries=0 999999999", "cat_boundaries"),
+        ("leaf_weight=0 0", "leaf_weight=0 1e999", "too large for a double"),
+        ("leaf_weight=0 0", "leaf_weight=0 nan", "not a list of numbers"),
+        ("leaf_weight=0 0", "leaf_weight=0 1_0", "not a list of numbers"),
+        ("leaf_weight=0 0", "leaf_weight=0  0", "not a list of numbers"),
+        ("is_linear=0", "is_linear=1", "is_linear=0"),
+        ("Tree=1", "Tree=2", "Tree=1"),
+        ("end of trees\n", "", "end of trees"),
+        ("shrinkage=1", "shrinkage=1\0", "does not print"),
+        ("tree\n", "tree\r\n", "does not print"),
+        ("end of trees\n", "end of trees\npandas_categorical:[[1]]\n", "after the trees"),
+    ],
+)
+def test_a_broken_text_is_refused_in_words(old: str, new: str, complaint: str) -> None:
+    assert old in TEXT
+    with pytest.raises(ModelFormatError, match=complaint) as error:
+        read_model(resized(TEXT.replace(old, new, 1)))
+    assert "line" in str(error.value)
+
+
+def test_a_split_must_fit_the_kind_of_its_feature() -> None:
+    text = TEXT.replace("0:1:2:", "[0:1] ", 1).split("\n")
+    infos = next(n for n, line in enumerate(text) if line.startswith("feature_infos="))
+    text[infos] = "feature_infos=[-1.5:7.0] [0.001:0.001] [0.0:49.0]"
+    with pytest.raises(ModelFormatError, match="kind of its feature"):
+        read_model("\n".join(text))
+
+
+@pytest.mark.parametrize("change", [-1, 1, 10**6])
+def test_wrong_tree_sizes_are_refused(change: int) -> None:
+    size = next(x for x in TEXT.split("\n") if x.startswith("tree_sizes="))[11:].split(" ")[0]
+    with pytest.raises(ModelFormatError, match="tree_sizes contradicts tree 0"):
+        read_model(TEXT.replace(f"tree_sizes={size}", f"tree_sizes={int(size) + change}"))
+
+
+def test_a_chain_deeper_than_the_limit_is_refused_and_a_long_one_is_read() -> None:
+    def chain(nodes: int) -> str:
+        zero = NodeSums(0, 1)
+        tree = Tree(
+            splits=(Split(0, 1.0, bin=0),) * nodes,
+            left=tuple(-n - 1 for n in range(nodes)),
+            right=(*range(1, nodes), -nodes - 1),
+            leaf_values=(0.5,) * (nodes + 1),
+            internal_sums=(zero,) * nodes,
+            leaf_sums=(zero,) * (nodes + 1),
+        )
+        return to_text(Model((Feature("x"),), (NumericBins((1.0,)),), (tree,), 0.0, 0.1))
+
+    booster = load_booster(chain(1_024))
+    assert booster.predict(np.array([[2.0]]), pred_contrib=True).sum() == pytest.approx(0.5)
+    with pytest.raises(ModelFormatError, match="too deep"):
+        read_model(chain(1_025))
+
+
+OWN: dict[str, dict[str, Any]] = {
+    "binary": {"objective": "binary"},
+    "regression": {"objective": "regression", "boosting": "goss"},
+    "poisson": {"objective": "poisson", "bagging_fraction": 0.5, "bagging_freq": 1},
+    "tweedie": {"objective": "tweedie", "tweedie_variance_power": 1.3},
+    "multiclass": {"objective": "multiclass", "num_class": 3, "boosting": "dart"},
+    "monotone": {"objective": "binary", "monotone_constraints": [1, 0, 0, 0]},
+    "quantised": {"objective": "binary", "use_quantized_grad": True},
+    "one leaf": {"objective": "binary", "min_data_in_leaf": 10**6},
+}
+
+
+@pytest.mark.parametrize("name", OWN)
+def test_lightgbms_own_models_are_read(name: str) -> None:
+    draw = np.random.default_rng(3)
+    values = draw.normal(size=(800, 4))
+    values[:, 3] = draw.integers(0, 60, 800)
+    values[draw.random(values.shape) < 0.1] = np.nan
+    label = draw.integers(0, 3 if name == "multiclass" else 2, 800)
+    data = lightgbm.Dataset(values, label, categorical_feature=[3])
+    booster = lightgbm.train({"verbose": -1, "num_threads": 1, **OWN[name]}, data, 4)
+    again = load_booster(booster.model_to_string())
+    np.testing.assert_array_equal(again.predict(values), booster.predict(values))
+
+
+def test_linear_trees_are_refused() -> None:
+    values = np.random.default_rng(0).normal(size=(500, 2))
+    parameters = {"objective": "regression", "linear_tree": True, "verbose": -1}
+    data = lightgbm.Dataset(values, values[:, 0], params=parameters)
+    text = lightgbm.train(parameters, data, 2).model_to_string()
+    with pytest.raises(ModelFormatError, match="is_linear"):
+        read_model(text)
+
+
+def mutate(draw: random.Random, text: str) -> str:
+    """Break ``text`` in one to three places, as accidents and attackers do."""
+    lines = text.split("\n")
+    for _ in range(draw.randint(1, 3)):
+        at = draw.randrange(len(lines))
+        line = lines[at]
+        kind = draw.randrange(8)
+        if kind == 0:
+            del lines[at]
+        elif kind == 1:
+            lines.insert(at, line)
+        elif kind == 2:
+            other = draw.randrange(len(lines))
+            lines[at], lines[other] = lines[other], line
+        elif kind == 3 and line:
+            cut = draw.randrange(len(line))
+            lines[at] = (
+                line[:cut]
+                + chr(draw.choice([0, 9, 32, 45, 46, 58, 61, 101, 233, 8232]))
+                + line[cut:]
+            )
+        elif kind == 4 and line:
+            lines = "\n".join(lines)[: draw.randrange(len(text))].split("\n")
+        else:
+            # The telling ones: another number in the place of a number.
+            words = line.replace("=", " ").split(" ")
+            old = draw.choice(words)
+            numbers = [
+                "-1",
+                "0",
+                "1",
+                "2",
+                "7",
+                "8",
+                "-8",
+                "99999999999",
+                "4294967295",
+                "1e400",
+                "-0.0",
+            ]
+            new = draw.choice(
+                [*numbers, "nan", "1e-320", "", str(draw.randrange(-20, 300)), draw.choice(words)]
+            )
+            lines[at] = line.replace(old, new, 1) if old else line + new
+        lines = lines or [""]
+    broken = "\n".join(lines)
+    try:
+        return resized(broken) if draw.random() < 0.8 else broken
+    except (ValueError, IndexError):
+        return broken
+
+
+LOADER = """
+import sys, json, numpy, lightgbm
+for text in json.load(open(sys.argv[1])):
+    booster = lightgbm.Booster(model_str=text)
+    values = numpy.array([[0.0] * booster.num_feature(), [numpy.nan] * booster.num_feature()])
+    booster.predict(values)
+    booster.predict(values, pred_contrib=True)
+    booster.dump_model()
+print('all loaded')
+"""
+
+
+def test_mutated_texts_are_refused_or_load(tmp_path: Path) -> None:
+    draw = random.Random(20)  # noqa: S311 - a test needs repetition, not secrecy
+    accepted = set()
+    for _ in range(6_000):
+        text = mutate(draw, TEXT)
+        with contextlib.suppress(ModelFormatError):
+            accepted.add(read_model(text).body)
+    assert len(accepted) > 50, "the mutations must also find texts that are sound"
+    texts = tmp_path / "accepted.json"
+    texts.write_text(json.dumps(sorted(accepted)), encoding="utf-8")
+    done = subprocess.run(
+        [sys.executable, "-c", LOADER, str(texts)], capture_output=True, text=True, check=False
+    )
+    assert done.stdout.endswith("all loaded\n"), done.stderr[-2_000:]
+
+
+@given(
+    st.text(max_size=300) | st.lists(st.sampled_from(TEXT.split("\n")), max_size=40).map("\n".join)
+)
+@settings(max_examples=300)
+def test_any_text_at_all_ends_in_a_refusal(text: str) -> None:
+    with pytest.raises(ModelFormatError):
+        read_model(text)
+
+
+def test_a_missing_openmp_library_says_how_to_mend_it(monkeypatch: pytest.MonkeyPatch) -> None:
+    class Broken:
+        def find_spec(self, name: str, *_: object) -> None:
+            if name == "lightgbm":
+                raise OSError("libgomp.so.1: cannot open shared object file: No such file")
+
+    monkeypatch.delitem(sys.modules, "lightgbm")
+    monkeypatch.setattr(sys, "meta_path", [Broken(), *sys.meta_path])
+    with pytest.raises(ResourceError, match="apt-get install -y libgomp1"):
+        load_booster(TEXT)
