@@ -1,0 +1,210 @@
+"""exp, log and sigmoid whose every bit is the same on every machine.
+
+The C library may round ``exp`` differently on another processor, and one bit of difference flips
+a rounding to fixed point and so the model. These functions use only operations that IEEE 754
+rounds exactly (+ - * /, comparison, bit patterns), in a fixed order; LLVM is given no licence to
+fuse or to reorder. The scalars are numba functions for use inside other kernels.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Final
+
+import numpy as np
+from numba import njit
+
+if TYPE_CHECKING:
+    from numpy.typing import ArrayLike, NDArray
+
+LOSS_BITS: Final = 20
+"""Fractional bits of the fixed-point loss of a row."""
+
+LOSS_CAP: Final = 64.0
+"""Largest loss of a row: 2^26 in fixed point, so that 2^34 rows sum within an int64."""
+
+# ln 2 in two parts: the first has 21 trailing zero bits, so that a small integer times it is exact.
+_LN2_HIGH: Final = float.fromhex("0x1.62e42feep-1")
+_LN2_LOW: Final = float.fromhex("0x1.a39ef35793c76p-33")
+_INVERSE_LN2: Final = float.fromhex("0x1.71547652b82fep+0")
+_ROUNDER: Final = 1.5 * 2.0**52  # adding it leaves the nearest integer in the low mantissa bits
+_SQRT2_MINUS_1: Final = float.fromhex("0x1.a827999fcef32p-2")
+
+_EXP_LOWEST: Final = -708.0
+_EXP_HIGHEST: Final = 709.0
+
+
+@njit(cache=True, nogil=True, error_model="numpy")
+def exp(x: float) -> float:
+    """Return e^x, within 1 ulp; x is first confined to [-708, 709]. NaN stays.
+
+    x = k ln 2 + r with |r| <= ln(2) / 2, then the Taylor series of e^r to the 13th power, scaled
+    by 2^k through the exponent bits.
+    """
+    x = _EXP_LOWEST if x < _EXP_LOWEST else x  # noqa: FURB136 - max() would lose NaN
+    x = _EXP_HIGHEST if x > _EXP_HIGHEST else x  # noqa: FURB136 - the same
+    shifted = x * _INVERSE_LN2 + _ROUNDER
+    k = shifted - _ROUNDER
+    r = (x - k * _LN2_HIGH) - k * _LN2_LOW
+    p = 1.0 / 6227020800.0
+    p = p * r + 1.0 / 479001600.0
+    p = p * r + 1.0 / 39916800.0
+    p = p * r + 1.0 / 3628800.0
+    p = p * r + 1.0 / 362880.0
+    p = p * r + 1.0 / 40320.0
+    p = p * r + 1.0 / 5040.0
+    p = p * r + 1.0 / 720.0
+    p = p * r + 1.0 / 120.0
+    p = p * r + 1.0 / 24.0
+    p = p * r + 1.0 / 6.0
+    p = p * r + 0.5
+    bits = np.float64(shifted).view(np.uint64) << np.uint64(52)
+    power = np.uint64(bits + np.uint64(1023 << 52)).view(np.float64)
+    return (1.0 + (r + (r * r) * p)) * power
+
+
+@njit(cache=True, nogil=True, error_model="numpy")
+def sigmoid(x: float) -> float:
+    """1 / (1 + e^-x), within 3 ulp, always above 0 and at most 1. NaN stays."""
+    e = exp(-abs(x))
+    return (1.0 if x >= 0.0 else e) / (1.0 + e)
+
+
+@njit(cache=True, nogil=True, error_model="numpy")
+def _log_of_one_plus(f: float, k: float) -> float:
+    """Return k ln 2 + ln(1 + f), for f in [sqrt(1/2) - 1, sqrt(2) - 1].
+
+    With s = f / (2 + f): ln(1 + f) = 2 atanh(s) = f - f^2 / 2 + s (f^2 / 2 + R), R the series of
+    2 s^2n / (2n + 1) from n = 1; |s| <= 0.1716, so ten terms leave less than 2^-60.
+    """
+    s = f / (2.0 + f)
+    z = s * s
+    p = 2.0 / 21.0
+    p = p * z + 2.0 / 19.0
+    p = p * z + 2.0 / 17.0
+    p = p * z + 2.0 / 15.0
+    p = p * z + 2.0 / 13.0
+    p = p * z + 2.0 / 11.0
+    p = p * z + 2.0 / 9.0
+    p = p * z + 2.0 / 7.0
+    p = p * z + 2.0 / 5.0
+    p = p * z + 2.0 / 3.0
+    half_square = 0.5 * f * f
+    return k * _LN2_HIGH - ((half_square - (s * (half_square + z * p) + k * _LN2_LOW)) - f)
+
+
+@njit(cache=True, nogil=True, error_model="numpy")
+def log(x: float) -> float:
+    """Natural logarithm, within 1 ulp. 0 gives -inf, a negative number or NaN gives NaN."""
+    if not x > 0.0:
+        return -np.inf if x == 0.0 else np.nan
+    if x == np.inf:
+        return np.inf
+    k = 0.0
+    if x < 2.0**-1022:
+        x *= 2.0**54
+        k = -54.0
+    bits = np.float64(x).view(np.uint64)
+    k += np.float64(np.int64(bits >> np.uint64(52)) - 1023)
+    mantissa = (bits & np.uint64((1 << 52) - 1)) | np.uint64(1023 << 52)
+    m = np.uint64(mantissa).view(np.float64)
+    if m > 1.0 + _SQRT2_MINUS_1:
+        m *= 0.5
+        k += 1.0
+    return _log_of_one_plus(m - 1.0, k)
+
+
+@njit(cache=True, nogil=True, error_model="numpy")
+def softplus(x: float) -> float:
+    """ln(1 + e^x), within 2 ulp, for every finite x. NaN stays."""
+    e = exp(-abs(x))
+    near = e < _SQRT2_MINUS_1
+    # (e - 1) / 2 is exact where it is used: ln(1 + e) = ln 2 + ln(1 + (e - 1) / 2).
+    tail = _log_of_one_plus(e if near else 0.5 * (e - 1.0), 0.0 if near else 1.0)
+    return x + tail if x > 0.0 else tail
+
+
+@njit(cache=True, nogil=True, error_model="numpy")
+def logloss(label: float, raw: float) -> float:
+    """Loss of a row: -ln of the probability that its log-odds ``raw`` give its label, 0 or 1."""
+    return softplus(-raw if label > 0 else raw)
+
+
+@njit(cache=True, nogil=True, error_model="numpy")
+def logloss_fixed(label: float, raw: float) -> np.int64:
+    """``logloss`` capped at LOSS_CAP, rounded half up to a multiple of 2^-LOSS_BITS, as integer."""
+    loss = logloss(label, raw)
+    loss = min(loss, LOSS_CAP)
+    return np.int64(np.floor(loss * (1 << LOSS_BITS) + 0.5))
+
+
+@njit(cache=True, nogil=True, error_model="numpy")
+def _logloss_sum(labels: NDArray[np.float64], raw: NDArray[np.float64]) -> np.int64:
+    total = np.int64(0)
+    for i in range(raw.size):
+        total += logloss_fixed(labels[i], raw[i])
+    return total
+
+
+def logloss_sum(labels: ArrayLike, raw: ArrayLike) -> int:
+    """Sum of ``logloss_fixed`` over rows: int, unit 2^-LOSS_BITS; sums of sites simply add.
+
+    ``labels``: [n], 0 or 1; ``raw``: [n], finite log-odds.
+    """
+    return int(_logloss_sum(np.asarray(labels), np.asarray(raw, dtype=np.float64)))
+
+
+@njit(cache=True, nogil=True, error_model="numpy")
+def _each_exp(x: NDArray[np.float64], out: NDArray[np.float64]) -> None:
+    for i in range(x.size):
+        out[i] = exp(x[i])
+
+
+@njit(cache=True, nogil=True, error_model="numpy")
+def _each_log(x: NDArray[np.float64], out: NDArray[np.float64]) -> None:
+    for i in range(x.size):
+        out[i] = log(x[i])
+
+
+@njit(cache=True, nogil=True, error_model="numpy")
+def _each_sigmoid(x: NDArray[np.float64], out: NDArray[np.float64]) -> None:
+    for i in range(x.size):
+        out[i] = sigmoid(x[i])
+
+
+@njit(cache=True, nogil=True, error_model="numpy")
+def _each_softplus(x: NDArray[np.float64], out: NDArray[np.float64]) -> None:
+    for i in range(x.size):
+        out[i] = softplus(x[i])
+
+
+def exps(x: ArrayLike) -> NDArray[np.float64]:
+    """``exp`` of every element; same shape, float64."""
+    values, out = _flat(x)
+    _each_exp(values.ravel(), out.ravel())
+    return out
+
+
+def logs(x: ArrayLike) -> NDArray[np.float64]:
+    """``log`` of every element; same shape, float64."""
+    values, out = _flat(x)
+    _each_log(values.ravel(), out.ravel())
+    return out
+
+
+def sigmoids(x: ArrayLike) -> NDArray[np.float64]:
+    """``sigmoid`` of every element; same shape, float64."""
+    values, out = _flat(x)
+    _each_sigmoid(values.ravel(), out.ravel())
+    return out
+
+
+def softpluses(x: ArrayLike) -> NDArray[np.float64]:
+    """``softplus`` of every element; same shape, float64."""
+    values, out = _flat(x)
+    _each_softplus(values.ravel(), out.ravel())
+    return out
+
+
+def _flat(x: ArrayLike) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+    values = np.ascontiguousarray(x, dtype=np.float64)
+    return values, np.empty_like(values)
