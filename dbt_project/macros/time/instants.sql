@@ -1,0 +1,44 @@
+{#
+  The instant that everything is measured against, as a UTC timestamp without zone.
+
+  Tables take one literal for the whole invocation, so that every cutoff agrees to the microsecond:
+  `fed_audience__as_of`, or else the start of the run. Views take the same variable, or else the
+  clock at the time they are read (`live=true`): an expiry must not wait for the next build.
+#}
+{% macro as_of(live=false) %}
+    {%- set given = var('fed_audience__as_of', none) -%}
+    {%- if given is not none and given | string | trim != '' -%}
+        cast('{{ given }}' as {{ dbt.type_timestamp() }})
+    {%- elif live -%}
+        {{ fed_audience.utc_now() }}
+    {%- else -%}
+        cast('{{ run_started_at.strftime("%Y-%m-%d %H:%M:%S.%f") }}' as {{ dbt.type_timestamp() }})
+    {%- endif -%}
+{% endmacro %}
+
+
+{% macro utc_now() %}{{ return(adapter.dispatch('utc_now', 'fed_audience')()) }}{% endmacro %}
+
+{% macro default__utc_now() %}cast(current_timestamp at time zone 'UTC' as {{ dbt.type_timestamp() }}){% endmacro %}
+
+{# DuckDB converts zones only with its ICU extension; the epoch needs none. #}
+{% macro duckdb__utc_now() %}make_timestamp(epoch_us(now())){% endmacro %}
+
+
+{% macro horizon_days() %}{{ return(var('fed_audience__horizon_days', 30) | int) }}{% endmacro %}
+
+{% macro grace_days() %}{{ return(var('fed_audience__grace_days', 2) | int) }}{% endmacro %}
+
+{# The latest cutoff whose label window, and the grace for late rows after it, are complete. #}
+{% macro training_cutoff() %}
+    {{- dbt.dateadd('day', -(fed_audience.horizon_days() + fed_audience.grace_days()), fed_audience.as_of()) -}}
+{% endmacro %}
+
+{% macro add_days(instant, days) %}{{ dbt.dateadd('day', days, instant) }}{% endmacro %}
+
+{# Days from `earlier` to `later` with their fraction, as a double. #}
+{% macro days_between(earlier, later) %}{{ return(adapter.dispatch('days_between', 'fed_audience')(earlier, later)) }}{% endmacro %}
+
+{% macro default__days_between(earlier, later) -%}
+    (cast(extract(epoch from {{ later }}) - extract(epoch from {{ earlier }}) as double precision) / 86400)
+{%- endmacro %}

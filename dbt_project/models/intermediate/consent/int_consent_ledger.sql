@@ -1,0 +1,65 @@
+-- Every consent event beside the customer it speaks for. A refusal counts for everyone its identity
+-- was ever linked to; a grant only for the present owner, and only if given since they own it.
+with owners as (
+
+    {% if var('fed_audience__using_identity_map', true) -%}
+    select
+        member_id,
+        customer_id,
+        max(case when owned_until is null then 1 else 0 end) = 1 as is_owner,
+        min(coalesce(owned_from, cast('1900-01-01' as {{ dbt.type_timestamp() }}))) as owned_from
+    from {{ ref('int_identity_members') }}
+    group by member_id, customer_id
+    {%- else -%}
+    -- Without an identity map the source speaks of customers by their own id.
+    select distinct
+        source_system || ':' || source_id as member_id,
+        source_id as customer_id,
+        true as is_owner,
+        cast('1900-01-01' as {{ dbt.type_timestamp() }}) as owned_from
+    from {{ ref('stg_cdp__consent_events') }}
+    {%- endif %}
+
+),
+
+events as (
+
+    select
+        consent_event_id,
+        source_system || ':' || source_id as member_id,
+        purpose,
+        status,
+        legal_basis,
+        jurisdiction,
+        effective_at,
+        coalesce(recorded_at, _loaded_at) as recorded_at,
+        expires_at,
+        time_trust,
+        is_minor,
+        method,
+        policy_version,
+        source_system
+    from {{ ref('stg_cdp__consent_events') }}
+
+)
+
+select
+    events.consent_event_id,
+    events.member_id,
+    owners.customer_id as subject_id,
+    events.purpose,
+    events.status,
+    events.legal_basis,
+    events.jurisdiction,
+    events.effective_at,
+    events.recorded_at,
+    events.expires_at,
+    events.time_trust,
+    events.is_minor,
+    events.method,
+    events.policy_version,
+    events.source_system
+from events
+inner join owners on events.member_id = owners.member_id
+where coalesce(events.status, 'unknown') <> 'granted'
+    or (owners.is_owner and events.effective_at >= owners.owned_from)

@@ -1,0 +1,15 @@
+{{ fed_audience.staged('orders', {
+    'order_id': 'text',
+    'customer_id': 'text',
+    'ordered_at': 'instant',
+    'status': 'text',
+    'gross': 'number',
+    'discount': 'number',
+    'tax': 'number',
+    'shipping': 'number',
+    'refunded': 'number',
+    'refunded_at': 'instant',
+    'currency': 'text',
+    'channel': 'text',
+    'coupon': 'text',
+}, occurred='ordered_at') }}
