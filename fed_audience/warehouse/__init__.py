@@ -1,0 +1,1 @@
+"""The brand's own warehouse: connections, dbt, control tables, Arrow in and out."""

@@ -1,0 +1,277 @@
+"""DuckDB: a file that dbt, the agent and the console open in turn.
+
+DuckDB lets one process at a time write a file. Every call therefore opens the file, works and
+closes it again (about 15 ms); only a stream or a transaction holds it for longer.
+"""
+
+from __future__ import annotations
+
+import re
+import time
+from contextlib import contextmanager, suppress
+from pathlib import Path
+from typing import TYPE_CHECKING, TypeVar
+
+import duckdb
+
+from fed_audience.errors import ConfigError, ResourceError, WarehouseError
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Mapping, Sequence
+
+    import pyarrow as pa
+
+    from fed_audience.warehouse.profiles import Profile
+    from fed_audience.warehouse.protocol import Relation, Warehouse
+
+ResultT = TypeVar("ResultT")
+
+PATIENCE_S = 5.0
+"""Seconds for which a file locked by another process is tried again."""
+
+_PAUSE_S = 0.05
+_ROWS = "fed_audience_rows"
+_HOLDER = re.compile(r"held in (\S+) \(PID (\d+)\)")
+_QUOTED = re.compile(r"'[^']*'|\"[^\"]*\"")
+_SPEAK_OF_DATA = (duckdb.DataError, duckdb.IntegrityError, duckdb.InvalidInputException)
+
+
+def open_warehouse(
+    profile: Profile, *, create: bool = False, patience_s: float = PATIENCE_S
+) -> Warehouse:
+    """Open the warehouse that ``profile`` leads to.
+
+    ``create`` makes a missing file; without it a missing file is a WarehouseError, so that a
+    mistyped path does not become an empty warehouse. ``patience_s`` is how long a file
+    locked by another process is tried again. Raises ConfigError for an unknown engine.
+    """
+    if profile.type != "duckdb":
+        raise ConfigError(
+            "this engine is not supported",
+            value=profile.type,
+            limit="duckdb",
+            looked=profile.source,
+            fix="use a target whose type is duckdb",
+        )
+    return DuckDbWarehouse(
+        profile.path, settings=profile.settings, create=create, patience_s=patience_s
+    )
+
+
+class DuckDbWarehouse:
+    """One DuckDB file, or a private database in memory when ``path`` is None."""
+
+    dialect = "duckdb"
+
+    def __init__(
+        self,
+        path: Path | None,
+        *,
+        settings: Mapping[str, str | bool | int | float] | None = None,
+        create: bool = False,
+        patience_s: float = PATIENCE_S,
+    ) -> None:
+        self._path = path
+        # A name in SQL means a relation, never a variable of this program.
+        fixed = {"TimeZone": "UTC", "python_enable_replacements": False}
+        self._settings = {**(settings or {}), **fixed}
+        self._create = create
+        self._patience_s = patience_s
+        self._transaction: duckdb.DuckDBPyConnection | None = None
+        self._closed = False
+        self._memory = duckdb.connect(":memory:") if path is None else None
+        with self._connection():
+            pass
+
+    def query(self, sql: str, parameters: Sequence[object] = ()) -> pa.Table:
+        """Run one statement and return all of its rows."""
+        with self._working() as connection:
+            rows: pa.Table = _present(connection.sql(sql, params=list(parameters))).to_arrow_table()
+            return rows
+
+    def stream(
+        self, sql: str, parameters: Sequence[object] = (), *, batch_rows: int = 65_536
+    ) -> Iterator[pa.RecordBatch]:
+        """Yield the committed rows; the file stays open until the last batch or ``close()``."""
+        with self._connection() as connection:
+            result = _present(connection.sql(sql, params=list(parameters)))
+            yield from result.to_arrow_reader(batch_rows)
+
+    def execute(self, sql: str, parameters: Sequence[object] = ()) -> int:
+        """Run one statement and return the number of rows it changed."""
+        with self._working() as connection:
+            result = connection.execute(sql, list(parameters))
+            counts = [column[0] for column in result.description or ()] == ["Count"]
+            row = result.fetchone()
+            return int(row[0]) if counts and row else 0
+
+    def insert(self, relation: Relation, rows: pa.Table) -> int:
+        """Append ``rows`` by column name."""
+        with self._working() as connection:
+            connection.register(_ROWS, rows)
+            try:
+                connection.execute(f"insert into {relation.sql()} by name select * from {_ROWS}")
+            finally:
+                connection.unregister(_ROWS)
+        return rows.num_rows
+
+    @contextmanager
+    def transaction(self) -> Iterator[None]:
+        """Hold the file until everything inside is committed, or undone."""
+        if self._transaction is not None:
+            yield
+            return
+        with self._connection() as connection:
+            connection.begin()
+            self._transaction = connection
+            try:
+                yield
+            except BaseException:
+                # A connection that broke has nothing left to roll back.
+                with suppress(duckdb.Error):
+                    connection.rollback()
+                raise
+            else:
+                connection.commit()
+            finally:
+                self._transaction = None
+
+    def relation_exists(self, relation: Relation) -> bool:
+        """Tell whether ``relation`` is a table or view."""
+        return bool(self._described(relation))
+
+    def columns(self, relation: Relation) -> Mapping[str, str]:
+        """Return column names and DuckDB types, in order."""
+        found = self._described(relation)
+        if not found:
+            raise WarehouseError(
+                "relation does not exist",
+                value=relation.sql(),
+                looked=self._where,
+                fix="run `dbt build` for this brand, or correct the name",
+            )
+        return found
+
+    def close(self) -> None:
+        """Drop a database in memory; a file is never held between calls."""
+        self._closed = True
+        if self._memory is not None:
+            self._memory.close()
+
+    @property
+    def _where(self) -> str:
+        return str(self._path or "the database in memory")
+
+    def _described(self, relation: Relation) -> dict[str, str]:
+        rows = self.query(
+            "select column_name, data_type from duckdb_columns()"
+            " where schema_name = ? and table_name = ?"
+            " and database_name = coalesce(?, current_database()) order by column_index",
+            [relation.schema, relation.name, relation.database],
+        ).to_pylist()
+        return {row["column_name"]: row["data_type"] for row in rows}
+
+    @contextmanager
+    def _working(self) -> Iterator[duckdb.DuckDBPyConnection]:
+        if self._transaction is None:
+            with self._connection() as connection:
+                yield connection
+        else:
+            with _errors_in_one_line(self._where):
+                yield self._transaction
+
+    @contextmanager
+    def _connection(self) -> Iterator[duckdb.DuckDBPyConnection]:
+        if self._closed:
+            raise WarehouseError(
+                "this warehouse was closed", looked=self._where, fix="open it again"
+            )
+        connection = self._memory.cursor() if self._memory is not None else self._connect()
+        try:
+            with _errors_in_one_line(self._where):
+                self._configure(connection)
+                yield connection
+        finally:
+            connection.close()
+
+    def _configure(self, connection: duckdb.DuckDBPyConnection) -> None:
+        for name, value in self._settings.items():
+            try:
+                connection.execute(f"set {name} = ?", [value])
+            except duckdb.Error as error:
+                raise ConfigError(
+                    f"DuckDB refuses a setting of this target: {error}",
+                    value=f"{name}: {value}",
+                    fix="correct it under `settings:` in profiles.yml",
+                ) from None
+
+    def _connect(self) -> duckdb.DuckDBPyConnection:
+        path = Path(self._where)
+        if not self._create and not path.exists():
+            raise WarehouseError(
+                "warehouse file does not exist",
+                looked=str(path),
+                fix="load the brand's raw tables into it, or correct `path` in profiles.yml",
+            )
+        deadline = time.monotonic() + self._patience_s
+        while True:
+            try:
+                return duckdb.connect(str(path))
+            except duckdb.IOException as error:
+                if "Could not set lock" not in str(error):
+                    raise _in_one_line(error, self._where) from None
+                if time.monotonic() >= deadline:
+                    raise _locked(error, path, self._patience_s) from None
+            except duckdb.Error as error:
+                raise _in_one_line(error, self._where) from None
+            time.sleep(_PAUSE_S)
+
+
+def _locked(error: duckdb.Error, path: Path, patience_s: float) -> WarehouseError:
+    holder = _HOLDER.search(str(error))
+    who = f"{Path(holder[1]).name}, process {holder[2]}" if holder else "another process"
+    return WarehouseError(
+        f"warehouse file is locked by {who}",
+        value=str(path),
+        limit=f"waited {patience_s:g} s",
+        fix="wait until dbt or the other program has ended, or close it, then run this again",
+    )
+
+
+def _present(result: ResultT | None) -> ResultT:
+    """Return ``result``; some versions of DuckDB give None for a statement without rows."""
+    if result is None:
+        raise WarehouseError("the statement returned nothing", fix="give a statement with rows")
+    return result
+
+
+@contextmanager
+def _errors_in_one_line(where: str) -> Iterator[None]:
+    try:
+        yield
+    except duckdb.Error as error:
+        raise _in_one_line(error, where) from None
+
+
+def _in_one_line(error: duckdb.Error, where: str) -> WarehouseError | ResourceError:
+    """Keep the sentence, drop the excerpt of the statement and every value of a row."""
+    if isinstance(error, _SPEAK_OF_DATA):
+        # DuckDB quotes the values that it complains about; without quotes all may be value.
+        kind, _, rest = str(error).partition("\n")[0].partition(": ")
+        masked = _QUOTED.sub("(value withheld)", rest)
+        sentence = f"{kind}: {masked if masked != rest else 'a value in the data is not accepted'}"
+    else:
+        sentence = " ".join(str(error).partition("\n\n")[0].split())
+    if isinstance(error, duckdb.OutOfMemoryException) or "No space left" in sentence:
+        return ResourceError(
+            f"the warehouse ran out of room: {sentence}",
+            looked=where,
+            fix="free disk space, or raise `settings: memory_limit` of this target in profiles.yml",
+        )
+    if isinstance(error, duckdb.CatalogException | duckdb.BinderException):
+        fix = "run `dbt build` for this brand, so that its relations and columns are current"
+    elif isinstance(error, duckdb.IOException):
+        fix = "check that the file, its folder and their permissions are what you expect"
+    else:
+        fix = "correct the statement or the data that it reads; nothing was changed"
+    return WarehouseError(sentence, looked=where, fix=fix)
