@@ -27,7 +27,7 @@ if TYPE_CHECKING:
 
     Counts = NDArray[np.int64]
     Prefixes = NDArray[np.uint32]
-    Column = pa.Array[Any] | pa.ChunkedArray[Any] | Sequence[object]
+    Column = pa.Array[Any] | pa.ChunkedArray[Any] | NDArray[Any] | Sequence[object]
 
 BUCKETS: Final = 1 << 16
 REFINED: Final = 1 << 8
