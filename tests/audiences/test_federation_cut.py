@@ -118,7 +118,8 @@ def test_floor_and_cap_hold_against_the_common_threshold() -> None:
 def test_a_crowded_bin_is_shared_in_the_same_proportion() -> None:
     vectors = [reach_vector(np.full(size, 0.5), Bounds(0, size)) for size in (60, 30, 10)]
     cut = federation_cut(vectors, 50)
-    assert (cut.first_bin, cut.expected, cut.filling, cut.filling_of) == (2049, 0, 50, 100)
+    assert (cut.expected, cut.filling, cut.filling_of) == (0, 50, 100)
+    assert cut.first_bin == SCORE_BINS // 2 + 1
     assert [brand_count(vector, cut) for vector in vectors] == [30, 15, 5]
 
 
@@ -128,9 +129,18 @@ def test_a_request_beyond_everyone_delivers_everyone() -> None:
     assert (cut.first_bin, brand_count(vector, cut), cut.threshold) == (0, 3, 0.0)
 
 
-def test_bins_are_public_and_equal() -> None:
-    scores = np.array([0.0, 1 / SCORE_BINS, np.nextafter(1 / SCORE_BINS, 0), 0.5, 1.0])
-    assert score_bins(scores).tolist() == [0, 1, 0, 2048, 4095]
+def test_bins_are_public_equal_steps_of_the_log_odds() -> None:
+    step = 32.0 / SCORE_BINS
+    odds = np.exp(np.array([-20.0, -16.0 + 1.5 * step, 0.0, 1.5 * step, 20.0]))
+    assert score_bins(odds / (1.0 + odds)).tolist() == [0, 1, 2048, 2049, 4095]
+    assert score_bins(np.array([0.0, 1.0])).tolist() == [0, 4095]
+
+
+def test_the_threshold_is_the_probability_at_the_lower_edge_of_its_bin() -> None:
+    scores = np.array([0.02, 0.5, 0.9])
+    cut = federation_cut([reach_vector(scores, Bounds(0, 3))], 2)
+    assert cut.first_bin == score_bins(scores)[0] + 1
+    assert 0.02 < cut.threshold < 0.02 * 1.01
 
 
 def test_shares_become_counts_rounded_down() -> None:
