@@ -27,6 +27,8 @@ _LN2_HIGH: Final = float.fromhex("0x1.62e42feep-1")
 _LN2_LOW: Final = float.fromhex("0x1.a39ef35793c76p-33")
 _INVERSE_LN2: Final = float.fromhex("0x1.71547652b82fep+0")
 _ROUNDER: Final = 1.5 * 2.0**52  # adding it leaves the nearest integer in the low mantissa bits
+_INTEGER_SHIFT: Final = 2.0**52  # adding it leaves a non-negative integer in the mantissa bits
+_INTEGER_SHIFT_BITS: Final = (1023 + 52) << 52
 _SQRT2_MINUS_1: Final = float.fromhex("0x1.a827999fcef32p-2")
 
 _EXP_LOWEST: Final = -708.0
@@ -123,18 +125,18 @@ def softplus(x: float) -> float:
     return x + tail if x > 0.0 else tail
 
 
-@njit(cache=True, nogil=True, error_model="numpy")
-def logloss(label: float, raw: float) -> float:
-    """Loss of a row: -ln of the probability that its log-odds ``raw`` give its label, 0 or 1."""
-    return softplus(-raw if label > 0 else raw)
-
-
-@njit(cache=True, nogil=True, error_model="numpy")
+# LLVM finds this one too large to inline, and a loop around it vectorises only when it is.
+@njit(cache=True, nogil=True, error_model="numpy", inline="always")
 def logloss_fixed(label: float, raw: float) -> np.int64:
-    """``logloss`` capped at LOSS_CAP, rounded half up to a multiple of 2^-LOSS_BITS, as integer."""
-    loss = logloss(label, raw)
-    loss = min(loss, LOSS_CAP)
-    return np.int64(np.floor(loss * (1 << LOSS_BITS) + 0.5))
+    """Log loss of a row in fixed point: the nearest multiple of 2^-LOSS_BITS, ties to even.
+
+    The loss is -ln of the probability that the log-odds ``raw`` give to ``label`` (0 or 1), at most
+    LOSS_CAP, which also stands for NaN.
+    """
+    loss = softplus(-raw if label > 0 else raw)
+    capped = loss if loss < LOSS_CAP else LOSS_CAP  # noqa: FURB136 - min() would lose NaN
+    shifted = np.float64(capped * (1 << LOSS_BITS) + _INTEGER_SHIFT)
+    return np.int64(shifted.view(np.int64) - _INTEGER_SHIFT_BITS)
 
 
 @njit(cache=True, nogil=True, error_model="numpy")

@@ -21,8 +21,8 @@ from fed_audience.gbdt.bins import (
     FeatureBins,
     NumericBins,
 )
+from fed_audience.gbdt.canonical import LARGEST, canonical, canonical_value
 from fed_audience.gbdt.categories import category_hashes
-from fed_audience.gbdt.grid import LARGEST, canonical, canonical_value
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence

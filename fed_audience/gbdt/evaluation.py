@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import json
 from dataclasses import asdict, dataclass
-from statistics import NormalDist
 from typing import TYPE_CHECKING, Any, Final
 
 import numpy as np
@@ -17,6 +16,15 @@ from numba import njit
 
 from fed_audience.errors import DataError
 from fed_audience.gbdt.arithmetic import LOSS_BITS, sigmoids
+from fed_audience.gbdt.ranking import (
+    Interval,
+    auc,
+    auc_difference,
+    auc_interval,
+    check_lengths,
+    interval_of,
+    nan_score,
+)
 
 if TYPE_CHECKING:
     from numpy.typing import ArrayLike, NDArray
@@ -24,24 +32,31 @@ if TYPE_CHECKING:
     Floats = NDArray[np.float64]
     Histogram = NDArray[np.int64]
 
+__all__ = [
+    "RAW_RANGE",
+    "SCORE_BINS",
+    "CalibrationBin",
+    "Decile",
+    "Interval",
+    "Metrics",
+    "auc",
+    "auc_difference",
+    "auc_interval",
+    "lift_at",
+    "logloss",
+    "score_bin",
+    "score_edge",
+    "score_histogram",
+    "threshold_for",
+]
+
 SCORE_BINS: Final = 1 << 17
 """Cells of a score histogram, 2^-12 of log-odds wide: error bounds of the AUC below 1e-4."""
 
 RAW_RANGE: Final = 16.0
 """Log-odds from -16 to 16, probabilities from 1e-7, are told apart; the rest joins the ends."""
 
-CONFIDENCE: Final = 0.95
 _DECILES: Final = 10
-
-
-@dataclass(frozen=True, slots=True)
-class Interval:
-    """An estimate, its standard error and the interval at CONFIDENCE."""
-
-    estimate: float
-    standard_error: float
-    low: float
-    high: float
 
 
 @dataclass(frozen=True, slots=True)
@@ -162,7 +177,7 @@ def score_bin(raw: ArrayLike, bins: int = SCORE_BINS) -> NDArray[np.int32]:
     values = np.ascontiguousarray(raw, dtype=np.float64)
     out = np.empty(values.shape, dtype=np.int32)
     if not _score_bins(values, bins, out):
-        raise _nan_score()
+        raise nan_score()
     return out
 
 
@@ -174,10 +189,10 @@ def score_histogram(labels: ArrayLike, raw: ArrayLike, bins: int = SCORE_BINS) -
     """
     truth = np.ascontiguousarray(labels)
     values = np.ascontiguousarray(raw, dtype=np.float64)
-    _check_lengths(truth, values)
+    check_lengths(truth, values)
     out = np.zeros((2, bins), dtype=np.int64)
     if not _score_histogram(truth, values, out):
-        raise _nan_score()
+        raise nan_score()
     return out
 
 
@@ -212,74 +227,12 @@ def threshold_for(histogram: Histogram, share: float) -> float:
     return score_edge(bins - cells, bins)
 
 
-def auc(labels: ArrayLike, scores: ArrayLike) -> float | None:
-    """Probability that a positive outranks a negative, ties half; None when a class is missing.
-
-    Exact (Mann-Whitney). ``labels``: [n], 0 or 1; ``scores``: [n]. Raises DataError for NaN.
-    """
-    interval = auc_interval(labels, scores)
-    return interval.estimate if interval else None
-
-
-def auc_interval(labels: ArrayLike, scores: ArrayLike) -> Interval | None:
-    """AUC and its interval (DeLong, DeLong and Clarke-Pearson 1988); None for one class only."""
-    placements = _placements(labels, scores)
-    if placements is None:
-        return None
-    of_positives, of_negatives = placements
-    variance = _mean_variance(of_positives) + _mean_variance(of_negatives)
-    return _interval(float(of_positives.mean()), variance, low=0.0)
-
-
-def auc_difference(labels: ArrayLike, first: ArrayLike, second: ArrayLike) -> Interval | None:
-    """AUC of ``first`` minus AUC of ``second`` on the same rows, with DeLong's paired interval."""
-    a, b = _placements(labels, first), _placements(labels, second)
-    if a is None or b is None:
-        return None
-    variance = _mean_variance(a[0] - b[0]) + _mean_variance(a[1] - b[1])
-    return _interval(float(a[0].mean() - b[0].mean()), variance, low=-1.0)
-
-
 def logloss(labels: ArrayLike, probabilities: ArrayLike) -> float:
     """Mean of -ln of the probability given to the label; kept 1e-15 away from 0 and 1."""
     truth = np.asarray(labels) > 0
     p = np.clip(np.asarray(probabilities, dtype=np.float64), 1e-15, 1.0 - 1e-15)
-    _check_lengths(truth, p)
+    check_lengths(truth, p)
     return float(-np.mean(np.log(np.where(truth, p, 1.0 - p))))
-
-
-def _placements(labels: ArrayLike, scores: ArrayLike) -> tuple[Floats, Floats] | None:
-    """For each positive the share of negatives it outranks, for each negative the converse."""
-    truth = np.asarray(labels) > 0
-    values = np.asarray(scores, dtype=np.float64)
-    _check_lengths(truth, values)
-    if np.isnan(values).any():
-        raise _nan_score()
-    positives, negatives = np.sort(values[truth]), np.sort(values[~truth])
-    if positives.size == 0 or negatives.size == 0:
-        return None
-    return (
-        _outranked(values[truth], negatives) / negatives.size,
-        1.0 - _outranked(values[~truth], positives) / positives.size,
-    )
-
-
-def _outranked(values: Floats, others: Floats) -> Floats:
-    """How many of the sorted ``others`` lie below each value, equal ones half."""
-    below = np.searchsorted(others, values, side="left")
-    not_above = np.searchsorted(others, values, side="right")
-    return 0.5 * (below + not_above).astype(np.float64)
-
-
-def _mean_variance(sample: Floats) -> float:
-    """Variance of the sample's mean; infinite for a sample of one."""
-    return float(sample.var(ddof=1) / sample.size) if sample.size > 1 else np.inf
-
-
-def _interval(estimate: float, variance: float, *, low: float, bound: float = 0.0) -> Interval:
-    error = float(np.sqrt(variance))
-    reach = NormalDist().inv_cdf(0.5 + CONFIDENCE / 2) * error + bound
-    return Interval(estimate, error, max(low, estimate - reach), min(1.0, estimate + reach))
 
 
 def _auc_of(histogram: Histogram) -> tuple[Interval, float]:
@@ -295,7 +248,7 @@ def _auc_of(histogram: Histogram) -> tuple[Interval, float]:
         of_negatives, negatives
     )
     bound = 0.5 * float(((negatives / n) * (positives / p)).sum())
-    return _interval(estimate, variance, low=0.0, bound=bound), bound
+    return interval_of(estimate, variance, low=0.0, bound=bound), bound
 
 
 def _weighted_mean_variance(values: Floats, counts: NDArray[np.int64]) -> float:
@@ -358,16 +311,3 @@ def _check(histogram: Histogram) -> None:
             limit="two rows of counts, negatives and positives, none negative",
             fix="sum what score_histogram returned at each site",
         )
-
-
-def _check_lengths(labels: NDArray[Any], scores: NDArray[Any]) -> None:
-    if labels.shape != scores.shape:
-        raise DataError(
-            "labels and scores differ in length",
-            value=f"{labels.shape} and {scores.shape}",
-            fix="pass one score for each label",
-        )
-
-
-def _nan_score() -> DataError:
-    return DataError("a score is not a number", fix="score the rows with a model of finite leaves")

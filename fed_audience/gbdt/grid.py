@@ -19,22 +19,15 @@ import numpy as np
 from numba import njit
 
 from fed_audience.errors import DataError
+from fed_audience.gbdt.canonical import MISSING_KEY, ZERO_KEY, canonical, keys, value_of
 
 if TYPE_CHECKING:
-    from numpy.typing import ArrayLike, NDArray
+    from numpy.typing import NDArray
 
-    Floats = NDArray[np.float64]
     Integers = NDArray[np.int64]
     Keys = NDArray[np.uint64]
 
-LARGEST: Final = float(np.nextafter(2.0**64, 0.0))
-"""Largest number told apart; what lies beyond it, infinity included, is clipped to it."""
-
-SMALLEST: Final = 2.0**-64
-"""Smallest magnitude that is not zero."""
-
-MISSING_KEY: Final = 2**64 - 1
-"""Key of NaN; above the key of every number."""
+__all__ = ["Grid", "Refinement", "canonical", "check_counts", "keys", "refine"]
 
 MAX_REFINEMENTS: Final = 3
 HEAVY_FLOOR: Final = 20
@@ -46,77 +39,8 @@ _LEVEL_0_BITS: Final = 49  # mantissa bits below a coarsest cell
 _PER_SIGN: Final = 128 * 8
 _ZERO_CELL: Final = _PER_SIGN
 _LEVEL_0_CELLS: Final = 2 * _PER_SIGN + 1
-_ZERO_KEY: Final = 1 << 63
-_FIRST_POSITIVE: Final = (_ZERO_KEY >> _LEVEL_0_BITS) + ((1023 - 64) << 3)
-_FIRST_NEGATIVE: Final = (_ZERO_KEY >> _LEVEL_0_BITS) - ((1023 - 64) << 3) - _PER_SIGN
-
-
-class Canonical(NamedTuple):
-    """Values as the learner sees them, and how many had to be clipped."""
-
-    values: Floats
-    clipped: int
-
-
-@njit(cache=True, nogil=True)
-def canonical_value(x: float) -> float:
-    """Return the number that x counts as: clipped to +-LARGEST, 0 below SMALLEST; NaN stays."""
-    magnitude = abs(x)
-    if magnitude < SMALLEST:
-        return 0.0
-    if magnitude > LARGEST:
-        return LARGEST if x > 0.0 else -LARGEST
-    return x
-
-
-@njit(cache=True, nogil=True)
-def _canonical(x: Floats, out: Floats) -> int:
-    clipped = 0
-    for i in range(x.size):
-        out[i] = canonical_value(x[i])
-        clipped += abs(x[i]) > LARGEST
-    return clipped
-
-
-@njit(cache=True, nogil=True)
-def _keys(x: Floats, out: Keys) -> None:
-    sign = np.uint64(_ZERO_KEY)
-    for i in range(x.size):
-        value = canonical_value(x[i])
-        if value != value:  # noqa: PLR0124 - NaN, the one value unequal to itself
-            out[i] = np.uint64(MISSING_KEY)
-        else:
-            bits = np.float64(value).view(np.uint64)
-            out[i] = ~bits if bits & sign else bits | sign
-
-
-def canonical(x: ArrayLike) -> Canonical:
-    """Values as every later step sees them: -0 and |x| < 2^-64 become 0, NaN stays.
-
-    Magnitudes of 2^64 and more, infinity included, become the largest double below 2^64; the
-    second field counts them. ``x``: float64[n].
-    """
-    values = np.ascontiguousarray(x, dtype=np.float64)
-    out = np.empty_like(values)
-    clipped = _canonical(values, out)
-    return Canonical(out, int(clipped))
-
-
-def keys(x: ArrayLike) -> Keys:
-    """Order-preserving keys: uint64[n] with x < y exactly where key(x) < key(y).
-
-    Numbers are made canonical first; NaN gets MISSING_KEY.
-    """
-    values = np.ascontiguousarray(x, dtype=np.float64)
-    out = np.empty(values.shape, dtype=np.uint64)
-    _keys(values, out)
-    return out
-
-
-def value_of(key: int) -> float:
-    """Return the number whose key this is."""
-    bits = key ^ _ZERO_KEY if key & _ZERO_KEY else key ^ MISSING_KEY
-    return float(np.uint64(bits).view(np.float64))
+_FIRST_POSITIVE: Final = (ZERO_KEY >> _LEVEL_0_BITS) + ((1023 - 64) << 3)
+_FIRST_NEGATIVE: Final = (ZERO_KEY >> _LEVEL_0_BITS) - ((1023 - 64) << 3) - _PER_SIGN
 
 
 @dataclass(frozen=True, slots=True)
@@ -221,7 +145,7 @@ class Grid:
             position + _FIRST_NEGATIVE,
             position - _ZERO_CELL - 1 + _FIRST_POSITIVE,
         ).astype(np.uint64) << np.uint64(_LEVEL_0_BITS)
-        first[_ZERO_CELL] = _ZERO_KEY
+        first[_ZERO_CELL] = ZERO_KEY
         free = np.full(_LEVEL_0_CELLS, _LEVEL_0_BITS)
         free[_ZERO_CELL] = 0
         node = position
@@ -315,7 +239,7 @@ def _cell_of(
     prefix = np.int64(key >> np.uint64(_LEVEL_0_BITS))
     if prefix >= _FIRST_POSITIVE:
         node = prefix - _FIRST_POSITIVE + _ZERO_CELL + 1
-    elif key == np.uint64(_ZERO_KEY):
+    elif key == np.uint64(ZERO_KEY):
         node = np.int64(_ZERO_CELL)
     else:
         node = prefix - _FIRST_NEGATIVE

@@ -1,0 +1,93 @@
+"""Numbers as the learner sees them, and their order-preserving integer keys."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Final, NamedTuple
+
+import numpy as np
+from numba import njit
+
+if TYPE_CHECKING:
+    from numpy.typing import ArrayLike, NDArray
+
+    Floats = NDArray[np.float64]
+    Keys = NDArray[np.uint64]
+
+LARGEST: Final = float(np.nextafter(2.0**64, 0.0))
+"""Largest number told apart; what lies beyond it, infinity included, is clipped to it."""
+
+SMALLEST: Final = 2.0**-64
+"""Smallest magnitude that is not zero."""
+
+MISSING_KEY: Final = 2**64 - 1
+"""Key of NaN; above the key of every number."""
+
+ZERO_KEY: Final = 1 << 63
+
+
+class Canonical(NamedTuple):
+    """Values as the learner sees them, and how many had to be clipped."""
+
+    values: Floats
+    clipped: int
+
+
+@njit(cache=True, nogil=True)
+def canonical_value(x: float) -> float:
+    """Return the number that x counts as: clipped to +-LARGEST, 0 below SMALLEST; NaN stays."""
+    magnitude = abs(x)
+    if magnitude < SMALLEST:
+        return 0.0
+    if magnitude > LARGEST:
+        return LARGEST if x > 0.0 else -LARGEST
+    return x
+
+
+@njit(cache=True, nogil=True)
+def _canonical(x: Floats, out: Floats) -> int:
+    clipped = 0
+    for i in range(x.size):
+        out[i] = canonical_value(x[i])
+        clipped += abs(x[i]) > LARGEST
+    return clipped
+
+
+@njit(cache=True, nogil=True)
+def _keys(x: Floats, out: Keys) -> None:
+    sign = np.uint64(ZERO_KEY)
+    for i in range(x.size):
+        value = canonical_value(x[i])
+        if value != value:  # noqa: PLR0124 - NaN, the one value unequal to itself
+            out[i] = np.uint64(MISSING_KEY)
+        else:
+            bits = np.float64(value).view(np.uint64)
+            out[i] = ~bits if bits & sign else bits | sign
+
+
+def canonical(x: ArrayLike) -> Canonical:
+    """Values as every later step sees them: -0 and |x| < 2^-64 become 0, NaN stays.
+
+    Magnitudes of 2^64 and more, infinity included, become the largest double below 2^64; the
+    second field counts them. ``x``: float64[n].
+    """
+    values = np.ascontiguousarray(x, dtype=np.float64)
+    out = np.empty_like(values)
+    clipped = _canonical(values, out)
+    return Canonical(out, int(clipped))
+
+
+def keys(x: ArrayLike) -> Keys:
+    """Order-preserving keys: uint64[n] with x < y exactly where key(x) < key(y).
+
+    Numbers are made canonical first; NaN gets MISSING_KEY.
+    """
+    values = np.ascontiguousarray(x, dtype=np.float64)
+    out = np.empty(values.shape, dtype=np.uint64)
+    _keys(values, out)
+    return out
+
+
+def value_of(key: int) -> float:
+    """Return the number whose key this is."""
+    bits = key ^ ZERO_KEY if key & ZERO_KEY else key ^ MISSING_KEY
+    return float(np.uint64(bits).view(np.float64))
