@@ -1,0 +1,1 @@
+"""Consent: the order of its events, the decision, and the gate that asks at the last moment."""

@@ -1,0 +1,106 @@
+"""The dbt macro `consent_as_of` as a statement of its own, for deciding a whole brand at once.
+
+There is one SQL of consent. dbt renders it in the build; here the same file is rendered for
+questions that cannot wait for a build: who consents at another instant.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from functools import cache
+from typing import TYPE_CHECKING, Any
+
+from jinja2 import Environment, StrictUndefined, TemplateError
+
+from fed_audience.consent.events import naive_utc
+from fed_audience.consent.purposes import validated
+from fed_audience.errors import ConsentError
+from fed_audience.warehouse.dbt import package_path
+from fed_audience.warehouse.protocol import Relation
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+    from datetime import datetime
+
+    import pyarrow as pa
+
+    from fed_audience.warehouse.protocol import Warehouse
+
+
+@dataclass(frozen=True, slots=True)
+class ConsentRelations:
+    """Where the dbt package keeps consent: the live ledger, the rules, all customers."""
+
+    ledger: Relation
+    rules: Relation
+    customers: Relation
+
+    @classmethod
+    def of_schema(cls, schema: str = "main") -> ConsentRelations:
+        """Return the relations as dbt names them in target schema ``schema``."""
+        return cls(
+            Relation(schema, "int_consent_ledger"),
+            Relation(schema, "jurisdiction_rules"),
+            Relation(schema, "stg_cdp__customers"),
+        )
+
+
+def decisions_sql(
+    ledger: str, rules: str, as_of: datetime, purposes: Iterable[str] | None = None
+) -> str:
+    """Return a select of (subject_id, purpose, is_consented, rule, consent_event_id, ...).
+
+    ``ledger`` and ``rules`` are SQL of relations; ``purposes`` narrows the answer, never the
+    evidence. Raises ConsentError for an unknown purpose or when the macro cannot be rendered.
+    """
+    instant = f"cast('{naive_utc(as_of):%Y-%m-%d %H:%M:%S.%f}' as timestamp)"
+    names = None if purposes is None else [validated(purpose) for purpose in purposes]
+    try:
+        return str(_macro(rules)(ledger, instant, names))
+    except TemplateError as error:
+        raise ConsentError(
+            f"the consent macro cannot be rendered: {error}",
+            looked=str(_macro_file()),
+            fix="install fed-audience again; its dbt package was changed",
+        ) from error
+
+
+def consenting(
+    warehouse: Warehouse,
+    relations: ConsentRelations,
+    purposes: Iterable[str],
+    as_of: datetime,
+) -> pa.Array[pa.StringScalar]:
+    """Return the sorted ids of everyone who consents to all of ``purposes`` at ``as_of``.
+
+    Raises ConsentError without any purpose: nobody is asked nothing.
+    """
+    asked = sorted({validated(purpose) for purpose in purposes})
+    if not asked:
+        raise ConsentError("no purpose was given", fix="name at least one, such as 'train'")
+    decisions = decisions_sql(relations.ledger.sql(), relations.rules.sql(), as_of, asked)
+    rows = warehouse.query(
+        f"select subject_id from ({decisions}) where is_consented"
+        " group by subject_id having count(*) = ? order by subject_id",
+        [len(asked)],
+    )
+    return rows["subject_id"].combine_chunks()
+
+
+def _macro_file() -> Any:
+    return package_path() / "macros" / "consent" / "consent_as_of.sql"
+
+
+@cache
+def _macro(rules: str) -> Any:
+    """Render what the macro uses of dbt as dbt-duckdb does."""
+    environment = Environment(undefined=StrictUndefined, autoescape=False)  # noqa: S701 - SQL, not HTML
+    package: dict[str, Any] = {}
+    environment.globals |= {
+        "fed_audience": package,
+        "ref": lambda *_: rules,
+        "dbt": {"dateadd": lambda part, number, date: f"({date} + {number} * interval 1 {part})"},
+    }
+    module = environment.from_string(_macro_file().read_text(encoding="utf-8")).module
+    package.update(vars(module))
+    return package["consent_as_of"]

@@ -1,0 +1,145 @@
+"""The SQL of the dbt package and the Python of the gate decide alike, on random ledgers."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import astuple
+from datetime import datetime, timedelta
+
+import duckdb
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from fed_audience.consent.events import ConsentEvent
+from fed_audience.consent.order import NO_EVENT, decide
+from fed_audience.consent.rules import JurisdictionRule, Rules
+from fed_audience.consent.statement import ConsentRelations, consenting, decisions_sql
+from fed_audience.errors import ConsentError
+from fed_audience.warehouse.duckdb import open_warehouse
+from fed_audience.warehouse.profiles import Profile
+
+AS_OF = datetime(2026, 6, 1, 12, 30, 15, 250_000)  # noqa: DTZ001 - naive and UTC
+TERM = timedelta(days=30)
+MOMENTS = [AS_OF - TERM, AS_OF - TERM + timedelta(microseconds=1), AS_OF, AS_OF - timedelta(days=3)]
+MOMENTS += [AS_OF + timedelta(microseconds=1), AS_OF - 2 * TERM, AS_OF - timedelta(days=2)]
+PURPOSES = ["train", "profile", "activate:email"]
+
+moments = st.sampled_from(MOMENTS)
+# Half of the draws are ordinary, so that grants meet refusals instead of NULLs.
+events = st.builds(
+    ConsentEvent,
+    event_id=st.text("aAbB\u00e9\U0001f600", min_size=1, max_size=3),
+    member_id=st.sampled_from(["crm:1", "web:1"]),
+    subject_id=st.sampled_from(["ada", "ada", "grace", None]),
+    purpose=st.sampled_from([*PURPOSES, "train", "train", None]),
+    status=st.sampled_from(
+        ["granted", "granted", "granted", "denied", "withdrawn", "expired", "unknown", None]
+    ),
+    jurisdiction=st.sampled_from(["EU", "US", "US", "XX", None]),
+    effective_at=moments | moments | st.none(),
+    recorded_at=moments | moments | st.none(),
+    expires_at=st.none() | moments,
+    time_trust=st.sampled_from(["server", "client", None]),
+    is_minor=st.sampled_from([False, False, None, True]),
+    legal_basis=st.just("consent"),
+)
+rule_rows = st.lists(
+    st.builds(
+        JurisdictionRule,
+        jurisdiction=st.sampled_from(["EU", "US", "ZZ"]),
+        purpose=st.sampled_from(PURPOSES),
+        default_mode=st.sampled_from(["opt_in", "opt_out", "opt_out", None]),
+        ttl_days=st.sampled_from([None, None, 30, 60]),
+        minor_unknown_is_minor=st.sampled_from([False, False, True, None]),
+    ),
+    max_size=9,
+)
+
+
+@pytest.fixture(scope="module")
+def connection() -> Iterator[duckdb.DuckDBPyConnection]:
+    with duckdb.connect(":memory:") as opened:
+        opened.execute(
+            "create table ledger (consent_event_id varchar, member_id varchar, subject_id varchar,"
+            " purpose varchar, status varchar, jurisdiction varchar, effective_at timestamp,"
+            " recorded_at timestamp, expires_at timestamp, time_trust varchar, is_minor boolean,"
+            " legal_basis varchar)"
+        )
+        opened.execute(
+            "create table rules (jurisdiction varchar, purpose varchar, default_mode varchar,"
+            " ttl_days integer, minor_unknown_is_minor boolean)"
+        )
+        yield opened
+
+
+def by_sql(
+    connection: duckdb.DuckDBPyConnection,
+    ledger: list[ConsentEvent],
+    rules: list[JurisdictionRule],
+) -> dict[tuple[str, str], tuple[bool, str, str | None]]:
+    for table, rows in (("ledger", ledger), ("rules", rules)):
+        connection.execute(f"delete from {table}")
+        for row in rows:
+            values = astuple(row)
+            marks = ", ".join("?" * len(values))
+            connection.execute(f"insert into {table} values ({marks})", values)
+    found = connection.execute(
+        "select subject_id, purpose, is_consented, rule, consent_event_id"
+        f" from ({decisions_sql('ledger', 'rules', AS_OF)})"
+    ).fetchall()
+    decided = {(row[0], row[1]): (row[2], row[3], row[4]) for row in found}
+    assert len(decided) == len(found)
+    return decided
+
+
+@settings(max_examples=150)
+@given(
+    ledger=st.lists(events, min_size=1, max_size=9, unique_by=lambda event: event.event_id),
+    rules=rule_rows,
+)
+def test_sql_and_python_decide_alike(
+    connection: duckdb.DuckDBPyConnection,
+    ledger: list[ConsentEvent],
+    rules: list[JurisdictionRule],
+) -> None:
+    decided = by_sql(connection, ledger, rules)
+    for subject in ("ada", "grace"):
+        theirs = [event for event in ledger if event.subject_id == subject]
+        for purpose in [*PURPOSES, "share_model"]:
+            ours = decide(
+                theirs, purpose=purpose, as_of=AS_OF, rules=Rules(rules), subject_id=subject
+            )
+            sql = decided.pop((subject, purpose), (False, NO_EVENT, None))
+            assert (ours.allowed, ours.rule, ours.event_id) == sql
+    assert decided == {}
+
+
+def test_only_those_who_consent_to_all_purposes_are_returned() -> None:
+    warehouse = open_warehouse(Profile(path=None))
+    warehouse.execute(
+        "create view int_consent_ledger as select subject_id || purpose as consent_event_id, *,"
+        " 'crm:' || subject_id as member_id, 'granted' as status, 'EU' as jurisdiction,"
+        " timestamp '2026-05-01' as effective_at, timestamp '2026-05-01' as recorded_at,"
+        " null::timestamp as expires_at, 'server' as time_trust, false as is_minor from (values"
+        " ('b', 'train'), ('b', 'share_model'), ('a', 'train'), ('a', 'share_model'),"
+        " ('only_train', 'train'), ('only_share', 'share_model')) t (subject_id, purpose)"
+    )
+    warehouse.execute(
+        "create table jurisdiction_rules as select 'EU' as jurisdiction, 'train' as purpose,"
+        " 'opt_in' as default_mode, 365 as ttl_days, true as minor_unknown_is_minor"
+    )
+    relations = ConsentRelations.of_schema()
+    both = consenting(warehouse, relations, ("train", "share_model", "train"), AS_OF)
+    assert both.to_pylist() == ["a", "b"]
+    assert consenting(warehouse, relations, ["train"], AS_OF).to_pylist() == [
+        "a",
+        "b",
+        "only_train",
+    ]
+    before = datetime(2026, 4, 30)  # noqa: DTZ001 - naive and UTC
+    assert consenting(warehouse, relations, ["train"], before).to_pylist() == []
+    with pytest.raises(ConsentError, match="no purpose"):
+        consenting(warehouse, relations, [], AS_OF)
+    with pytest.raises(ConsentError, match="did you mean 'train'"):
+        consenting(warehouse, relations, ["trian"], AS_OF)
