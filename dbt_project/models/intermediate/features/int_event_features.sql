@@ -1,0 +1,68 @@
+-- What a customer looked at, put into the cart, searched and asked, as known at the cutoff.
+with spine as (
+
+    select customer_id, cutoff_at from {{ ref('int_customer_spine') }}
+
+),
+
+events as ({{ fed_audience.resolved(ref('stg_cdp__events'), 'occurred_at') }}),
+
+presence as (
+
+    select count(*) > 0 as has_events from {{ ref('stg_cdp__events') }}
+
+),
+
+-- A day is the smallest unit here: a cart of a day without a checkout that day counts as abandoned.
+days as (
+
+    select
+        spine.customer_id,
+        spine.cutoff_at,
+        cast(events.occurred_at as date) as day,
+        min({{ fed_audience.days_between('events.occurred_at', 'spine.cutoff_at') }}) as days_ago,
+        {% for name in ['product_view', 'add_to_cart', 'checkout', 'search', 'support_ticket'] -%}
+        sum(case when events.event_name = '{{ name }}' then 1 else 0 end)
+            as {{ name }}_count{{ ',' if not loop.last }}
+        {% endfor %}
+    from spine
+    inner join events
+        on spine.customer_id = events.owner_id
+        and {{ fed_audience.known_at_cutoff('events.occurred_at', 'events._loaded_at') }}
+        and events.occurred_at >= {{ dbt.dateadd('day', -365, 'spine.cutoff_at') }}
+    where events.linked_at is null or events.linked_at < spine.cutoff_at
+    group by spine.customer_id, spine.cutoff_at, cast(events.occurred_at as date)
+
+),
+
+summed as (
+
+    select
+        customer_id,
+        cutoff_at,
+        sum(case when days_ago <= 30 then product_view_count else 0 end) as views_30d,
+        sum(case when days_ago <= 90 then product_view_count else 0 end) as views_90d,
+        sum(case when days_ago <= 90 then add_to_cart_count else 0 end) as carts_90d,
+        sum(case when days_ago <= 90 and add_to_cart_count > 0 and checkout_count = 0 then 1 else 0 end)
+            as abandoned_carts_90d,
+        sum(case when days_ago <= 90 then search_count else 0 end) as searches_90d,
+        sum(support_ticket_count) as support_tickets_365d
+    from days
+    group by customer_id, cutoff_at
+
+)
+
+select
+    spine.customer_id,
+    spine.cutoff_at,
+    {% for name in [
+        'views_30d', 'views_90d', 'carts_90d', 'abandoned_carts_90d', 'searches_90d',
+        'support_tickets_365d',
+    ] -%}
+    case when presence.has_events then coalesce(summed.{{ name }}, 0) end
+        as f_{{ name }}{{ ',' if not loop.last }}
+    {% endfor %}
+from spine
+cross join presence
+left join summed
+    on spine.customer_id = summed.customer_id and spine.cutoff_at = summed.cutoff_at
