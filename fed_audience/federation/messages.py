@@ -1,0 +1,310 @@
+"""The closed catalogue of messages. What is not in it cannot be sent.
+
+A request goes from the coordinator to sites; each has exactly one type of reply. Replies carry
+integers and words from closed lists: no float, no free text and no value of a row leaves a site.
+"""
+
+from __future__ import annotations
+
+from typing import Annotated, ClassVar, Final, Literal
+
+import numpy as np
+from numpy.typing import NDArray
+from pydantic import Field
+
+from fed_audience.config import StrictModel
+from fed_audience.errors import FederationError
+from fed_audience.federation import wire
+from fed_audience.federation.wire import ArrayType, WireModel
+
+PREPARATION: Final = -1
+"""``Slot.tree`` of the rounds before the first tree."""
+
+EVALUATION: Final = 2**31 - 1
+"""``Slot.tree`` of the rounds that score validation rows."""
+
+Int32Vector = Annotated[NDArray[np.int32], ArrayType("<i4")]
+Int32Table = Annotated[NDArray[np.int32], ArrayType("<i4", 2)]
+UInt32Vector = Annotated[NDArray[np.uint32], ArrayType("<u4")]
+CodeSets = Annotated[NDArray[np.uint8], ArrayType("|u1", 2)]
+Float64Vector = Annotated[NDArray[np.float64], ArrayType("<f8")]
+RingVector = Annotated[NDArray[np.int64], ArrayType("<i8")]
+Count = Annotated[int, Field(ge=0, le=2**31 - 1)]
+
+Reason = Literal[
+    "bad_message",
+    "bad_manifest",
+    "not_in_roster",
+    "wrong_run",
+    "wrong_state",
+    "stale_slot",
+    "changed_request",
+    "missing_column",
+    "missing_feature",
+    "column_type",
+    "label_values",
+    "row_keys",
+    "too_few_rows",
+    "too_many_rows",
+]
+SiteNote = Literal["no_rows", "no_positives", "no_negatives"]
+
+
+class Slot(StrictModel):
+    """Which round of which run. A site answers a slot once; asked again, with the same bytes.
+
+    ``attempt`` rises when the coordinator asks anew for a vector it lost; the vector stays.
+    """
+
+    run: Annotated[str, Field(min_length=1, max_length=200)]
+    tree: Annotated[int, Field(ge=PREPARATION, le=EVALUATION)]
+    level: Count
+    attempt: Count = 0
+
+    @property
+    def position(self) -> tuple[int, int]:
+        """Order of slots within a run."""
+        return (self.tree, self.level)
+
+
+class Request(WireModel):
+    """From the coordinator to sites."""
+
+    slot: Slot
+
+
+class Reply(WireModel):
+    """From one site to the coordinator."""
+
+    slot: Slot
+
+
+class VectorReply(Reply):
+    """A vector of ring elements that only its sum over the sites gives a meaning."""
+
+    values: RingVector
+
+
+class OpenRun(Request):
+    """Start a run: the site reads its rows and freezes them."""
+
+    kind: ClassVar[int] = 1
+    reveals: ClassVar[str] = "To the site: the manifest (features, label, parameters, roster)."
+    manifest: str
+
+
+class CountValues(Request):
+    """Count training rows by cell of the number line and by bucket of category hashes.
+
+    ``numeric[i]`` is counted on the grid ``grids[i]`` (JSON). ``bucketed`` features by the first
+    16 bits of the hash; ``refined`` ones by 24 bits within their ``survivors``, of which
+    feature i has the next ``survivor_counts[i]``.
+    """
+
+    kind: ClassVar[int] = 2
+    reveals: ClassVar[str] = "To the site: which cells and buckets are well filled over all sites."
+    numeric: tuple[Count, ...]
+    grids: tuple[str, ...]
+    bucketed: tuple[Count, ...]
+    refined: tuple[Count, ...]
+    survivor_counts: tuple[Count, ...]
+    survivors: UInt32Vector
+
+
+class FixBins(Request):
+    """Encode the rows with these bins. Feature i has the next ``sizes[i]`` cuts or prefixes."""
+
+    kind: ClassVar[int] = 3
+    reveals: ClassVar[str] = "To the site: the agreed cuts and category prefixes."
+    sizes: tuple[Count, ...]
+    thresholds: Float64Vector
+    prefixes: UInt32Vector
+
+
+class TreeClosing(Request):
+    """Base of requests that end the tree before: its last splits, and its leaves' values.
+
+    ``split_nodes``: int32[k, 3] node, left, right. ``split_rules``: int32[k, 3] feature, bin,
+    missing left. ``left_codes``: uint8[k, 32] bits of the categories that go left.
+    """
+
+    split_nodes: Int32Table
+    split_rules: Int32Table
+    left_codes: CodeSets
+    leaf_nodes: Int32Vector
+    leaf_values: Float64Vector
+
+
+class StartTree(TreeClosing):
+    """Close the tree before, compute gradients, build the root's histogram."""
+
+    kind: ClassVar[int] = 4
+    reveals: ClassVar[str] = "To the site: the tree grown so far, which is part of the model."
+    base_score: float
+
+
+class GrowLevel(Request):
+    """Split nodes and build the histograms of the nodes ``build``."""
+
+    kind: ClassVar[int] = 5
+    reveals: ClassVar[str] = "To the site: the splits of one level, which are part of the model."
+    split_nodes: Int32Table
+    split_rules: Int32Table
+    left_codes: CodeSets
+    build: Int32Vector
+
+
+class FinishTraining(TreeClosing):
+    """Close the last tree and report the validation loss."""
+
+    kind: ClassVar[int] = 6
+    reveals: ClassVar[str] = "To the site: the last tree, which is part of the model."
+
+
+class ScoreValidation(Request):
+    """Score the validation rows with these trees and count them by score.
+
+    Tree t has ``tree_splits[t]`` splits and one leaf more. ``children``: int32[s, 2] in the layout
+    of ``gbdt.tree.Tree``.
+    """
+
+    kind: ClassVar[int] = 7
+    reveals: ClassVar[str] = "To the site: the model."
+    base_score: float
+    tree_splits: Int32Vector
+    split_rules: Int32Table
+    left_codes: CodeSets
+    children: Int32Table
+    leaf_values: Float64Vector
+
+
+class RunOpened(Reply):
+    """The site holds the manifest and its rows.
+
+    ``category_check`` is a hash of the category key bound to the run: equal where keys are.
+    """
+
+    kind: ClassVar[int] = 65
+    reveals: ClassVar[str] = (
+        "Whether the site has no rows, no positives or no negatives; which features it lacks; "
+        "whether its category key equals the others'."
+    )
+    manifest_sha256: Annotated[str, Field(pattern="^[0-9a-f]{64}$")]
+    category_check: Annotated[str, Field(pattern="^([0-9a-f]{16})?$")]
+    notes: tuple[SiteNote, ...]
+    missing_features: tuple[Count, ...]
+
+
+class ValueCounts(VectorReply):
+    """Counts by cell (then missing, then clipped) and by bucket, in the order of the request."""
+
+    kind: ClassVar[int] = 66
+    reveals: ClassVar[str] = (
+        "Training rows of the site in each cell of each feature and in each hash bucket."
+    )
+
+
+class LabelCounts(VectorReply):
+    """Training rows, their positives, validation rows, their positives."""
+
+    kind: ClassVar[int] = 67
+    reveals: ClassVar[str] = "Rows and positives of the site, training and validation: 4 integers."
+
+
+class RootHistogram(VectorReply):
+    """Gradient and hessian sums by bin of all training rows, then the validation loss."""
+
+    kind: ClassVar[int] = 68
+    reveals: ClassVar[str] = (
+        "Sums of gradients and hessians of the site's training rows by bin of each feature, and "
+        "its validation loss after the tree before."
+    )
+
+
+class LevelHistogram(VectorReply):
+    """Gradient and hessian sums by bin, of the rows in each node of ``build``."""
+
+    kind: ClassVar[int] = 69
+    reveals: ClassVar[str] = (
+        "Sums of gradients and hessians by bin of each feature, for the rows in each listed node."
+    )
+
+
+class ValidationLoss(VectorReply):
+    """The fixed-point sum of the validation rows' losses."""
+
+    kind: ClassVar[int] = 70
+    reveals: ClassVar[str] = "The site's validation loss: 1 integer."
+
+
+class ScoreHistogram(VectorReply):
+    """Negatives, then positives, by score bin of the validation rows; then their loss."""
+
+    kind: ClassVar[int] = 71
+    reveals: ClassVar[str] = (
+        "Validation rows of the site by predicted probability, for each label, and their loss."
+    )
+
+
+class Refused(Reply):
+    """The site does not answer, for one of the named reasons.
+
+    ``column`` is a name from the manifest, never a value.
+    """
+
+    kind: ClassVar[int] = 127
+    reveals: ClassVar[str] = "Why a request was refused: a word of a closed list, and a column."
+    reason: Reason
+    column: Annotated[str, Field(max_length=500)] = ""
+
+
+REQUESTS: Final[tuple[type[Request], ...]] = (
+    OpenRun,
+    CountValues,
+    FixBins,
+    StartTree,
+    GrowLevel,
+    FinishTraining,
+    ScoreValidation,
+)
+REPLIES: Final[tuple[type[Reply], ...]] = (
+    RunOpened,
+    ValueCounts,
+    LabelCounts,
+    RootHistogram,
+    LevelHistogram,
+    ValidationLoss,
+    ScoreHistogram,
+    Refused,
+)
+CATALOGUE: Final[dict[int, type[WireModel]]] = {kind.kind: kind for kind in (*REQUESTS, *REPLIES)}
+"""Every message there is, by its number on the wire."""
+
+_REQUEST_KINDS: Final = {kind.kind: kind for kind in REQUESTS}
+_REPLY_KINDS: Final = {kind.kind: kind for kind in REPLIES}
+
+
+def encode(message: WireModel) -> bytes:
+    """Return the bytes of a message of the catalogue."""
+    return wire.encode(message)
+
+
+def decode(body: bytes) -> WireModel:
+    """Read a message of the catalogue; raise FederationError for any other bytes."""
+    return wire.decode(body, CATALOGUE)
+
+
+def decode_request(body: bytes) -> Request:
+    """Read a request, at a site. Raises FederationError for a reply or anything else."""
+    message = wire.decode(body, _REQUEST_KINDS)
+    if not isinstance(message, Request):
+        raise FederationError("a message is not a request", value=type(message).__name__)
+    return message
+
+
+def decode_reply(body: bytes) -> Reply:
+    """Read a reply, at the coordinator. Raises FederationError for a request or anything else."""
+    message = wire.decode(body, _REPLY_KINDS)
+    if not isinstance(message, Reply):
+        raise FederationError("a message is not a reply", value=type(message).__name__)
+    return message

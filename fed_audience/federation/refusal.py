@@ -1,0 +1,72 @@
+"""Why a site refuses, in words that hold nothing of its rows."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Final
+
+from fed_audience.errors import FederationError
+
+if TYPE_CHECKING:
+    from fed_audience.federation.messages import Reason
+
+EXPLANATIONS: Final[dict[str, tuple[str, str]]] = {
+    "bad_message": (
+        "it cannot read a message",
+        "run the same version of fed-audience at the coordinator and at every site",
+    ),
+    "bad_manifest": (
+        "it cannot read the run manifest",
+        "run the same version of fed-audience at the coordinator and at every site",
+    ),
+    "not_in_roster": ("the manifest does not list it", "add the site to the manifest's sites"),
+    "wrong_run": ("a message belongs to another run", "start one run at a time at a site"),
+    "wrong_state": ("a request came out of order", "start the run again"),
+    "stale_slot": ("a request repeats an earlier round", "start the run again"),
+    "changed_request": (
+        "a round was asked again with another content",
+        "start the run again; a site answers a round once",
+    ),
+    "missing_column": (
+        "a column is missing from its rows",
+        "add the column to the site's training table",
+    ),
+    "missing_feature": (
+        "a feature is missing from its rows",
+        "add the column, drop the feature, or set allow_missing_features in the manifest",
+    ),
+    "column_type": (
+        "a column has a type that its role cannot have",
+        "make numeric features numbers, or declare the feature categorical",
+    ),
+    "label_values": ("its label is not 0 or 1 in every row", "make the label 0 or 1, never null"),
+    "row_keys": (
+        "its row keys are null or not unique",
+        "give every row its own key; see the site's log for the number",
+    ),
+    "too_few_rows": (
+        "it has fewer rows than it is willing to train with",
+        "wait for more consented rows, or leave the site out of the run",
+    ),
+    "too_many_rows": (
+        "it has more rows than the manifest's row_cap",
+        "raise row_cap above the rows of all sites together",
+    ),
+}
+
+
+class Refusal(FederationError):  # noqa: N818 - an answer of the protocol, not a fault
+    """A site's reason, on its way to the coordinator. ``column`` is a name of the manifest."""
+
+    def __init__(self, reason: Reason, column: str = "", *, detail: object = None) -> None:
+        what, fix = EXPLANATIONS[reason]
+        named = f"{what} ({column})" if column else what
+        super().__init__(named, value=detail, fix=fix)
+        self.reason: Reason = reason
+        self.column = column
+
+
+def refusal_error(site: str, reason: Reason, column: str) -> FederationError:
+    """Return the coordinator's error for a refusal of ``site``."""
+    what, fix = EXPLANATIONS[reason]
+    named = f"{what}: {column}" if column else what
+    return FederationError(f"site {site} refused ({reason}): {named}", fix=fix)

@@ -1,0 +1,287 @@
+"""The program that runs beside a brand's rows: bytes in, sums out."""
+
+from __future__ import annotations
+
+import hmac
+import logging
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from hashlib import sha256
+from typing import TYPE_CHECKING, Final
+
+import numpy as np
+
+from fed_audience.errors import DataError, FederationError
+from fed_audience.federation import messages as m
+from fed_audience.federation.manifest import Manifest
+from fed_audience.federation.payload import (
+    bins_from_message,
+    leaves_from_message,
+    splits_from_message,
+    trees_from_message,
+)
+from fed_audience.federation.refusal import Refusal
+from fed_audience.federation.site_booster import SiteBooster
+from fed_audience.federation.site_rows import SiteRows, read_rows
+from fed_audience.gbdt.arithmetic import logloss_sum
+from fed_audience.gbdt.evaluation import score_histogram
+from fed_audience.gbdt.model import Model
+from fed_audience.gbdt.predictor import raw_scores
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
+    from fed_audience.federation.source import RowSource
+    from fed_audience.gbdt.bins import FeatureBins
+
+_LOG: Final = logging.getLogger(__name__)
+_NO_RUN: Final = m.Slot(run="-", tree=m.PREPARATION, level=0)
+
+
+@dataclass(frozen=True, slots=True)
+class _Answer:
+    """What was released for the last slot, so that it can be released again."""
+
+    slot: m.Slot
+    request: bytes
+    kind: type[m.VectorReply]
+    values: NDArray[np.int64]
+    body: bytes
+
+
+@dataclass(slots=True)
+class _Run:
+    """State of one run at the site; phases fill it from top to bottom."""
+
+    manifest: Manifest
+    opening: bytes
+    opened: bytes
+    rows: SiteRows | None
+    bins: tuple[FeatureBins, ...] = ()
+    booster: SiteBooster | None = None
+    answer: _Answer | None = None
+
+
+class SiteProgram:
+    """Answers the coordinator's requests about the rows of one site.
+
+    ``category_key``: secret of the sites for hashing categories; the coordinator lacks it.
+    ``min_rows``: refuse to train with fewer. ``threads`` bounds the threads of the kernels.
+    ``warnings`` tell the site's own staff, in full words, what was unusual about its rows.
+
+    Every round is idempotent: the same request gives the same bytes, an earlier round or a
+    changed one is refused. Every vector leaves through ``_release`` and nowhere else.
+    """
+
+    def __init__(
+        self,
+        name: str,
+        source: RowSource,
+        category_key: bytes,
+        *,
+        min_rows: int = 0,
+        threads: int = 1,
+    ) -> None:
+        self.name = name
+        self.warnings: list[str] = []
+        self._source = source
+        self._category_key = category_key
+        self._min_rows = min_rows
+        self._threads = threads
+        self._pool = ThreadPoolExecutor(threads, f"site-{name}") if threads > 1 else None
+        self._run: _Run | None = None
+
+    def handle(self, body: bytes) -> bytes:
+        """Answer one request. What the site refuses is a reply too, with a named reason."""
+        slot = _NO_RUN
+        try:
+            try:
+                request = m.decode_request(body)
+            except FederationError as error:
+                raise Refusal("bad_message", detail=error) from error
+            slot = request.slot
+            if isinstance(request, m.OpenRun):
+                return self._open(request, body)
+            return self._answer(request)
+        except Refusal as refusal:
+            _LOG.warning("site %s refused a request: %s", self.name, refusal)
+            return m.encode(m.Refused(slot=slot, reason=refusal.reason, column=refusal.column))
+
+    def _release(self, kind: type[m.VectorReply], values: NDArray[np.int64], slot: m.Slot) -> bytes:
+        """Turn a vector of ring elements into the bytes that leave: the only way out.
+
+        ``values``: int64[n], read as elements of the ring modulo 2^64.
+        """
+        return m.encode(kind(slot=slot, values=values))
+
+    def _open(self, request: m.OpenRun, body: bytes) -> bytes:
+        if self._run is not None and self._run.opening == body:
+            return self._run.opened
+        try:
+            manifest = Manifest.from_json(request.manifest)
+        except FederationError as error:
+            raise Refusal("bad_manifest", detail=error) from error
+        if self.name not in manifest.sites:
+            raise Refusal("not_in_roster", detail=self.name)
+        if request.slot.run != manifest.run_id:
+            raise Refusal("wrong_run")
+        labelled = self.name in manifest.training_sites
+        rows = read_rows(manifest, self._source, self._category_key, labelled=labelled)
+        if rows.rows < self._min_rows:
+            raise Refusal("too_few_rows", detail=f"{rows.rows}, at least {self._min_rows}")
+        if rows.training_rows > manifest.parameters.row_cap:
+            raise Refusal("too_many_rows", detail=rows.training_rows)
+        self.warnings = _warnings(manifest, rows)
+        for warning in self.warnings:
+            _LOG.warning("site %s: %s", self.name, warning)
+        categorical = any(feature.categorical for feature in manifest.features)
+        opened = m.encode(
+            m.RunOpened(
+                slot=request.slot,
+                manifest_sha256=sha256(request.manifest.encode()).hexdigest(),
+                category_check=self._category_check(manifest.run_id) if categorical else "",
+                notes=rows.notes(),
+                missing_features=rows.missing_features,
+            )
+        )
+        self._run = _Run(manifest, body, opened, rows)
+        return opened
+
+    def _category_check(self, run_id: str) -> str:
+        digest = hmac.digest(self._category_key, f"category check|{run_id}".encode(), "sha256")
+        return digest.hex()[:16]
+
+    def _answer(self, request: m.Request) -> bytes:
+        run, slot = self._run, request.slot
+        if run is None:
+            raise Refusal("wrong_state", detail="no run is open")
+        if slot.run != run.manifest.run_id:
+            raise Refusal("wrong_run")
+        content = m.encode(request.model_copy(update={"slot": _without_attempt(slot)}))
+        last = run.answer
+        if last is not None and slot.position <= last.slot.position:
+            return self._answer_again(last, slot, content)
+        kind, values = self._compute(run, request)
+        released = self._release(kind, values, slot)
+        run.answer = _Answer(slot, content, kind, values, released)
+        return released
+
+    def _answer_again(self, last: _Answer, slot: m.Slot, content: bytes) -> bytes:
+        """Repeat the last round: the same bytes, or under a new attempt the same vector."""
+        if slot.position != last.slot.position or slot.attempt < last.slot.attempt:
+            raise Refusal("stale_slot")
+        if content != last.request:
+            raise Refusal("changed_request")
+        if slot.attempt == last.slot.attempt:
+            return last.body
+        released = self._release(last.kind, last.values, slot)
+        assert self._run is not None  # noqa: S101 - a run was answered before
+        self._run.answer = _Answer(slot, content, last.kind, last.values, released)
+        return released
+
+    def _compute(
+        self, run: _Run, request: m.Request
+    ) -> tuple[type[m.VectorReply], NDArray[np.int64]]:
+        try:
+            match request:
+                case m.CountValues():
+                    return m.ValueCounts, _rows(run).count(request, self._pool)
+                case m.FixBins():
+                    return m.LabelCounts, self._fix_bins(run, request)
+                case m.StartTree():
+                    return m.RootHistogram, self._start_tree(run, request)
+                case m.GrowLevel():
+                    return m.LevelHistogram, self._grow_level(run, request)
+                case m.FinishTraining():
+                    self._close_tree(run, request)
+                    return m.ValidationLoss, _ring(_booster(run).validation_loss())
+                case m.ScoreValidation():
+                    return m.ScoreHistogram, self._score(run, request)
+                case _:
+                    raise Refusal("wrong_state", detail=type(request).__name__)
+        except (DataError, FederationError) as error:
+            if isinstance(error, Refusal):
+                raise
+            raise Refusal("bad_message", detail=error) from error
+
+    def _fix_bins(self, run: _Run, request: m.FixBins) -> NDArray[np.int64]:
+        rows = _rows(run)
+        if self.name not in run.manifest.training_sites:
+            raise Refusal("wrong_state", detail="this site holds no labels in this run")
+        run.bins = bins_from_message(request, run.manifest.features)
+        run.booster = SiteBooster(
+            rows.encode(run.bins, self._pool),
+            run.bins,
+            rows.labels,
+            rows.training_rows,
+            run.manifest.parameters.row_cap,
+            pool=self._pool,
+            threads=self._threads,
+        )
+        run.rows = None
+        return rows.label_counts()
+
+    def _start_tree(self, run: _Run, request: m.StartTree) -> NDArray[np.int64]:
+        booster = _booster(run)
+        if request.slot.tree == 0:
+            booster.start_run(request.base_score)
+        else:
+            self._close_tree(run, request)
+        loss = booster.validation_loss()
+        return np.append(booster.start_tree().ravel(), _ring(loss))
+
+    def _grow_level(self, run: _Run, request: m.GrowLevel) -> NDArray[np.int64]:
+        booster = _booster(run)
+        booster.split(splits_from_message(request, run.bins))
+        return booster.histograms(request.build.tolist()).ravel()
+
+    def _close_tree(self, run: _Run, request: m.TreeClosing) -> None:
+        booster = _booster(run)
+        leaves = leaves_from_message(request)
+        booster.split(splits_from_message(request, run.bins))
+        booster.finish_tree(leaves)
+
+    def _score(self, run: _Run, request: m.ScoreValidation) -> NDArray[np.int64]:
+        booster = _booster(run)
+        trees = trees_from_message(request, run.bins)
+        model = Model(run.manifest.features, run.bins, trees, request.base_score, 1.0)
+        raw = raw_scores(model, booster.validation_codes(), threads=self._threads)
+        labels = booster.validation_labels
+        counts = score_histogram(labels, raw)
+        return np.append(counts.ravel(), _ring(logloss_sum(labels, raw)))
+
+
+def _without_attempt(slot: m.Slot) -> m.Slot:
+    return slot.model_copy(update={"attempt": 0})
+
+
+def _ring(value: int) -> NDArray[np.int64]:
+    return np.array([value], dtype=np.int64)
+
+
+def _rows(run: _Run) -> SiteRows:
+    if run.rows is None:
+        raise Refusal("wrong_state", detail="the rows are encoded already")
+    return run.rows
+
+
+def _booster(run: _Run) -> SiteBooster:
+    if run.booster is None:
+        raise Refusal("wrong_state", detail="the bins are not fixed yet")
+    return run.booster
+
+
+def _warnings(manifest: Manifest, rows: SiteRows) -> list[str]:
+    words = {
+        "no_rows": "no training rows",
+        "no_positives": "no positives among its training rows",
+        "no_negatives": "only positives among its training rows",
+    }
+    warnings = [words[note] for note in rows.notes()]
+    names = [feature.name for feature in manifest.features]
+    warnings += [f"feature {names[i]} is missing; its values are" for i in rows.missing_features]
+    warnings += [
+        f"feature {names[index]}: {count} infinite or huge values clipped"
+        for index, count in rows.clipped.items()
+    ]
+    return warnings

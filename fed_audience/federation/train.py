@@ -1,0 +1,243 @@
+"""Training one model over sites: bins, base rate, trees, evaluation."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from hashlib import sha256
+from typing import TYPE_CHECKING, Literal
+
+from fed_audience.errors import DataError, FederationError
+from fed_audience.federation import events as e
+from fed_audience.federation import messages as m
+from fed_audience.federation.binning import BinningRounds
+from fed_audience.federation.boosting import BoostingRounds
+from fed_audience.federation.coordinator import Coordinator, LargestMessage
+from fed_audience.federation.payload import bins_to_arrays, trees_to_arrays
+from fed_audience.gbdt.encoding import Encoder
+from fed_audience.gbdt.evaluation import SCORE_BINS, Metrics
+from fed_audience.gbdt.model import Model, to_text
+from fed_audience.gbdt.objectives import base_score
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping
+
+    from fed_audience.federation.manifest import Manifest
+    from fed_audience.federation.transport import RoundTransport
+    from fed_audience.gbdt.bins import FeatureBins
+
+    OnEvent = Callable[[e.TrainingEvent], None]
+
+
+@dataclass(frozen=True, slots=True)
+class FeatureImportance:
+    """Gain summed over a feature's splits, and their number, over all kept trees."""
+
+    gain: float
+    splits: int
+
+
+@dataclass(frozen=True, slots=True)
+class RowCounts:
+    """Rows and positives of all sites together."""
+
+    rows: int
+    positives: int
+    validation_rows: int
+    validation_positives: int
+
+
+@dataclass(frozen=True, slots=True)
+class TrainingResult:
+    """A trained model and the books of its run.
+
+    ``metrics`` are those of the kept trees on the validation rows of all sites, None without
+    validation rows. ``validation_losses[t]`` is the mean loss with t trees. ``trees_grown`` counts
+    those dropped after the best iteration too. ``bytes_up``: what left each site.
+    """
+
+    model_text: str
+    sha256: str
+    encoder: Encoder
+    model: Model
+    best_iteration: int
+    trees_grown: int
+    stopped: Literal["all_trees", "early_stopping", "no_gain"]
+    metrics: Metrics | None
+    validation_losses: tuple[float, ...]
+    counts: RowCounts
+    rounds: int
+    bytes_up: Mapping[str, int]
+    bytes_down: Mapping[str, int]
+    largest_message: LargestMessage
+    importance: Mapping[str, FeatureImportance]
+    warnings: tuple[str, ...]
+
+
+def train(
+    transport: RoundTransport, manifest: Manifest, *, on_event: OnEvent | None = None
+) -> TrainingResult:
+    """Train ``manifest``'s model over the sites that ``transport`` reaches.
+
+    The same manifest (its run id and sites aside) and the same rows give the same model text,
+    however the rows are spread. ``on_event`` is called from this thread as the run proceeds.
+    Raises FederationError when a site refuses or does not answer, DataError when the rows of all
+    sites cannot be learnt from.
+    """
+    return _Training(transport, manifest, on_event or (lambda _: None)).run()
+
+
+def evaluate(
+    transport: RoundTransport, manifest: Manifest, model: Model, *, number: int = 1
+) -> Metrics | None:
+    """Metrics of ``model`` on the validation rows of sites that have just trained ``manifest``.
+
+    ``model`` must use the bins of that run. ``number`` names the evaluation: it rises with each
+    one of a run, 0 being the one that training ends with. None when no validation row exists.
+    """
+    coordinator = Coordinator(transport, manifest.run_id)
+    return _evaluate(coordinator, manifest, model, number)
+
+
+class _Training:
+    def __init__(self, transport: RoundTransport, manifest: Manifest, on_event: OnEvent) -> None:
+        self._manifest = manifest
+        self._coordinator = Coordinator(transport, manifest.run_id)
+        self._listener = on_event
+        self._warnings: list[str] = []
+        absent = sorted(set(manifest.sites) - set(transport.sites()))
+        if absent:
+            raise FederationError(
+                "a site of the manifest cannot be reached",
+                value=", ".join(absent),
+                limit=transport.sites(),
+                fix="start the site, or leave it out of the manifest",
+            )
+
+    def run(self) -> TrainingResult:
+        manifest, coordinator = self._manifest, self._coordinator
+        self._open()
+        binning = BinningRounds(coordinator, manifest, self._tell)
+        bins = binning.run()
+        counts = self._fix_bins(bins, binning)
+        base = base_score(counts.rows, counts.positives)
+        boosting = BoostingRounds(coordinator, manifest, bins, counts, base, self._tell)
+        grown = boosting.run()
+        kept = grown.trees[: grown.best_iteration]
+        learning_rate = manifest.parameters.learning_rate
+        model = Model(manifest.features, bins, kept, base, learning_rate)
+        metrics = None
+        if counts.validation_rows:
+            metrics = _evaluate(coordinator, manifest, model, 0)
+        text = to_text(model)
+        if coordinator.largest is None:
+            raise FederationError("no site sent a message", fix="name at least one site")
+        return TrainingResult(
+            model_text=text,
+            sha256=sha256(text.encode()).hexdigest(),
+            encoder=Encoder(manifest.features, bins),
+            model=model,
+            best_iteration=grown.best_iteration,
+            trees_grown=len(grown.trees),
+            stopped=grown.stopped,
+            metrics=metrics,
+            validation_losses=grown.losses,
+            counts=counts,
+            rounds=coordinator.rounds,
+            bytes_up=coordinator.bytes_up,
+            bytes_down=coordinator.bytes_down,
+            largest_message=coordinator.largest,
+            importance=_importance(model),
+            warnings=tuple(self._warnings),
+        )
+
+    def _tell(self, event: e.TrainingEvent) -> None:
+        if isinstance(event, e.SiteWarning):
+            place = f"site {event.site}: " if event.site else ""
+            self._warnings.append(place + event.text)
+        self._listener(event)
+
+    def _open(self) -> None:
+        """Give every site the manifest; stop when they do not hold the same category key."""
+        manifest = self._manifest
+        slot = self._coordinator.slot(m.PREPARATION, 0)
+        request = m.OpenRun(slot=slot, manifest=manifest.to_json())
+        opened = self._coordinator.ask(request, manifest.sites, m.RunOpened)
+        for site, reply in opened.items():
+            if reply.manifest_sha256 != manifest.sha256:
+                raise FederationError(
+                    f"site {site} read another manifest",
+                    value=reply.manifest_sha256,
+                    limit=manifest.sha256,
+                    fix="run the same version of fed-audience at the coordinator and every site",
+                )
+        if len({reply.category_check for reply in opened.values()}) > 1:
+            raise FederationError(
+                "the sites hash categories with different keys",
+                value=", ".join(f"{s}: {r.category_check}" for s, r in sorted(opened.items())),
+                fix="give every site the same category key",
+            )
+        self._tell(e.RunOpened(tuple(manifest.sites)))
+        for site, reply in opened.items():
+            self._warn(site, reply)
+
+    def _warn(self, site: str, reply: m.RunOpened) -> None:
+        for note in reply.notes:
+            self._tell(e.SiteWarning(site, note.replace("_", " ") + " to train with"))
+        for index in reply.missing_features:
+            if index >= len(self._manifest.features):
+                raise FederationError(f"site {site} lacks a feature that the run has not")
+            name = self._manifest.features[index].name
+            self._tell(e.SiteWarning(site, f"feature {name} is missing; its values are missing"))
+
+    def _fix_bins(self, bins: tuple[FeatureBins, ...], binning: BinningRounds) -> RowCounts:
+        """Let the training sites encode their rows; return what they count together."""
+        manifest = self._manifest
+        slot = self._coordinator.slot(m.PREPARATION, binning.rounds + 1)
+        request = m.FixBins(slot=slot, **bins_to_arrays(bins))
+        sums = self._coordinator.sum(request, manifest.training_sites, m.LabelCounts, 4)
+        counts = RowCounts(*(int(value) for value in sums))
+        if counts.rows > manifest.parameters.row_cap:
+            raise DataError(
+                "the sites together have more training rows than row_cap",
+                value=counts.rows,
+                limit=manifest.parameters.row_cap,
+                fix="raise row_cap: it fixes the scale of the gradients before the first row",
+            )
+        if manifest.label_sites is None and binning.rows > counts.rows:
+            raise FederationError(
+                "the sites counted more values than they have training rows",
+                value=binning.rows,
+                limit=counts.rows,
+                fix="start the run again; a site's rows must not change while it trains",
+            )
+        all_bins = sum(feature_bins.size + 1 for feature_bins in bins)
+        self._tell(e.BinsAgreed(counts.rows, counts.positives, counts.validation_rows, all_bins))
+        return counts
+
+
+def _evaluate(
+    coordinator: Coordinator, manifest: Manifest, model: Model, number: int
+) -> Metrics | None:
+    request = m.ScoreValidation(
+        slot=coordinator.slot(m.EVALUATION, number),
+        base_score=model.base_score,
+        **trees_to_arrays(model.trees),
+    )
+    size = 2 * SCORE_BINS + 1
+    sums = coordinator.sum(request, manifest.training_sites, m.ScoreHistogram, size)
+    if not sums[:-1].any():
+        return None
+    return Metrics.from_histogram(sums[:-1].reshape(2, -1), int(sums[-1]))
+
+
+def _importance(model: Model) -> dict[str, FeatureImportance]:
+    gains = [0.0] * len(model.features)
+    splits = [0] * len(model.features)
+    for tree in model.trees:
+        for split in tree.splits:
+            gains[split.feature] += split.gain
+            splits[split.feature] += 1
+    return {
+        feature.name: FeatureImportance(gains[i], splits[i])
+        for i, feature in enumerate(model.features)
+    }

@@ -1,0 +1,35 @@
+"""The one thing a runtime must do: carry a request to sites and bring their replies."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Literal, Protocol
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+
+@dataclass(frozen=True, slots=True)
+class Envelope:
+    """One message as it crossed a site's border."""
+
+    site: str
+    direction: Literal["to_site", "from_site"]
+    body: bytes
+
+
+class RoundTransport(Protocol):
+    """Carries bytes between the coordinator and the sites; knows nothing of their meaning."""
+
+    def sites(self) -> list[str]:
+        """Names of the sites that can be reached."""
+        ...
+
+    def call(
+        self, body: bytes, to: Sequence[str], timeout: float
+    ) -> tuple[dict[str, bytes], set[str]]:
+        """Send ``body`` to each site of ``to``; return the replies and the sites without one.
+
+        ``timeout`` in seconds. The same body may be sent again to a site that did not answer.
+        """
+        ...

@@ -1,0 +1,104 @@
+"""A site's binned rows in the two layouts that the kernels read."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, Final, Self
+
+import numpy as np
+
+from fed_audience.errors import DataError
+from fed_audience.gbdt.bins import MISSING_CODE
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from numpy.typing import NDArray
+
+    from fed_audience.gbdt.bins import FeatureBins
+
+CODES_PER_WORD: Final = 8
+MAX_ROWS: Final = 2**31
+"""Most rows of one matrix: row numbers are 32 bits, with room for the prefetch distance."""
+
+
+def row_stride(features: int) -> int:
+    """Bytes from one row to the next.
+
+    Up to 64 features a row is padded to 8, 16, 32 or 64 bytes, so that it never straddles a
+    64-byte cache line; wider rows are padded to whole 8-byte words.
+    """
+    for stride in (8, 16, 32, 64):
+        if features <= stride:
+            return stride
+    return -(-features // CODES_PER_WORD) * CODES_PER_WORD
+
+
+@dataclass(frozen=True, slots=True)
+class BinnedMatrix:
+    """Bin codes of ``rows`` x ``features``, twice: row-major words and columns.
+
+    ``words``: uint64[rows * stride / 8], eight codes a word, first feature in the lowest byte;
+    histograms read it. ``columns``: uint8[features, rows]; partitioning reads it. Together they
+    take ``stride + features`` bytes a row (62 bytes at 30 features).
+    """
+
+    words: NDArray[np.uint64]
+    columns: NDArray[np.uint8]
+    stride: int
+
+    @classmethod
+    def from_columns(cls, columns: NDArray[np.uint8], bins: Sequence[FeatureBins]) -> Self:
+        """Lay out ``columns`` (uint8[features, rows], C order, kept without a copy).
+
+        Raises DataError when a code lies outside its feature's bins: such a row would fall
+        silently out of every histogram.
+        """
+        features, rows = columns.shape
+        if rows >= MAX_ROWS:
+            raise DataError(
+                "too many rows for one site",
+                value=rows,
+                limit=MAX_ROWS - 1,
+                fix="split the brand into several sites",
+            )
+        for index, (column, feature_bins) in enumerate(zip(columns, bins, strict=True)):
+            present = column[column != MISSING_CODE]
+            if present.size and int(present.max()) >= feature_bins.size:
+                raise DataError(
+                    f"feature {index} has a code outside its bins",
+                    value=int(present.max()),
+                    limit=f"0 to {feature_bins.size - 1}, or {MISSING_CODE} for missing",
+                    fix="encode the rows with the bins of this run",
+                )
+        stride = row_stride(features)
+        padded = np.zeros((rows, stride), dtype="u1")
+        padded[:, :features] = columns.T
+        words = padded.reshape(-1).view("<u8")
+        return cls(words, np.ascontiguousarray(columns), stride)
+
+    @property
+    def rows(self) -> int:
+        """Number of rows."""
+        return int(self.columns.shape[1])
+
+    @property
+    def features(self) -> int:
+        """Number of features."""
+        return int(self.columns.shape[0])
+
+    @property
+    def nbytes(self) -> int:
+        """Memory of both layouts in bytes."""
+        return self.words.nbytes + self.columns.nbytes
+
+
+def go_left_table(split: Any) -> NDArray[np.uint8]:
+    """Return uint8[256]: 1 where a row with that code goes left at ``split``."""
+    table = np.zeros(256, dtype=np.uint8)
+    if split.categorical:
+        table[list(split.left_codes)] = 1
+    else:
+        table[: split.bin + 1] = 1
+        table[MISSING_CODE] = split.missing_left
+    return table
