@@ -1,0 +1,1 @@
+"""A federation simulated from one table, to measure whether federating pays."""

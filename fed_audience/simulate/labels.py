@@ -1,0 +1,98 @@
+"""Which rows are positive."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any, Final
+
+import numpy as np
+import pyarrow.compute as pc
+
+from fed_audience.errors import DataError
+from fed_audience.simulate.column_types import as_text, is_number
+
+if TYPE_CHECKING:
+    import numpy.typing as npt
+
+    from fed_audience.simulate.column_types import Column
+
+_YES: Final = ("1", "true", "t", "yes", "y", "positive", "pos")
+_BINARY: Final = 2
+
+
+def read_labels(
+    column: Column, name: str, positive: str | None
+) -> tuple[npt.NDArray[np.int8], str, list[str]]:
+    """Labels of all rows: int8[n], 1 positive, 0 negative, -1 missing; the positive value; notes.
+
+    A dot at the end of a word is dropped where the word also stands without it. Raises DataError
+    when ``positive`` does not occur, when there is one class only, or when it is needed to choose.
+    """
+    text: Any = as_text(column)
+    values = [value for value in pc.unique(text).to_pylist() if value is not None]
+    plain = {value: value.removesuffix(".") for value in values}
+    same = {v: p if p != v and p in values else v for v, p in plain.items()}
+    classes = sorted(set(same.values()))
+    if len(classes) < _BINARY:
+        raise DataError(
+            f"the label column {name!r} has one class only",
+            value=", ".join(classes) or "all missing",
+            limit="two classes or more",
+            fix="choose another --label",
+        )
+    notes = [f"label {name!r}: '{v}' read as '{p}'" for v, p in sorted(same.items()) if v != p]
+    chosen = _choose(classes, positive, name)
+    if positive is None:
+        notes.append(f"positive label: {name} = '{chosen}' (choose with --positive)")
+    wanted = [value for value in values if same[value] == chosen]
+    is_positive = pc.is_in(text, value_set=_strings(wanted)).to_numpy().astype(np.int8)
+    missing = pc.is_null(text).to_numpy()
+    if count := int(missing.sum()):
+        notes.append(f"{count} rows without a label are left out")
+    return np.where(missing, np.int8(-1), is_positive), chosen, notes
+
+
+def _strings(values: list[str]) -> Any:
+    import pyarrow as pa  # noqa: PLC0415 - kept beside its one use
+
+    return pa.array(values, pa.string())
+
+
+def _choose(classes: list[str], positive: str | None, name: str) -> str:
+    if positive is not None:
+        wanted = positive.strip()
+        for match in (
+            lambda v: v == wanted,
+            lambda v: v.removesuffix(".") == wanted.removesuffix("."),
+            lambda v: v.casefold() == wanted.casefold(),
+            lambda v: is_number(v) and is_number(wanted) and float(v) == float(wanted),
+        ):
+            if found := [value for value in classes if match(value)]:
+                return found[0]
+        raise DataError(
+            f"the positive value does not occur in column {name!r}",
+            value=positive,
+            limit=_listed(classes),
+            fix="choose one of them with --positive",
+        )
+    if len(classes) > _BINARY:
+        raise DataError(
+            f"the label column {name!r} has more than two classes",
+            value=_listed(classes),
+            limit="two, or one that is named positive",
+            fix="name the positive one with --positive",
+        )
+    yes = [value for value in classes if value.casefold() in _YES]
+    if len(yes) == 1:
+        return yes[0]
+    if all(map(is_number, classes)):
+        return max(classes, key=float)
+    raise DataError(
+        f"which value of column {name!r} is the positive one?",
+        value=_listed(classes),
+        fix=f"say --positive '{classes[0]}' or --positive '{classes[1]}'",
+    )
+
+
+def _listed(classes: list[str]) -> str:
+    shown = ", ".join(classes[:10])
+    return shown if len(classes) <= 10 else f"{shown}, ... ({len(classes)} values)"  # noqa: PLR2004 - as shown

@@ -1,0 +1,177 @@
+"""The learners that are compared, each trained from raw rows and scored on the same test rows."""
+
+from __future__ import annotations
+
+import time
+from dataclasses import dataclass, replace
+from hashlib import sha256
+from typing import TYPE_CHECKING, Any, TypeAlias
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from fed_audience.federation.manifest import Manifest
+from fed_audience.federation.site import SiteProgram
+from fed_audience.federation.source import ArrowSource
+from fed_audience.federation.train import train
+from fed_audience.federation.transports.in_process import InProcessTransport
+from fed_audience.gbdt.canonical import canonical
+from fed_audience.gbdt.encoding import as_float64
+from fed_audience.gbdt.predictor import raw_scores
+from fed_audience.simulate.problem import LABEL, ROW_KEY
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping, Sequence
+
+    import numpy.typing as npt
+
+    from fed_audience.federation.events import TrainingEvent
+    from fed_audience.federation.train import TrainingResult
+    from fed_audience.gbdt.bins import Feature
+    from fed_audience.simulate.problem import Problem
+    from fed_audience.simulate.settings import SimulationSettings
+
+Rows: TypeAlias = "npt.NDArray[np.intp]"
+
+
+@dataclass(frozen=True, slots=True)
+class Trained:
+    """A trained model's log odds on the rows asked for, and what the training took.
+
+    ``result`` is None for LightGBM. ``seconds`` are binning and training, nothing else.
+    """
+
+    scores: npt.NDArray[np.float64]
+    seconds: float
+    result: TrainingResult | None = None
+
+
+class Learners:
+    """Trains on rows of one ``problem`` with one set of parameters.
+
+    ``labels`` may differ from the problem's, to hide or change them.
+    """
+
+    def __init__(
+        self,
+        problem: Problem,
+        settings: SimulationSettings,
+        *,
+        features: Sequence[Feature] | None = None,
+        on_event: Callable[[TrainingEvent], None] | None = None,
+    ) -> None:
+        self.features = tuple(problem.features if features is None else features)
+        self._problem = problem
+        self._settings = settings
+        self._on_event = on_event
+        # A key that sites share and the coordinator lacks; here, one that repeats with the seed.
+        self._category_key = sha256(f"simulation|{settings.seed}".encode()).digest()
+
+    def federated(
+        self,
+        parts: Mapping[str, Rows],
+        score: Rows,
+        *,
+        labels: npt.NDArray[np.int8] | None = None,
+        label_sites: tuple[str, ...] | None = None,
+        trees: int | None = None,
+    ) -> Trained:
+        """Train one model over the rows of each site in ``parts``; score the rows ``score``."""
+        labels = self._problem.labels if labels is None else labels
+        parameters = self._settings.parameters
+        if trees is not None:
+            parameters = replace(parameters, n_estimators=trees)
+        manifest = Manifest(
+            run_id="simulation",
+            model_name="simulation",
+            task="propensity" if label_sites is None else "lookalike",
+            features=self.features,
+            label=LABEL,
+            row_key=ROW_KEY,
+            sites=tuple(parts),
+            label_sites=label_sites,
+            parameters=parameters,
+        )
+        threads = self._settings.threads
+        programs = {
+            site: SiteProgram(
+                site,
+                ArrowSource(self._table(rows, labels)),
+                self._category_key,
+                threads=max(1, threads // len(parts)),
+            )
+            for site, rows in parts.items()
+        }
+        transport = InProcessTransport(programs, threads=threads)
+        began = time.perf_counter()
+        result = train(transport, manifest, on_event=self._on_event)
+        seconds = time.perf_counter() - began
+        return Trained(self.score(result, score), seconds, result)
+
+    def score(self, result: TrainingResult, rows: Rows) -> npt.NDArray[np.float64]:
+        """Log odds of ``rows`` under a model of ours: float64[len(rows)]."""
+        codes = self.codes(result, rows)
+        return raw_scores(result.model, codes, threads=self._settings.threads)
+
+    def codes(self, result: TrainingResult, rows: Rows) -> npt.NDArray[np.uint8]:
+        """Bin codes of ``rows``: uint8[len(rows), F]."""
+        table = self._columns(rows)
+        columns: Any = dict(zip(table.column_names, table.columns, strict=True))
+        return result.encoder.encode(columns, self._category_key, threads=self._settings.threads)
+
+    def lightgbm(self, rows: Rows, score: Rows) -> Trained:
+        """Train LightGBM on ``rows`` with the same parameters and floors; score ``score``."""
+        import lightgbm  # noqa: PLC0415 - two seconds of import
+
+        ours = self._settings.parameters
+        parameters = {
+            "objective": "binary",
+            "num_leaves": ours.num_leaves,
+            "max_depth": ours.max_depth,
+            "learning_rate": ours.learning_rate,
+            "max_bin": ours.max_bin,
+            "min_sum_hessian_in_leaf": ours.min_child_weight,
+            "min_data_in_leaf": ours.min_data_in_leaf,
+            "min_data_in_bin": ours.min_data_in_bin,
+            "lambda_l2": ours.lambda_l2,
+            "min_gain_to_split": ours.min_gain_to_split,
+            "cat_smooth": ours.cat_smooth,
+            "cat_l2": ours.cat_l2,
+            "seed": ours.seed,
+            "num_threads": self._settings.threads,
+            "verbose": -1,
+        }
+        values = self._matrix(rows)
+        categorical = [i for i, feature in enumerate(self.features) if feature.categorical]
+        training = values[rows], self._problem.labels[rows]
+        began = time.perf_counter()
+        data = lightgbm.Dataset(*training, categorical_feature=categorical, free_raw_data=True)
+        booster = lightgbm.train(parameters, data, ours.n_estimators)
+        seconds = time.perf_counter() - began
+        return Trained(booster.predict(values[score], raw_score=True), seconds)
+
+    def warm_up(self, sites: Sequence[str], rows: Rows) -> None:
+        """Train on a few rows once, so that no compilation falls into a measured time."""
+        few = rows[:: max(1, len(rows) // 2_000)]
+        self.federated({site: few[at :: len(sites)] for at, site in enumerate(sites)}, few, trees=2)
+        self.federated({"pooled": few}, few, trees=2)
+
+    def _table(self, rows: Rows, labels: npt.NDArray[np.int8]) -> pa.Table:
+        table = self._columns(rows).append_column(LABEL, pa.array(labels[rows]))
+        return table.append_column(ROW_KEY, pa.array(rows))
+
+    def _columns(self, rows: Rows) -> pa.Table:
+        names = [feature.name for feature in self.features]
+        return self._problem.columns.select(names).take(rows)
+
+    def _matrix(self, rows: Rows) -> npt.NDArray[np.float64]:
+        """All rows for LightGBM: categories as numbers of the values that ``rows`` hold."""
+        columns = []
+        for feature in self.features:
+            column: Any = self._problem.columns.column(feature.name)
+            if feature.categorical:
+                known = pc.unique(column.take(rows)).drop_null().sort()
+                column = pc.index_in(column, value_set=known, skip_nulls=True).cast(pa.float64())
+            columns.append(canonical(as_float64(column)).values)
+        return np.column_stack(columns)

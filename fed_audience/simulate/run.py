@@ -1,0 +1,111 @@
+"""One simulation from file to outcome."""
+
+from __future__ import annotations
+
+from dataclasses import asdict, dataclass
+from typing import TYPE_CHECKING
+
+from fed_audience.federation.events import TreeGrown
+from fed_audience.gbdt.evaluation import auc
+from fed_audience.simulate.comparison import (
+    compare,
+    leakage_warnings,
+    log_loss,
+    require_same_model,
+    site_outcomes,
+    site_warnings,
+)
+from fed_audience.simulate.learners import Learners
+from fed_audience.simulate.lookalike import check_seed_site, measure_lookalike
+from fed_audience.simulate.outcome import ModelHashes, Outcome, Seconds
+from fed_audience.simulate.problem import read_problem
+from fed_audience.simulate.splitting import deal
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from fed_audience.federation.events import TrainingEvent
+    from fed_audience.simulate.settings import SimulationSettings
+
+
+@dataclass(frozen=True, slots=True)
+class Stage:
+    """What is being done, and of its trees how many are grown."""
+
+    text: str
+    trees: int = 0
+    of: int = 0
+
+
+def simulate(
+    settings: SimulationSettings, *, on_stage: Callable[[Stage], None] | None = None
+) -> Outcome:
+    """Read the table, deal its rows to sites, train and compare.
+
+    Raises DataError for a table that cannot be used, UsageError for flags that do not fit it,
+    and FederationError should the federated model ever differ from the pooled one.
+    """
+    stage = Stage("")
+
+    def begin(text: str) -> None:
+        nonlocal stage
+        stage = Stage(text)
+        if on_stage:
+            on_stage(stage)
+
+    def grown(event: TrainingEvent) -> None:
+        if on_stage and isinstance(event, TreeGrown):
+            on_stage(Stage(stage.text, event.number, event.limit))
+
+    begin(f"reading {settings.path.name}")
+    problem = read_problem(settings)
+    dealt = deal(problem, settings)
+    if settings.task == "lookalike":
+        check_seed_site(dealt, settings)
+    learners = Learners(problem, settings, on_event=grown)
+    comparison = compare(problem, dealt, learners, begin)
+    require_same_model(comparison)
+    lookalike, lookalike_warnings = None, list[str]()
+    if settings.task == "lookalike":
+        lookalike, lookalike_warnings = measure_lookalike(
+            problem, dealt, settings, comparison, begin
+        )
+    begin("measuring")
+    federated, pooled = comparison.federated.result, comparison.pooled.result
+    assert federated is not None  # noqa: S101 - trained by our learner
+    assert pooled is not None  # noqa: S101 - the same
+    test = dealt.test_rows()
+    labels = problem.labels[test]
+    per_site = site_outcomes(problem, dealt, comparison)
+    largest = federated.largest_message
+    return Outcome(
+        file=settings.path.name,
+        task=settings.task,
+        split=f"column {settings.site_column}" if settings.site_column else settings.split,
+        label=settings.label,
+        positive=problem.positive,
+        rows=problem.rows,
+        rows_train=problem.rows - len(test),
+        rows_test=len(test),
+        features=len(problem.features),
+        feature_names=tuple(problem.names.values()),
+        sites=dealt.sites,
+        auc=comparison.quality(auc, labels),
+        logloss=comparison.quality(log_loss, labels),
+        model_sha256=ModelHashes(federated.sha256, pooled.sha256),
+        seconds=Seconds(comparison.federated.seconds, comparison.lightgbm.seconds),
+        threads=settings.threads,
+        rounds=federated.rounds,
+        bytes_up_per_site=tuple(federated.bytes_up[name] for name in dealt.sites),
+        largest_message=f"{largest.bytes:,} bytes from {largest.site}: {largest.reveals}",
+        per_site=per_site,
+        lookalike=lookalike,
+        warnings=(
+            *problem.warnings,
+            *leakage_warnings(problem, dealt, learners, federated),
+            *site_warnings(per_site),
+            *lookalike_warnings,
+        ),
+        notes=problem.notes,
+        parameters=asdict(settings.parameters),
+    )

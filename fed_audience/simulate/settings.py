@@ -1,0 +1,97 @@
+"""What a user may choose about a simulation."""
+
+from __future__ import annotations
+
+import os
+import re
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Final, Literal
+
+from fed_audience.errors import UsageError
+from fed_audience.gbdt.parameters import TrainingParameters
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+MAX_SITES: Final = 500
+
+_SPLITS: Final = re.compile(r"iid|time|dirichlet:(?P<alpha>[0-9]*\.?[0-9]+(?:e-?[0-9]+)?)")
+
+
+@dataclass(frozen=True, slots=True)
+class SimulationSettings:
+    """One simulation. Raises UsageError for flags that contradict each other or make no sense.
+
+    ``sites`` and ``split`` cut the rows into sites unless ``site_column`` names them:
+    ``iid`` by hash, ``time`` in blocks of file order, ``dirichlet:ALPHA`` with skewed labels.
+    ``test`` is a file of its own, otherwise ``test_fraction`` of the rows are drawn by hash.
+    """
+
+    path: Path
+    label: str
+    positive: str | None = None
+    drop: tuple[str, ...] = ()
+    site_column: str | None = None
+    sites: int = 3
+    split: str = "iid"
+    test: Path | None = None
+    test_fraction: float = 0.25
+    task: Literal["propensity", "lookalike"] = "propensity"
+    seed_site: str | None = None
+    group: str | None = None
+    trees: int = 100
+    depth: int = 6
+    learning_rate: float = 0.1
+    max_bin: int = 255
+    seed: int = 0
+    threads: int = os.cpu_count() or 1
+
+    def __post_init__(self) -> None:
+        if not _SPLITS.fullmatch(self.split) or self.alpha == 0:
+            raise UsageError(
+                "unknown --split",
+                value=self.split,
+                limit="iid, time or dirichlet:ALPHA with ALPHA above 0",
+                fix="for example --split dirichlet:0.5",
+            )
+        if not 1 <= self.sites <= MAX_SITES:
+            raise UsageError("--sites is out of range", value=self.sites, limit=f"1 to {MAX_SITES}")
+        if not 0.0 < self.test_fraction < 1.0:
+            raise UsageError(
+                "--test-fraction is out of range",
+                value=self.test_fraction,
+                limit="above 0, below 1",
+                fix="leave it at 0.25 if in doubt",
+            )
+        if self.task not in {"propensity", "lookalike"}:
+            raise UsageError("unknown --task", value=self.task, limit="propensity or lookalike")
+        if self.task == "lookalike" and self.seed_site is None:
+            raise UsageError(
+                "a lookalike starts from the seeds of one site",
+                fix="name it with --seed-site",
+            )
+        if self.task == "propensity" and self.seed_site is not None:
+            raise UsageError(
+                "--seed-site belongs to a lookalike", fix="add --task lookalike, or leave it out"
+            )
+        if self.threads < 1:
+            raise UsageError("--threads is out of range", value=self.threads, limit="1 or more")
+        _ = self.parameters  # refuses trees, depth, learning rate and bins out of range
+
+    @property
+    def alpha(self) -> float | None:
+        """Concentration of a Dirichlet split; None for the other splits."""
+        match = _SPLITS.fullmatch(self.split)
+        return float(match["alpha"]) if match and match["alpha"] else None
+
+    @property
+    def parameters(self) -> TrainingParameters:
+        """The same parameters for every learner that is compared."""
+        return TrainingParameters(
+            n_estimators=self.trees,
+            max_depth=self.depth,
+            num_leaves=2**self.depth if 1 <= self.depth <= 12 else 2,  # noqa: PLR2004 - refused by max_depth
+            learning_rate=self.learning_rate,
+            max_bin=self.max_bin,
+            seed=self.seed,
+        )
