@@ -98,21 +98,22 @@ def bin_ends(counts: Sequence[int], *, bins: int, min_data_in_bin: int) -> list[
 
 
 def shortest_between(low: float, high: float) -> float:
-    """Return the double t, low <= t < high, whose decimal form has the fewest digits.
+    """Return the double t, low < t < high, whose decimal form has the fewest digits.
 
-    Among several the one nearest the middle, then the lower. Between 0 and 1 that is 0.5. Needs
-    finite low < high within +-2^64.
+    Among several the one nearest the middle, then the lower: between 0 and 1 that is 0.5. Of two
+    neighbouring doubles it is ``low``, so that low <= t < high always holds; otherwise t lies
+    strictly between the cells, where no row is. Needs finite low < high within +-2^64.
     """
     if math.nextafter(low, math.inf) == high:
         return low
     middle = _EXACT.divide(_EXACT.add(Decimal(low), Decimal(high)), Decimal(2))
     # A decimal of d digits inside the gap cannot lie between the middle and both of its
-    # neighbours of d digits, so those two are all that need to be tried.
+    # neighbours of d digits, so those two are all that need to be tried; 17 digits always do.
     for digits in range(1, 18):
         below = Context(prec=digits, rounding=ROUND_FLOOR).plus(middle)
         above = Context(prec=digits, rounding=ROUND_CEILING).plus(middle)
         nearer_above = _EXACT.subtract(above, middle) < _EXACT.subtract(middle, below)
         for candidate in (above, below) if nearer_above else (below, above):
-            if low <= float(candidate) < high:
+            if low < float(candidate) < high:
                 return float(candidate)
-    raise AssertionError(f"no double between {low!r} and {high!r}")  # pragma: no cover
+    raise AssertionError(f"no double between {low!r} and {high!r}")
