@@ -65,7 +65,7 @@ def decide(
     may be no events; events of somebody else raise ConsentError.
     """
     as_of = naive_utc(as_of)
-    known = [event for event in events if _is_known(event, as_of)]
+    known = known_at(events, as_of)
     subject_id = _only_subject(known, subject_id)
     standing = {
         event.member_id: event for event in reversed(in_order(known, purpose, as_of, rules))
@@ -84,6 +84,17 @@ def decide(
     return Decision(subject_id, purpose, RULES[rule], rule, event.event_id, as_of)
 
 
+def known_at(events: Iterable[ConsentEvent], as_of: datetime) -> list[ConsentEvent]:
+    """Return the events of known people that the ledger had recorded by ``as_of``."""
+    return [
+        event
+        for event in events
+        if event.subject_id is not None
+        and event.recorded_at is not None
+        and event.recorded_at <= as_of
+    ]
+
+
 def in_order(
     events: Sequence[ConsentEvent], purpose: str, as_of: datetime, rules: Rules
 ) -> list[ConsentEvent]:
@@ -93,7 +104,7 @@ def in_order(
     that says nothing comes after all that say something. A grant that is dated after
     ``as_of`` does not count yet.
     """
-    known = [event for event in events if _is_known(event, as_of)]
+    known = known_at(events, as_of)
     regime = _regime(known, purpose, rules)
     counting = [event for event in known if event.purpose == purpose and _counts(event, as_of)]
 
@@ -138,14 +149,6 @@ def _term(event: ConsentEvent, regime: Regime, as_of: datetime) -> str:
     began = event.counts_at
     lasts = began is not None and as_of - began < timedelta(days=regime.ttl_days)
     return "granted" if lasts else "ttl_expired"
-
-
-def _is_known(event: ConsentEvent, as_of: datetime) -> bool:
-    return (
-        event.subject_id is not None
-        and event.recorded_at is not None
-        and event.recorded_at <= as_of
-    )
 
 
 def _counts(event: ConsentEvent, as_of: datetime) -> bool:
