@@ -85,12 +85,7 @@ def category_text(value: object) -> str | None:
         return _decimal_text(value)
     if isinstance(value, dt.date | dt.time):  # a datetime is a date
         return value.isoformat()
-    raise DataError(
-        "a categorical feature holds values that are not categories",
-        value=type(value).__name__,
-        limit="text, booleans, numbers, dates or times",
-        fix="cast the column to text in the feature model",
-    )
+    raise _not_a_category(type(value).__name__)
 
 
 def bucket_counts(prefixes: Prefixes, missing: NDArray[np.bool_]) -> Counts:
@@ -134,15 +129,38 @@ def category_bins(
     return CategoryBins(tuple(prefixes[order][: max(0, max_bin - 2)].tolist()))
 
 
-def _distinct(values: Column) -> tuple[NDArray[np.int64], list[object]]:
-    """Position of each row's value among the distinct values, -1 for null, and those values."""
-    array: Any = values if isinstance(values, pa.Array | pa.ChunkedArray) else pa.array(values)
+def arrow_of(column: Column) -> Any:
+    """Return the column as an Arrow array, chunks joined. Raises DataError for mixed types."""
+    try:
+        array: Any = column if isinstance(column, pa.Array | pa.ChunkedArray) else pa.array(column)
+    except (pa.ArrowInvalid, pa.ArrowTypeError) as error:
+        raise DataError(
+            "a feature's column mixes values of different types",
+            fix="cast the column to one type in the feature model",
+        ) from error
     if isinstance(array, pa.ChunkedArray):
-        array = array.unify_dictionaries().combine_chunks()
+        return array.unify_dictionaries().combine_chunks()
+    return array
+
+
+def _distinct(column: Column) -> tuple[NDArray[np.int64], list[object]]:
+    """Position of each row's value among the distinct values, -1 for null, and those values."""
+    array = arrow_of(column)
     if not pa.types.is_dictionary(array.type):
+        if pa.types.is_nested(array.type):
+            raise _not_a_category(array.type)
         array = array.dictionary_encode()
     codes = array.indices.cast(pa.int64()).fill_null(-1).to_numpy(zero_copy_only=False)
     return codes, array.dictionary.to_pylist()
+
+
+def _not_a_category(kind: object) -> DataError:
+    return DataError(
+        "a categorical feature holds values that are not categories",
+        value=kind,
+        limit="text, booleans, numbers, dates or times",
+        fix="cast the column to text in the feature model",
+    )
 
 
 def _float_text(value: float) -> str | None:

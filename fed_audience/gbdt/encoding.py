@@ -22,7 +22,7 @@ from fed_audience.gbdt.bins import (
     NumericBins,
 )
 from fed_audience.gbdt.canonical import LARGEST, canonical, canonical_value
-from fed_audience.gbdt.categories import category_hashes
+from fed_audience.gbdt.categories import arrow_of, category_hashes
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -50,7 +50,7 @@ def as_float64(column: Column) -> Floats:
     """
     if isinstance(column, np.ndarray) and column.dtype.kind in "fiub":
         return np.ascontiguousarray(column, dtype=np.float64)
-    array: Any = column if isinstance(column, pa.Array | pa.ChunkedArray) else pa.array(column)
+    array = arrow_of(column)
     if pa.types.is_dictionary(array.type):
         array = array.cast(array.type.value_type)
     kind = array.type
@@ -195,7 +195,7 @@ class Encoder:
             if document["version"] != _VERSION:
                 raise _malformed(f"version {document['version']!r} is not {_VERSION}")
             pairs = [_feature_of(entry) for entry in document["features"]]
-        except (ValueError, TypeError, RecursionError) as error:
+        except (ValueError, TypeError, OverflowError, RecursionError) as error:
             raise _malformed(str(error)) from error
         return cls(tuple(feature for feature, _ in pairs), tuple(bins for _, bins in pairs))
 
