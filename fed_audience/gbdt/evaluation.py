@@ -147,10 +147,9 @@ class Metrics:
 
 @njit(cache=True, nogil=True, error_model="numpy")
 def _score_bin(raw: float, bins: int) -> np.int64:
-    place = (raw + RAW_RANGE) * (bins / (2.0 * RAW_RANGE))
-    if place < 0.0:
-        return np.int64(0)
-    return np.int64(place if place < bins else bins - 1)
+    # Exact: the scale is a power of two, and nothing is added before the floor.
+    place = np.floor(raw * (bins / (2.0 * RAW_RANGE))) + bins // 2
+    return np.int64(min(max(place, 0.0), bins - 1.0))
 
 
 @njit(cache=True, nogil=True, error_model="numpy")
@@ -173,7 +172,11 @@ def _score_histogram(labels: Floats, raw: Floats, out: Histogram) -> bool:
 
 
 def score_bin(raw: ArrayLike, bins: int = SCORE_BINS) -> NDArray[np.int32]:
-    """Cell of each score: int32[n] in [0, bins). ``raw``: log-odds. Raises DataError for NaN."""
+    """Cell of each score: int32[n] in [0, bins).
+
+    ``raw``: log-odds; ``bins``: a power of two from 2. Raises DataError for NaN or other bins.
+    """
+    _check_bins(bins)
     values = np.ascontiguousarray(raw, dtype=np.float64)
     out = np.empty(values.shape, dtype=np.int32)
     if not _score_bins(values, bins, out):
@@ -184,9 +187,10 @@ def score_bin(raw: ArrayLike, bins: int = SCORE_BINS) -> NDArray[np.int32]:
 def score_histogram(labels: ArrayLike, raw: ArrayLike, bins: int = SCORE_BINS) -> Histogram:
     """Count negatives and positives in each cell: int64[2, bins]; sites' histograms add.
 
-    ``labels``: [n], 0 or 1; ``raw``: float64[n] log-odds. Raises DataError for NaN scores or
-    unequal lengths.
+    ``labels``: [n], 0 or 1; ``raw``: float64[n] log-odds; ``bins``: a power of two from 2. Raises
+    DataError for NaN scores, unequal lengths or other bins.
     """
+    _check_bins(bins)
     truth = np.ascontiguousarray(labels)
     values = np.ascontiguousarray(raw, dtype=np.float64)
     check_lengths(truth, values)
@@ -304,10 +308,21 @@ def _calibration(histogram: Histogram) -> tuple[CalibrationBin, ...]:
 
 
 def _check(histogram: Histogram) -> None:
-    if histogram.ndim != 2 or histogram.shape[0] != 2 or histogram.min() < 0:  # noqa: PLR2004
+    right_shape = histogram.ndim == 2 and histogram.shape[0] == 2 and histogram.size > 0  # noqa: PLR2004
+    if not right_shape or histogram.min() < 0:
         raise DataError(
             "a score histogram is malformed",
             value=histogram.shape,
             limit="two rows of counts, negatives and positives, none negative",
             fix="sum what score_histogram returned at each site",
+        )
+
+
+def _check_bins(bins: int) -> None:
+    if bins < 2 or bins & (bins - 1):  # noqa: PLR2004 - the least power of two with a half
+        raise DataError(
+            "a score histogram cannot have this number of cells",
+            value=bins,
+            limit="a power of two from 2",
+            fix=f"leave bins at its default, {SCORE_BINS}",
         )
