@@ -116,7 +116,7 @@ class Delivery:
         batch = pending.batch
         self._pace.acquire()
         self.traffic.requests += 1
-        self.traffic.retries += pending.tried > 0
+        self.traffic.retries += bool(pending.last.outcomes)
         result = self._call(batch)
         self.traffic.bytes_sent += result.bytes_sent
         pending.tried += not result.throttled

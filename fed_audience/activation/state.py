@@ -78,9 +78,10 @@ _ARROW: Mapping[str, pa.DataType] = {
 class StateRow:
     """What is known of one person at the destination.
 
-    ``version`` counts acknowledged changes, so the same change sent again is recognised and a
-    later, equal one is not. ``compared`` are the numbers last acknowledged for attributes that
-    are compared with a tolerance. ``attempts`` counts sends since the last acknowledgement.
+    ``version`` counts the changes that were answered, so the same change sent again is
+    recognised and a later, equal one is not. ``compared`` are the numbers last acknowledged
+    for attributes that are compared with a tolerance. ``attempts`` counts sends since the last
+    acknowledgement.
     """
 
     record_key: str

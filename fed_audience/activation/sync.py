@@ -353,7 +353,8 @@ def _next_row(one: PlannedRecord, outcome: Outcome) -> StateRow:
         )
     tried = replace(previous, attempts=previous.attempts + 1, last_code=outcome.code)
     if outcome.status is Status.REJECTED:
-        return tried
+        # An answer as well: under the same key the destination would only repeat it.
+        return replace(tried, version=previous.version + 1)
     return replace(tried, in_doubt=previous.in_doubt or not exit_)
 
 
