@@ -1,0 +1,130 @@
+from __future__ import annotations
+
+from concurrent.futures import ThreadPoolExecutor
+from itertools import pairwise
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from fed_audience.gbdt.bins import MISSING_CODE, CategoryBins, FeatureBins, NumericBins
+from fed_audience.gbdt.codes import BinnedMatrix
+from fed_audience.gbdt.histogram import SlotLayout, build_histograms, rows_before_flush
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from numpy.typing import NDArray
+
+
+def twin(
+    columns: NDArray[np.uint8],
+    bins: Sequence[FeatureBins],
+    rows: NDArray[np.uint32],
+    gradients: NDArray[np.int64],
+    hessians: NDArray[np.int64],
+) -> NDArray[np.int64]:
+    """The same sums by ``np.bincount``, whose float64 weights are exact below 2^53."""
+    parts = []
+    for column, feature_bins in zip(columns, bins, strict=True):
+        codes = column[rows].astype(np.int64)
+        codes[codes == MISSING_CODE] = feature_bins.size
+        size = feature_bins.size + 1
+        parts.append(
+            np.stack(
+                [
+                    np.bincount(codes, gradients[rows].astype(float), size),
+                    np.bincount(codes, hessians[rows].astype(float), size),
+                ],
+                axis=1,
+            )
+        )
+    return np.concatenate(parts).astype(np.int64)
+
+
+def example(
+    features: int, rows: int, seed: int, scale: int = 2**16
+) -> tuple[Any, list[FeatureBins], NDArray[np.int64], NDArray[np.int64]]:
+    r = np.random.default_rng(seed)
+    sizes = r.choice([1, 2, 7, 100, 255], features)
+    bins: list[FeatureBins] = [
+        CategoryBins(tuple(range(size))) if i % 3 == 0 else NumericBins(tuple(range(size - 1)))
+        for i, size in enumerate(sizes.tolist())
+    ]
+    columns = np.stack([r.integers(0, size, rows) for size in sizes]).astype(np.uint8)
+    columns[r.random(columns.shape) < 0.2] = MISSING_CODE
+    gradients = r.integers(-scale, scale + 1, rows)
+    hessians = r.integers(1, scale // 4 + 1, rows)
+    return columns, bins, gradients, hessians
+
+
+@pytest.mark.parametrize("features", [1, 7, 8, 9, 30, 64, 65, 200])
+def test_kernel_gives_the_integers_of_its_numpy_twin(features: int) -> None:
+    columns, bins, gradients, hessians = example(features, 5_000, seed=features)
+    matrix, layout = BinnedMatrix.from_columns(columns, bins), SlotLayout.from_bins(bins)
+    rows = np.random.default_rng(1).permutation(5_000).astype(np.uint32)
+    ranges = np.array([[0, 1_700], [1_700, 1_701], [2_000, 2_000], [3_000, 5_000]])
+    built = build_histograms(
+        matrix, layout, rows, ranges, (gradients << 32) + hessians, scale=2**16
+    )
+    assert built.shape == (4, layout.slots, 2)
+    for node, (begin, end) in enumerate(ranges):
+        expected = twin(columns, bins, rows[begin:end], gradients, hessians)
+        assert np.array_equal(built[node], expected)
+
+
+@given(threads=st.integers(1, 7), cuts=st.lists(st.integers(0, 900), max_size=6))
+def test_sums_do_not_depend_on_threads(threads: int, cuts: list[int]) -> None:
+    columns, bins, gradients, hessians = example(5, 900, seed=3)
+    matrix, layout = BinnedMatrix.from_columns(columns, bins), SlotLayout.from_bins(bins)
+    edges = [0, *sorted(cuts), 900]
+    ranges = np.array(list(pairwise(edges)), dtype=np.int64)
+    rows = np.arange(900, dtype=np.uint32)
+    pairs = (gradients << 32) + hessians
+    alone = build_histograms(matrix, layout, rows, ranges, pairs, 2**16)
+    with ThreadPoolExecutor(threads) as pool:
+        shared = build_histograms(
+            matrix, layout, rows, ranges, pairs, 2**16, pool=pool, threads=threads
+        )
+    assert np.array_equal(alone, shared)
+
+
+@pytest.mark.parametrize("scale", [2**12, 2**13, 2**16])
+@pytest.mark.parametrize("gradient_sign", [-1, 1])
+def test_accumulators_hold_the_extremes_at_the_flush_bound(scale: int, gradient_sign: int) -> None:
+    """All rows in one bin, each at the largest gradient and hessian: nothing carries over."""
+    count = 2 * rows_before_flush(scale) + 3
+    bins: list[FeatureBins] = [NumericBins((0.0,))]
+    matrix = BinnedMatrix.from_columns(np.zeros((1, count), dtype=np.uint8), bins)
+    pairs = np.full(count, ((gradient_sign * scale) << 32) + scale // 4)
+    built = build_histograms(
+        matrix,
+        SlotLayout.from_bins(bins),
+        np.arange(count, dtype=np.uint32),
+        np.array([[0, count]]),
+        pairs,
+        scale,
+    )
+    assert built[0].tolist() == [
+        [gradient_sign * scale * count, scale // 4 * count],
+        [0, 0],
+        [0, 0],
+    ]
+
+
+@pytest.mark.parametrize("scale", [2**12, 2**16])
+def test_flush_bound_is_the_last_safe_one(scale: int) -> None:
+    rows = rows_before_flush(scale)
+    assert rows * scale < 2**31
+    assert rows * (scale // 4) < 2**32
+    assert (rows + 1) * scale >= 2**31 or (rows + 1) * (scale // 4) >= 2**32
+
+
+def test_layout_gives_each_feature_its_bins_and_one_slot_for_missing() -> None:
+    layout = SlotLayout.from_bins([NumericBins((1.0, 2.0)), CategoryBins((5,)), CategoryBins(())])
+    assert layout.sizes.tolist() == [3, 1, 0]
+    assert layout.offsets.tolist() == [0, 4, 6, 7]
+    assert layout.slots == 7
+    assert layout.categorical.tolist() == [False, True, True]
