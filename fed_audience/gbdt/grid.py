@@ -193,8 +193,11 @@ class Grid:
 def refine(grid: Grid, counts: Integers, total: int, max_bin: int) -> Grid | None:
     """Split the heavy cells of a grid, or return None when nothing more is to be split.
 
-    Heavy is above max(N / (2 max_bin), 20) of the N rows that have a value; h heavy cells split
-    by min(12, floor(log2(4096 / h))) bits each. ``counts``: int64[grid.size] summed over sites;
+    Of the N rows with a value and the bins to make of them, a narrow cell (zero, or one that split
+    before) with at least N / bins rows will take a bin alone. Heavy is a cell above
+    max(rest / (2 bins_left), 20), rest and bins_left being what those leave: so the few amounts
+    beside very many zeros are told apart too. h heavy cells split by
+    min(12, floor(log2(4096 / h))) bits each. ``counts``: int64[grid.size] summed over sites;
     ``total``: all rows, missing included, against which the counts are checked. Raises DataError
     when they do not add up.
     """
@@ -209,7 +212,12 @@ def refine(grid: Grid, counts: Integers, total: int, max_bin: int) -> Grid | Non
     if len(grid.refinements) >= MAX_REFINEMENTS:
         return None
     present = counts[:-1]
-    heavy = (present * (2 * max_bin) > present.sum()) & (present > HEAVY_FLOOR)
+    rows = present.sum()
+    bins = max_bin - 1 if counts[-1] else max_bin
+    alone = (grid.free_bits < _LEVEL_0_BITS) & (present * bins >= rows)
+    rest = rows - present[alone].sum()
+    bins_left = max(1, bins - int(alone.sum()))
+    heavy = (present * (2 * bins_left) > rest) & (present > HEAVY_FLOOR)
     positions = np.flatnonzero(heavy & (grid.free_bits > 0))
     if positions.size == 0:
         return None

@@ -103,9 +103,12 @@ def test_heavy_cells_split_and_light_ones_stay() -> None:
     assert len(grids) > 1
     for before, after in pairwise(grids):
         counts = before.counts(keys(x))
-        present = counts[:-1].sum()
+        present = counts[:-1]
+        narrow = before.free_bits < 49
+        alone = [i for i in range(before.cells) if narrow[i] and present[i] >= present.sum() / 254]
+        rest = present.sum() - present[alone].sum()
         refinement = after.refinements[-1]
-        heavy = (counts[:-1] > max(present / 510, 20)) & (before.free_bits > 0)
+        heavy = (present > max(rest / (2 * (254 - len(alone))), 20)) & (before.free_bits > 0)
         assert refinement.cells == tuple(np.flatnonzero(heavy).tolist())
         assert refinement.bits == min(12, math.floor(math.log2(4096 / heavy.sum())))
         assert after.cells == before.cells + heavy.sum() * (2**refinement.bits - 1)
@@ -125,6 +128,13 @@ def test_zero_never_splits_and_few_rows_never_do() -> None:
     assert refine(Grid(), Grid().counts(keys(np.zeros(10_000))), 10_000, 255) is None
     assert refine(Grid(), Grid().counts(keys(np.ones(20))), 20, 255) is None
     assert refine(Grid(), Grid().counts(keys(np.ones(21))), 21, 255) is not None
+
+
+@pytest.mark.parametrize("default", [0.0, -1.0, 999.0])
+def test_rare_amounts_beside_a_very_common_one_are_told_apart(default: float) -> None:
+    amounts = np.repeat([7298.0, 7443.0, 7688.0, 7896.0], 25)
+    grid = refined(np.concatenate([np.full(10_000, default), amounts]), max_bin=64)[-1]
+    assert len(set(grid.find(keys(amounts)).tolist())) == 4
 
 
 def test_heaviness_is_measured_against_the_rows_that_have_a_value() -> None:
