@@ -1,0 +1,56 @@
+"""Loads raw Parquet tables into a brand's DuckDB file, and withdraws consents there."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from fed_audience.errors import DataError, ResourceError
+from fed_audience.warehouse.duckdb import DuckDbWarehouse
+from fed_audience.warehouse.protocol import Relation
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+RAW_SCHEMA = "raw"
+
+
+def load_raw(raw_folder: Path, duckdb_path: Path) -> dict[str, int]:
+    """Load `<raw_folder>/*.parquet` into schema ``raw`` of a new DuckDB file; returns row counts.
+
+    The file appears when it is complete and replaces an earlier one. Raises DataError when
+    there is no Parquet file and ResourceError when the DuckDB file cannot be written.
+    """
+    files = sorted(raw_folder.glob("*.parquet"))
+    if not files:
+        raise DataError(
+            "no raw tables to load",
+            looked=f"{raw_folder}/*.parquet",
+            fix="generate the brands first, or give the folder that holds the Parquet files",
+        )
+    unfinished = duckdb_path.with_name(f"{duckdb_path.name}.unfinished")
+    rows = {}
+    try:
+        duckdb_path.parent.mkdir(parents=True, exist_ok=True)
+        unfinished.unlink(missing_ok=True)
+        warehouse = DuckDbWarehouse(unfinished, create=True)
+        with warehouse.transaction():
+            warehouse.execute(f"create schema {RAW_SCHEMA}")
+            for file in files:
+                # A statement that creates a relation takes no parameters.
+                source = str(file).replace("'", "''")
+                relation = Relation(RAW_SCHEMA, file.stem)
+                rows[file.stem] = warehouse.execute(
+                    f"create table {relation.sql()} as select * from read_parquet('{source}')"
+                )
+        warehouse.close()
+        unfinished.replace(duckdb_path)
+    except OSError as error:
+        raise ResourceError(
+            "the brand's DuckDB file cannot be written",
+            value=error.strerror,
+            looked=str(duckdb_path),
+            fix="choose a folder that you may write to, with room for the raw tables",
+        ) from error
+    finally:
+        unfinished.unlink(missing_ok=True)
+    return rows
