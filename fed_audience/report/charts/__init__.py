@@ -1,0 +1,1 @@
+"""Charts as static SVG that follow the page's colours, by light and by dark."""
