@@ -1,9 +1,10 @@
 """A lookalike from one site's seeds, measured at sites whose labels were hidden.
 
 Positives are the seed site's positives, negatives the other rows of the same site; every site
-takes part in agreeing the bins, only features that every site fills are used. The hidden labels
-then judge the ranking, beside two yardsticks: the site trained on its own labels (the ceiling)
-and "seeds against everyone", which learns where a person shops.
+takes part in agreeing the bins. A target's model uses the features that the seed site and the
+target both fill and that carry over. The hidden labels then judge the ranking, beside two
+yardsticks: the target trained on its own labels (the ceiling) and "seeds against everyone", which
+learns where a person shops.
 """
 
 from __future__ import annotations
@@ -22,6 +23,7 @@ from fed_audience.audiences.lookalike import (
 )
 from fed_audience.errors import UsageError
 from fed_audience.gbdt.evaluation import auc, auc_difference, lift_at, score_histogram
+from fed_audience.simulate.carry_over import carried_over
 from fed_audience.simulate.learners import Learners
 from fed_audience.simulate.outcome import LookalikeOutcome, TargetOutcome
 
@@ -30,8 +32,8 @@ if TYPE_CHECKING:
 
     import numpy.typing as npt
 
+    from fed_audience.gbdt.bins import Feature
     from fed_audience.simulate.comparison import Comparison
-    from fed_audience.simulate.learners import Trained
     from fed_audience.simulate.problem import Problem
     from fed_audience.simulate.settings import SimulationSettings
     from fed_audience.simulate.splitting import Deal
@@ -59,64 +61,79 @@ def measure_lookalike(
 ) -> tuple[LookalikeOutcome, list[str]]:
     """Train from the seeds of one site and measure at each other; also returns warnings.
 
-    Raises DataError when the seed site has no seeds, or sites share no filled feature.
+    Raises DataError when the seed site has no seeds, or shares no filled feature with a target.
     """
     seed_site = check_seed_site(dealt, settings)
     rules = LookalikeSettings(
         mode="seed_brand", brands=dealt.sites, seed_brand=seed_site, setting="demo"
     )
     parts = {name: dealt.training_rows(site) for site, name in enumerate(dealt.sites)}
-    seeds = int(problem.labels[parts[seed_site]].sum())
-    few = check_seeds(seeds, len(parts[seed_site]) - seeds, rules)
+    seed_rows = parts[seed_site]
+    seeds = int(problem.labels[seed_rows].sum())
+    few = check_seeds(seeds, len(seed_rows) - seeds, rules)
     warnings = [few.message] if few else []
-    common = common_features(
-        {name: _fill_rates(problem, rows) for name, rows in parts.items() if len(rows)},
-        minimum_fill=rules.minimum_fill,
-    )
-    features = [feature for feature in problem.features if feature.name in common.kept]
-    learners = Learners(problem, settings, features=features)
-    test = dealt.test_rows()
-
-    on_stage(f"lookalike from the seeds of {seed_site}")
     hidden = np.zeros_like(problem.labels)
-    hidden[parts[seed_site]] = problem.labels[parts[seed_site]]
-    lookalike = learners.federated(parts, test, labels=hidden, label_sites=(seed_site,))
+    hidden[seed_rows] = problem.labels[seed_rows]
+    test = dealt.test_rows()
     on_stage("seeds against everyone")
-    everyone = learners.federated(parts, test, labels=hidden)
+    everyone = Learners(problem, settings).federated(parts, test, labels=hidden)
 
     targets = []
     for name in rules.targets:
+        if not len(parts[name]):
+            warnings.append(f"{name}: no rows, so it takes no part in the lookalike")
+            continue
+        on_stage(f"features that carry over to {name}")
+        features, left_out = _features(problem, settings, rules, seed_rows, parts[name], name)
+        learners = Learners(problem, settings, features=features)
+        on_stage(f"lookalike for {name}")
+        lookalike = learners.federated(parts, test, labels=hidden, label_sites=(seed_site,))
         on_stage(f"how far {name} differs from {seed_site}")
-        brand = _brand_auc(problem, dealt, settings, learners, name)
-        judged = brand_discriminator_verdict(brand) if brand is not None else None
-        if judged and judged.verdict != "ok":
+        judged = brand_discriminator_verdict(_brand_auc(problem, dealt, settings, features, name))
+        if judged.verdict != "ok":
             warnings.append(judged.message(name))
         target = dealt.site[test] == dealt.sites.index(name)
+        own = dealt.site[test] == dealt.sites.index(seed_site)
+        ceiling = comparison.alone[name]
+        assert lookalike.result is not None  # noqa: S101 - trained by our learner
         targets.append(
-            _target(
-                name,
-                problem.labels[test][target],
-                lookalike.scores[target],
-                comparison.alone[name],
-                everyone.scores[target],
-                target,
-                judged.auc if judged else None,
+            TargetOutcome(
+                name=name,
+                **_measures(
+                    problem.labels[test][target],
+                    lookalike.scores[target],
+                    ceiling.scores[target] if ceiling else None,
+                    everyone.scores[target],
+                ),
+                auc_at_seed_site=auc(problem.labels[test][own], lookalike.scores[own]),
+                brand_auc=judged.auc,
+                features_used=tuple(problem.names[feature.name] for feature in features),
+                features_left_out={problem.names[n]: why for n, why in left_out.items()},
+                model_sha256=lookalike.result.sha256,
             )
         )
-    assert lookalike.result is not None  # noqa: S101 - trained by our learner
-    own = dealt.site[test] == dealt.sites.index(seed_site)
-    return (
-        LookalikeOutcome(
-            seed_site=seed_site,
-            seeds=seeds,
-            auc_seed_holdout=auc(problem.labels[test][own], lookalike.scores[own]),
-            features_used=tuple(problem.names[feature.name] for feature in features),
-            features_left_out=tuple(problem.names[name] for name in common.left_out),
-            model_sha256=lookalike.result.sha256,
-            targets=tuple(targets),
-        ),
-        warnings,
+    return LookalikeOutcome(seed_site, seeds, tuple(targets)), warnings
+
+
+def _features(
+    problem: Problem,
+    settings: SimulationSettings,
+    rules: LookalikeSettings,
+    seed_rows: npt.NDArray[np.intp],
+    target_rows: npt.NDArray[np.intp],
+    target: str,
+) -> tuple[tuple[Feature, ...], dict[str, str]]:
+    """Features that the seed site and the target both fill and that carry over."""
+    common = common_features(
+        {
+            str(rules.seed_brand): _fill_rates(problem, seed_rows),
+            target: _fill_rates(problem, target_rows),
+        },
+        minimum_fill=rules.minimum_fill,
     )
+    filled = [feature for feature in problem.features if feature.name in common.kept]
+    kept, left_out = carried_over(problem, settings, filled, seed_rows, target_rows)
+    return kept, {**common.left_out, **left_out}
 
 
 def _fill_rates(problem: Problem, rows: npt.NDArray[np.intp]) -> dict[str, float]:
@@ -127,31 +144,25 @@ def _fill_rates(problem: Problem, rows: npt.NDArray[np.intp]) -> dict[str, float
     }
 
 
-def _target(
-    name: str,
+def _measures(
     labels: npt.NDArray[np.int8],
     scores: npt.NDArray[np.float64],
-    ceiling: Trained | None,
+    own: npt.NDArray[np.float64] | None,
     everyone: npt.NDArray[np.float64],
-    rows: npt.NDArray[np.bool_],
-    brand_auc: float | None,
-) -> TargetOutcome:
-    own = ceiling.scores[rows] if ceiling else None
+) -> dict[str, Any]:
     gap = auc_difference(labels, own, scores) if own is not None else None
-    return TargetOutcome(
-        name=name,
-        test_rows=len(labels),
-        test_positives=int(labels.sum()),
-        auc=auc(labels, scores),
-        lift_at_5_percent=_lift(labels, scores),
-        auc_own_labels=auc(labels, own) if own is not None else None,
-        lift_own_labels=_lift(labels, own) if own is not None else None,
-        gap=gap.estimate if gap else None,
-        gap_ci=(gap.low, gap.high) if gap and np.isfinite(gap.standard_error) else None,
-        auc_seeds_against_everyone=auc(labels, everyone),
-        lift_seeds_against_everyone=_lift(labels, everyone),
-        brand_auc=brand_auc,
-    )
+    return {
+        "test_rows": len(labels),
+        "test_positives": int(labels.sum()),
+        "auc": auc(labels, scores),
+        "lift_at_5_percent": _lift(labels, scores),
+        "auc_own_labels": auc(labels, own) if own is not None else None,
+        "lift_own_labels": _lift(labels, own) if own is not None else None,
+        "gap": gap.estimate if gap else None,
+        "gap_ci": (gap.low, gap.high) if gap and np.isfinite(gap.standard_error) else None,
+        "auc_seeds_against_everyone": auc(labels, everyone),
+        "lift_seeds_against_everyone": _lift(labels, everyone),
+    }
 
 
 def _lift(labels: npt.NDArray[np.int8], scores: npt.NDArray[np.float64]) -> float | None:
@@ -162,20 +173,21 @@ def _brand_auc(
     problem: Problem,
     dealt: Deal,
     settings: SimulationSettings,
-    learners: Learners,
+    features: tuple[Feature, ...],
     target: str,
-) -> float | None:
-    """AUC of telling the target's test rows from the seed site's; None where there are none."""
+) -> float:
+    """AUC of telling the target's test rows from the seed site's; 0.5 where one has none."""
     seed_site = check_seed_site(dealt, settings)
-    (run,) = discriminator_runs(seed_site, [target], learners.features, settings.parameters)
+    (run,) = discriminator_runs(seed_site, [target], features, settings.parameters)
     pair = [dealt.sites.index(name) for name in run.sites]
     is_seed = (dealt.site == pair[0]).astype(np.int8)
-    training = {name: dealt.training_rows(at) for name, at in zip(run.sites, pair, strict=True)}
     test = np.concatenate([dealt.test_rows(at) for at in pair])
-    if not all(map(len, training.values())):
-        return None
-    # Evaluated on the test rows, so none are held out for early stopping.
+    # Measured on the test rows, so no rows are held out for early stopping.
     shallow = replace(settings, depth=run.parameters.max_depth)
-    small = Learners(problem, shallow, features=learners.features)
-    trained = small.federated(training, test, labels=is_seed, trees=run.parameters.n_estimators)
-    return auc(is_seed[test], trained.scores)
+    trained = Learners(problem, shallow, features=features).federated(
+        {name: dealt.training_rows(at) for name, at in zip(run.sites, pair, strict=True)},
+        test,
+        labels=is_seed,
+        trees=run.parameters.n_estimators,
+    )
+    return auc(is_seed[test], trained.scores) or 0.5

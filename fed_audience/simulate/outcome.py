@@ -66,6 +66,7 @@ class TargetOutcome:
 
     ``auc_own_labels`` is the ceiling: the site trained on its own labels. ``gap`` is how far the
     lookalike stays below it. ``brand_auc`` is how well the two sites' rows can be told apart.
+    ``features_left_out`` gives the reason for each.
     """
 
     name: str
@@ -79,7 +80,11 @@ class TargetOutcome:
     gap_ci: tuple[float, float] | None
     auc_seeds_against_everyone: float | None
     lift_seeds_against_everyone: float | None
-    brand_auc: float | None
+    auc_at_seed_site: float | None
+    brand_auc: float
+    features_used: tuple[str, ...]
+    features_left_out: dict[str, str]
+    model_sha256: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -88,10 +93,6 @@ class LookalikeOutcome:
 
     seed_site: str
     seeds: int
-    auc_seed_holdout: float | None
-    features_used: tuple[str, ...]
-    features_left_out: tuple[str, ...]
-    model_sha256: str
     targets: tuple[TargetOutcome, ...]
 
 
