@@ -31,6 +31,8 @@ PATIENCE_S = 5.0
 
 _PAUSE_S = 0.05
 _ROWS = "fed_audience_rows"
+# Another process holds the file; or another thread of this one is closing it just now.
+_BUSY = ("Could not set lock", "Unique file handle conflict")
 _HOLDER = re.compile(r"held in (\S+) \(PID (\d+)\)")
 _QUOTED = re.compile(r"'[^']*'|\"[^\"]*\"")
 _SPEAK_OF_DATA = (duckdb.DataError, duckdb.IntegrityError, duckdb.InvalidInputException)
@@ -98,12 +100,19 @@ class DuckDbWarehouse:
             yield from result.to_arrow_reader(batch_rows)
 
     def execute(self, sql: str, parameters: Sequence[object] = ()) -> int:
-        """Run one statement and return the number of rows it changed."""
-        with self._working() as connection:
-            result = connection.execute(sql, list(parameters))
-            counts = [column[0] for column in result.description or ()] == ["Count"]
-            row = result.fetchone()
-            return int(row[0]) if counts and row else 0
+        """Run one statement and return the number of rows it changed.
+
+        Outside a transaction, a statement that met another one on the same rows runs again.
+        """
+        deadline = time.monotonic() + self._patience_s
+        while True:
+            try:
+                return self._changed(sql, parameters)
+            except WarehouseError as error:
+                met_another = isinstance(error.__context__, duckdb.TransactionException)
+                if not met_another or self._transaction or time.monotonic() >= deadline:
+                    raise
+            time.sleep(_PAUSE_S)
 
     def insert(self, relation: Relation, rows: pa.Table) -> int:
         """Append ``rows`` by column name."""
@@ -171,6 +180,13 @@ class DuckDbWarehouse:
         ).to_pylist()
         return {row["column_name"]: row["data_type"] for row in rows}
 
+    def _changed(self, sql: str, parameters: Sequence[object]) -> int:
+        with self._working() as connection:
+            result = connection.execute(sql, list(parameters))
+            counts = [column[0] for column in result.description or ()] == ["Count"]
+            row = result.fetchone()
+            return int(row[0]) if counts and row else 0
+
     @contextmanager
     def _working(self) -> Iterator[duckdb.DuckDBPyConnection]:
         if self._transaction is None:
@@ -217,13 +233,11 @@ class DuckDbWarehouse:
         while True:
             try:
                 return duckdb.connect(str(path))
-            except duckdb.IOException as error:
-                if "Could not set lock" not in str(error):
+            except duckdb.Error as error:
+                if not any(words in str(error) for words in _BUSY):
                     raise _in_one_line(error, self._where) from None
                 if time.monotonic() >= deadline:
                     raise _locked(error, path, self._patience_s) from None
-            except duckdb.Error as error:
-                raise _in_one_line(error, self._where) from None
             time.sleep(_PAUSE_S)
 
 
@@ -270,6 +284,8 @@ def _in_one_line(error: duckdb.Error, where: str) -> WarehouseError | ResourceEr
         )
     if isinstance(error, duckdb.CatalogException | duckdb.BinderException):
         fix = "run `dbt build` for this brand, so that its relations and columns are current"
+    elif isinstance(error, duckdb.TransactionException):
+        fix = "run this again; another program changed the same rows at the same moment"
     elif isinstance(error, duckdb.IOException):
         fix = "check that the file, its folder and their permissions are what you expect"
     else:

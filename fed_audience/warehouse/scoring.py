@@ -1,0 +1,74 @@
+"""Score the rows of a relation at home: Arrow batches through the encoder and LightGBM."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import pyarrow as pa
+
+from fed_audience.errors import DataError
+from fed_audience.gbdt.reader import load_booster
+from fed_audience.warehouse.protocol import quoted
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Mapping
+
+    from fed_audience.gbdt.encoding import Encoder
+    from fed_audience.warehouse.protocol import Relation, Warehouse
+
+
+def score(
+    warehouse: Warehouse,
+    relation: Relation,
+    model_text: str,
+    encoder: Encoder,
+    *,
+    key: bytes = b"",
+    entity: str = "customer_id",
+    accept_missing: bool = False,
+    batch_rows: int = 65_536,
+) -> Iterator[pa.Table]:
+    """Yield (customer_id, score) for every row of ``relation``, in bounded memory.
+
+    ``score`` is what ``lightgbm.Booster.predict`` gives: a probability for a binary model.
+    ``key`` is the sites' category key. A feature that the relation lacks is missing for
+    everybody when ``accept_missing``, else a DataError naming all of them. Raises
+    ModelFormatError for a text that cannot be trusted.
+    """
+    booster = load_booster(model_text)
+    columns = warehouse.columns(relation)
+    statement = _select(relation, columns, encoder, entity, accept_missing=accept_missing)
+    for batch in warehouse.stream(statement, batch_rows=batch_rows):
+        features = {name: batch.column(name) for name in batch.schema.names}
+        scores = booster.predict(encoder.to_lightgbm(features, key))
+        yield pa.table(
+            {"customer_id": batch.column(0).cast(pa.string()), "score": pa.array(scores)}
+        )
+
+
+def _select(
+    relation: Relation,
+    columns: Mapping[str, str],
+    encoder: Encoder,
+    entity: str,
+    *,
+    accept_missing: bool,
+) -> str:
+    absent = [feature for feature in encoder.features if feature.name not in columns]
+    if entity not in columns or (absent and not accept_missing):
+        names = [entity] if entity not in columns else [feature.name for feature in absent]
+        raise DataError(
+            f"columns that the model needs are missing: {', '.join(names)}",
+            looked=relation.sql(),
+            fix="build the features again with the version of the package that trained the model,"
+            " or set missing_features: accept",
+        )
+    missing = {feature.name: "varchar" if feature.categorical else "double" for feature in absent}
+    selected = ", ".join(
+        f"cast(null as {missing[feature.name]}) as {quoted(feature.name)}"
+        if feature.name in missing
+        else quoted(feature.name)
+        for feature in encoder.features
+        if feature.name != entity
+    )
+    return f"select {quoted(entity)}, {selected} from {relation.sql()}"
