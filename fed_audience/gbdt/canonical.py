@@ -64,14 +64,24 @@ def _keys(x: Floats, out: Keys) -> None:
             out[i] = ~bits if bits & sign else bits | sign
 
 
+def read_only(x: ArrayLike) -> Floats:
+    """View x as contiguous float64 that cannot be written, as Arrow's buffers are.
+
+    So each kernel is compiled for one kind of input only.
+    """
+    values = np.ascontiguousarray(x, dtype=np.float64).view()
+    values.flags.writeable = False
+    return values
+
+
 def canonical(x: ArrayLike) -> Canonical:
     """Values as every later step sees them: -0 and |x| < 2^-64 become 0, NaN stays.
 
     Magnitudes of 2^64 and more, infinity included, become the largest double below 2^64; the
     second field counts them. ``x``: float64[n].
     """
-    values = np.ascontiguousarray(x, dtype=np.float64)
-    out = np.empty_like(values)
+    values = read_only(x)
+    out = np.empty(values.shape)
     clipped = _canonical(values, out)
     return Canonical(out, int(clipped))
 
@@ -81,7 +91,7 @@ def keys(x: ArrayLike) -> Keys:
 
     Numbers are made canonical first; NaN gets MISSING_KEY.
     """
-    values = np.ascontiguousarray(x, dtype=np.float64)
+    values = read_only(x)
     out = np.empty(values.shape, dtype=np.uint64)
     _keys(values, out)
     return out

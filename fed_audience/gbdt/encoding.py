@@ -21,7 +21,7 @@ from fed_audience.gbdt.bins import (
     FeatureBins,
     NumericBins,
 )
-from fed_audience.gbdt.canonical import LARGEST, canonical, canonical_value
+from fed_audience.gbdt.canonical import LARGEST, canonical, canonical_value, read_only
 from fed_audience.gbdt.categories import arrow_of, category_hashes
 
 if TYPE_CHECKING:
@@ -36,20 +36,21 @@ if TYPE_CHECKING:
 
 _BLOCK: Final = 1 << 13  # rows of all features together stay in the second-level cache
 _PREFIXES: Final = 1 << 24
+_SEARCHED: Final = 255
 _STEPS: Final = (128, 64, 32, 16, 8, 4, 2, 1)
 _VERSION: Final = 1
 _PER_SECOND: Final = {"s": 1.0, "ms": 1e3, "us": 1e6, "ns": 1e9}
 
 
 def as_float64(column: Column) -> Floats:
-    """Numbers of a column: float64[n], null as NaN.
+    """Numbers of a column: float64[n], read-only, null as NaN.
 
     Integers, floats and decimals are themselves (beyond 2^53 rounded); booleans 0 and 1; dates
     days since 1970-01-01; timestamps seconds since then, in UTC, with fraction; times of day and
     durations seconds. Raises DataError for text and everything else.
     """
     if isinstance(column, np.ndarray) and column.dtype.kind in "fiub":
-        return np.ascontiguousarray(column, dtype=np.float64)
+        return read_only(column)
     array = arrow_of(column)
     if pa.types.is_dictionary(array.type):
         array = array.cast(array.type.value_type)
@@ -77,14 +78,13 @@ def as_float64(column: Column) -> Floats:
             limit="numbers, booleans, dates, times",
             fix="cast the column to a number, or declare the feature as categorical",
         )
-    array = array.cast(pa.float64(), safe=False)
-    numbers = array.fill_null(np.nan).to_numpy()
-    return np.ascontiguousarray(numbers) / per_unit if per_unit != 1.0 else numbers
+    numbers = array.cast(pa.float64(), safe=False).to_numpy(zero_copy_only=False)
+    return read_only(numbers if per_unit == 1.0 else numbers / per_unit)
 
 
 def encode_numeric(x: Floats, bins: NumericBins) -> Codes:
     """Code of each number: uint8[n], the number of thresholds below it; MISSING_CODE for NaN."""
-    values = np.ascontiguousarray(x, dtype=np.float64)
+    values = read_only(x)
     out = np.empty(values.shape, dtype=np.uint8)
     _encode(values, _padded(bins), out)
     return out
@@ -94,14 +94,15 @@ def encode_categorical(
     prefixes: NDArray[np.uint32], missing: NDArray[np.bool_], bins: CategoryBins
 ) -> Codes:
     """Code of each category: uint8[n]; MISSING_CODE for missing, rare and unseen ones."""
-    if not bins.prefixes:
-        return np.full(prefixes.shape, MISSING_CODE, dtype=np.uint8)
     known = np.asarray(bins.prefixes, dtype=np.uint32)
-    order = np.argsort(known)
-    ascending = known[order]
-    place = np.minimum(np.searchsorted(ascending, prefixes), known.size - 1)
-    found = (ascending[place] == prefixes) & ~missing
-    return np.where(found, order[place], MISSING_CODE).astype(np.uint8)
+    rank = np.argsort(known)
+    ascending = np.full(_SEARCHED, 2**32 - 1, dtype=np.uint32)
+    ascending[: known.size] = known[rank]
+    code_of = np.full(_SEARCHED, MISSING_CODE, dtype=np.uint8)
+    code_of[: known.size] = rank
+    out = np.empty(prefixes.shape, dtype=np.uint8)
+    _encode_prefixes(prefixes, missing, ascending, code_of, out)
+    return out
 
 
 @dataclass(frozen=True, slots=True)
@@ -169,9 +170,11 @@ class Encoder:
             else:
                 codes = encode_categorical(*category_hashes(column, key), bins)
                 ready.append(np.where(codes == MISSING_CODE, np.nan, codes))
-        out = np.empty((_rows(ready), len(self.features)), dtype=np.float64)
-        for f, numbers in enumerate(ready):
-            out[:, f] = numbers
+        rows = _rows(ready)
+        out = np.empty((rows, len(self.features)), dtype=np.float64)
+        for start in range(0, rows, _BLOCK):
+            for f, numbers in enumerate(ready):
+                out[start : start + _BLOCK, f] = numbers[start : start + _BLOCK]
         return out
 
     def to_json(self) -> str:
@@ -211,20 +214,40 @@ class Encoder:
 
 
 def _padded(bins: NumericBins) -> Floats:
-    padded = np.full(255, np.inf)
+    padded = np.full(_SEARCHED, np.inf)
     padded[: len(bins.thresholds)] = bins.thresholds
     return padded
 
 
 @njit(cache=True, nogil=True)
+def _count_below(ascending: NDArray[Any], value: float) -> np.int64:
+    """Binary search without branches in exactly _SEARCHED ascending values."""
+    below = np.int64(0)
+    for step in _STEPS:
+        below += step if ascending[below + step - 1] < value else 0
+    return below
+
+
+@njit(cache=True, nogil=True)
 def _encode(x: Floats, thresholds: Floats, out: Codes) -> None:
-    """Binary search without branches over thresholds padded to 255 with infinity."""
     for i in range(x.size):
         value = canonical_value(x[i])
-        below = np.int64(0)
-        for step in _STEPS:
-            below += step if thresholds[below + step - 1] < value else 0
+        below = _count_below(thresholds, value)
         out[i] = below if value == value else MISSING_CODE  # noqa: PLR0124 - NaN differs from itself
+
+
+@njit(cache=True, nogil=True)
+def _encode_prefixes(
+    prefixes: NDArray[np.uint32],
+    missing: NDArray[np.bool_],
+    ascending: NDArray[np.uint32],
+    code_of: Codes,
+    out: Codes,
+) -> None:
+    for i in range(prefixes.size):
+        below = _count_below(ascending, prefixes[i])
+        known = below < ascending.size and ascending[below] == prefixes[i]
+        out[i] = code_of[below] if known and not missing[i] else MISSING_CODE
 
 
 def _rows(columns: Sequence[NDArray[Any]]) -> int:
