@@ -35,7 +35,7 @@ class ModelSettings(StrictModel):
     parameters: dict[str, float | int] = Field(default_factory=dict)
     holdout_fraction: Annotated[float, Field(ge=0.0, le=0.5)] = 0.2
     missing_features: Literal["accept", "refuse"] = "accept"
-    override_brand_difference: bool = False
+    override_brand_difference: str | None = None
 
     @field_validator("parameters")
     @classmethod
@@ -91,6 +91,7 @@ class FederationSettings(StrictModel):
     destinations: dict[Name, dict[str, Any]] = Field(default_factory=dict)
     minimum_rows: Annotated[int, Field(ge=0)] = 1_000
     minimum_seeds: Annotated[int, Field(ge=1)] = 1_000
+    demonstration: bool = False
     max_consent_age_hours: Annotated[float, Field(gt=0)] = 24.0
     category_key: str = "FED_AUDIENCE_CATEGORY_KEY"
     state_key: str = "FED_AUDIENCE_STATE_KEY"

@@ -1,0 +1,165 @@
+"""Cut an audience from a model's scores: first who may be reached at all, then how far."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from fed_audience.audiences.eligibility import Eligibility, decide
+from fed_audience.audiences.federation_cut import (
+    bounds_of_shares,
+    cut_brand,
+    federation_cut,
+    reach_vector,
+)
+from fed_audience.audiences.reach import Cut, ReachCurve, count_of_share, cut_by_share, reach_curve
+from fed_audience.consent.purposes import PROFILE
+from fed_audience.consent.statement import ConsentRelations, consenting
+from fed_audience.errors import DataError
+from fed_audience.jobs.sites import site_of
+from fed_audience.warehouse.scores import write_audience
+
+if TYPE_CHECKING:
+    from datetime import datetime
+
+    from numpy.typing import NDArray
+
+    from fed_audience.jobs.settings import AudienceSettings, FederationSettings
+    from fed_audience.jobs.sites import Site
+    from fed_audience.warehouse.protocol import Warehouse
+
+_CONSENT = "consent_now"
+
+
+@dataclass(frozen=True, slots=True)
+class SiteAudience:
+    """One brand's part of an audience, and the curve from which any other reach is read."""
+
+    site: str
+    eligibility: Eligibility
+    curve: ReachCurve
+    cut: Cut
+    is_rank: bool
+
+    @property
+    def no_identifier(self) -> int:
+        """People who allow it and cannot be recognised by any identifier."""
+        return self.eligibility.lost_at("usable identifier")
+
+
+@dataclass(frozen=True, slots=True)
+class _Candidates:
+    site: Site
+    version: str
+    is_rank: bool
+    eligibility: Eligibility
+    ids: pa.Array[pa.StringScalar]
+    scores: NDArray[np.float64]
+
+
+def build_audience(
+    settings: FederationSettings,
+    audience: AudienceSettings,
+    *,
+    as_of: datetime,
+    key: bytes,
+    share: float | None = None,
+) -> tuple[SiteAudience, ...]:
+    """Choose the members of ``audience`` at each of its sites and write them there.
+
+    ``share`` overrides the reach of the settings; nothing is trained or scored again. ``key``
+    breaks ties by a keyed hash of the customer id. Raises DataError when a site has no scores.
+    """
+    reach = audience.share if share is None else share
+    found = [
+        _candidates(site_of(site), audience, as_of) for site in settings.sites_of(audience.sites)
+    ]
+    cuts = _cut(found, audience, reach, key)
+    built = []
+    for one, cut in zip(found, cuts, strict=True):
+        members = pa.table(
+            {
+                "customer_id": one.ids.take(pa.array(cut.chosen, pa.int64())),
+                "score": pa.array(one.scores[cut.chosen]),
+            }
+        )
+        with one.site.open() as warehouse:
+            write_audience(
+                warehouse,
+                members,
+                audience=audience.name,
+                channel=audience.channel,
+                model_name=audience.model,
+                model_version=one.version,
+                selected_at=as_of,
+            )
+        curve = reach_curve(one.scores, calibrated=not one.is_rank)
+        built.append(SiteAudience(one.site.name, one.eligibility, curve, cut, one.is_rank))
+    return tuple(built)
+
+
+def _candidates(site: Site, audience: AudienceSettings, as_of: datetime) -> _Candidates:
+    with site.open() as warehouse:
+        rows = _scored_contacts(site, warehouse, audience.model)
+        allowed = consenting(
+            warehouse,
+            ConsentRelations.of_schema(site.profile.schema_),
+            (PROFILE, audience.purpose),
+            as_of,
+        )
+    scored = rows["model_version"].drop_null()
+    if not len(scored):
+        raise DataError(
+            f"{site.name} has no scores of that model",
+            value=audience.model,
+            looked="fct_scores",
+            fix=f"run `fed-audience score {audience.model}` first",
+        )
+    consent = pc.is_in(rows["customer_id"], value_set=allowed)
+    rows = rows.append_column(_CONSENT, consent)
+    eligibility = decide(rows, consent_column=_CONSENT, identifiers=audience.identifiers)
+    chosen = rows.filter(pa.array(eligibility.eligible))
+    return _Candidates(
+        site=site,
+        version=str(scored[0]),
+        is_rank=bool(pc.any(rows["is_rank"]).as_py()),
+        eligibility=eligibility,
+        ids=chosen["customer_id"].combine_chunks(),
+        scores=np.asarray(chosen["score"].to_numpy(), dtype=np.float64),
+    )
+
+
+def _scored_contacts(site: Site, warehouse: Warehouse, model: str) -> pa.Table:
+    return warehouse.query(
+        "select c.customer_id, c.email, c.phone, c.is_suppressed, c.in_holdout,"
+        " s.score, s.model_version, s.is_rank"
+        f" from {site.model('int_contactable').sql()} c"
+        f" left join {site.model('fct_scores').sql()} s"
+        " on s.customer_id = c.customer_id and s.model_name = ?"
+        " order by c.customer_id",
+        [model],
+    )
+
+
+def _cut(
+    found: list[_Candidates], audience: AudienceSettings, share: float, key: bytes
+) -> list[Cut]:
+    if audience.cut == "per_brand":
+        return [cut_by_share(one.scores, one.ids, share, key=key) for one in found]
+    bounds = [
+        bounds_of_shares(
+            one.scores.size, floor_share=audience.floor_share, cap_share=audience.cap_share
+        )
+        for one in found
+    ]
+    vectors = [reach_vector(one.scores, limit) for one, limit in zip(found, bounds, strict=True)]
+    requested = count_of_share(share, sum(one.scores.size for one in found))
+    common = federation_cut(vectors, requested)
+    return [
+        cut_brand(one.scores, one.ids, common, bounds=limit, key=key)
+        for one, limit in zip(found, bounds, strict=True)
+    ]

@@ -1,0 +1,172 @@
+"""Who takes part in a training: each brand's claimed request and the rows it may use now."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Final
+
+from fed_audience.errors import ConfigError, DataError, WarehouseError
+from fed_audience.jobs.rows import SiteRows, read_consented_rows
+from fed_audience.warehouse.control import (
+    TrainingRequest,
+    claim_request,
+    finish_request,
+    release_request,
+    verify_build,
+)
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Sequence
+    from datetime import datetime
+
+    from fed_audience.jobs.sites import Site
+    from fed_audience.warehouse.manifest import ModelSpec
+
+CLAIMED_BY: Final = "fed-audience train"
+
+
+@dataclass(frozen=True, slots=True)
+class Participant:
+    """One brand of a training. A lookalike's target brand has no request and no labels."""
+
+    site: Site
+    rows: SiteRows
+    request: TrainingRequest | None = None
+
+
+class Claims:
+    """The requests claimed for one training: all succeed, all fail, or all are given back."""
+
+    def __init__(self, sites: Sequence[Site], model: str, now: datetime) -> None:
+        self._sites = sites
+        self._model = model
+        self._now = now
+        self._held: dict[str, tuple[Site, TrainingRequest]] = {}
+
+    def claim(self) -> dict[str, TrainingRequest]:
+        """Claim the model's request at each site that has one; at least one must.
+
+        Raises DataError when no site has a request, or a table is not the one requested.
+        """
+        for site in self._sites:
+            with site.open() as warehouse:
+                request = claim_request(
+                    warehouse, claimed_by=CLAIMED_BY, now=self._now, model_name=self._model
+                )
+                if request is not None:
+                    self._held[site.name] = (site, request)
+                    verify_build(warehouse, request, now=self._now)
+        if not self._held:
+            raise DataError(
+                "no brand has queued a training of that model",
+                value=self._model,
+                looked=", ".join(f"training_requests at {site.name}" for site in self._sites),
+                fix="run `dbt build` in the brands' projects; its log says why nothing was queued",
+            )
+        return {name: request for name, (_, request) in self._held.items()}
+
+    def succeed(self) -> None:
+        """End every claimed request as succeeded."""
+        for site, request in self._held.values():
+            with site.open() as warehouse:
+                finish_request(warehouse, request.request_id, status="succeeded", now=self._now)
+
+    def fail(self, why: str) -> None:
+        """End every claimed request as failed, saying why; dbt's next build may queue again."""
+        for site, request in self._still_open():
+            with site.open() as warehouse:
+                finish_request(
+                    warehouse, request.request_id, status="failed", now=self._now, detail=why
+                )
+
+    def give_back(self) -> None:
+        """Make every claimed request pending again, as after an interruption."""
+        for site, request in self._still_open():
+            with site.open() as warehouse:
+                release_request(warehouse, request, claimed_by=CLAIMED_BY)
+
+    def _still_open(self) -> Iterator[tuple[Site, TrainingRequest]]:
+        for site, request in self._held.values():
+            with site.open() as warehouse:
+                status = warehouse.query(
+                    "select status from fed_audience.training_requests where request_id = ?",
+                    [request.request_id],
+                )["status"]
+            if len(status) and status[0].as_py() == "claimed":
+                yield site, request
+
+
+def agreed_spec(requests: dict[str, TrainingRequest]) -> ModelSpec:
+    """Return what all requests ask for; raises ConfigError naming what they disagree on.
+
+    ``partners`` and ``cadence_days`` are each brand's own affair.
+    """
+    own = {"partners", "cadence_days"}
+    (first, spec), *others = ((site, request.spec) for site, request in requests.items())
+    for site, other in others:
+        for key, value in spec.model_dump(exclude=own).items():
+            if getattr(other, key) != value:
+                raise ConfigError(
+                    f"brands disagree on {key} of model {spec.model}",
+                    value=f"{first}: {value}, {site}: {getattr(other, key)}",
+                    looked="meta.fed_audience of the training models",
+                    fix="agree on one value in both dbt projects",
+                )
+    return spec
+
+
+def check_partners(sites: Sequence[Site], requests: dict[str, TrainingRequest]) -> None:
+    """Raise ConfigError when a brand takes part that another did not name as a partner."""
+    for name, request in requests.items():
+        for site in sites:
+            if site.name != name and site.name not in request.spec.partners:
+                raise ConfigError(
+                    f"{name} did not agree to train {request.model_name} with {site.name}",
+                    value=site.name,
+                    limit=", ".join(request.spec.partners) or "no partners",
+                    looked=f"meta.fed_audience.partners of {request.relation.name} at {name}",
+                    fix=f"add {site.name} to the partners there, or leave the site out",
+                )
+
+
+def labelled_participant(
+    site: Site, request: TrainingRequest | None, model: str, as_of: datetime
+) -> Participant:
+    """Read the training rows of a brand with labels; raises DataError without a request."""
+    if request is None:
+        raise DataError(
+            f"{site.name} has not queued a training of that model",
+            value=model,
+            looked=f"training_requests at {site.name}",
+            fix=f"run `dbt build` for {site.name}, or leave it out of the model's sites",
+        )
+    with site.open() as warehouse:
+        rows = read_consented_rows(
+            site, warehouse, request.relation, entity=request.spec.entity, as_of=as_of
+        )
+    return Participant(site, rows, request)
+
+
+def unlabelled_participant(
+    site: Site, spec: ModelSpec, cutoff: datetime, as_of: datetime
+) -> Participant:
+    """Read the features of a lookalike's target brand at the seed brand's cutoff."""
+    relation = site.model("fct_customer_features")
+    with site.open() as warehouse:
+        rows = read_consented_rows(
+            site,
+            warehouse,
+            relation,
+            entity=spec.entity,
+            as_of=as_of,
+            where=f"where {spec.cutoff} = ?",
+            parameters=[cutoff],
+        )
+    if not rows.table.num_rows:
+        raise WarehouseError(
+            f"{site.name} has no consented features at the seed brand's cutoff",
+            value=f"{cutoff:%Y-%m-%d %H:%M}",
+            looked=relation.sql(),
+            fix="build both brands' features as of the same instant",
+        )
+    return Participant(site, rows)

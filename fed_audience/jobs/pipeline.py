@@ -1,0 +1,209 @@
+"""The whole job: build with dbt, train, score, cut audiences, deliver them."""
+
+from __future__ import annotations
+
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass, field
+from functools import partial
+from typing import TYPE_CHECKING
+
+from fed_audience.consent.funnel import Funnel, funnel
+from fed_audience.consent.statement import ConsentRelations
+from fed_audience.jobs.audience import SiteAudience, build_audience
+from fed_audience.jobs.egress import EgressTally
+from fed_audience.jobs.quality import BrandQuality, measure
+from fed_audience.jobs.score import SiteScores, score_model
+from fed_audience.jobs.sites import site_of
+from fed_audience.jobs.sync import SiteReport, sync_audience
+from fed_audience.jobs.train import TrainedModel, train_model
+from fed_audience.warehouse.dbt import run_dbt
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping
+    from datetime import datetime
+    from pathlib import Path
+
+    from pydantic import SecretStr
+
+    from fed_audience.federation import Envelope, TrainingEvent
+    from fed_audience.jobs.settings import FederationSettings, SiteSettings
+
+
+@dataclass(frozen=True, slots=True)
+class Secrets:
+    """The two secrets of a federation run: one the brands share, one each keeps."""
+
+    category_key: SecretStr
+    state_key: SecretStr
+
+    @property
+    def category(self) -> bytes:
+        """Key under which the brands hash categories."""
+        return self.category_key.get_secret_value().encode()
+
+    @property
+    def ties(self) -> bytes:
+        """Key of the hash that orders people with equal scores."""
+        return self.state_key.get_secret_value().encode()
+
+
+@dataclass(frozen=True, slots=True)
+class Listeners:
+    """Who is told what: a line for each step, training events, every byte across a border."""
+
+    on_step: Callable[[str], None] = field(default=lambda _: None)
+    on_training: Callable[[str, TrainingEvent], None] = field(default=lambda _name, _event: None)
+    on_message: Callable[[Envelope], None] = field(default=lambda _: None)
+
+
+@dataclass(frozen=True, slots=True)
+class PipelineOutcome:
+    """What one run of the pipeline did, by model and by audience."""
+
+    settings: FederationSettings
+    as_of: datetime
+    funnels: Mapping[str, Funnel]
+    trained: Mapping[str, TrainedModel]
+    egress: Mapping[str, EgressTally]
+    quality: Mapping[str, tuple[BrandQuality, ...]]
+    scored: Mapping[str, tuple[SiteScores, ...]]
+    audiences: Mapping[str, tuple[SiteAudience, ...]]
+    syncs: tuple[SiteReport, ...]
+
+
+def run_pipeline(
+    settings: FederationSettings,
+    *,
+    base: Path,
+    as_of: datetime,
+    secrets: Secrets,
+    listeners: Listeners,
+    deliver: bool = True,
+) -> PipelineOutcome:
+    """Train and score every model of ``settings``, then build and deliver every audience.
+
+    The brands' dbt projects must be built (``build_brands``). ``deliver`` False stops before
+    anything is sent. Raises whatever a step raises; finished steps stay finished.
+    """
+    trained, egress = train_models(settings, as_of=as_of, secrets=secrets, listeners=listeners)
+    listeners.on_step("compare each brand alone with the federation")
+    quality = {
+        name: tuple(_measured(model, site, secrets) for site in model.held_out)
+        for name, model in trained.items()
+        if model.lookalike is None or model.lookalike.mode == "seed_rule"
+    }
+    scored = {}
+    for model in settings.models:
+        listeners.on_step(f"score {model.name} at each brand")
+        scored[model.name] = tuple(
+            score_model(settings, model, as_of=as_of, category_key=secrets.category)
+        )
+    audiences = {}
+    for audience in settings.audiences:
+        listeners.on_step(f"choose audience {audience.name}")
+        audiences[audience.name] = build_audience(settings, audience, as_of=as_of, key=secrets.ties)
+    syncs: tuple[SiteReport, ...] = ()
+    if deliver:
+        listeners.on_step("deliver, asking consent before each batch")
+        syncs = deliver_all(settings, base=base, as_of=as_of, secrets=secrets)
+    return PipelineOutcome(
+        settings=settings,
+        as_of=as_of,
+        funnels=consent_funnels(settings, as_of),
+        trained=trained,
+        egress=egress,
+        quality=quality,
+        scored=scored,
+        audiences=audiences,
+        syncs=syncs,
+    )
+
+
+def build_brands(
+    settings: FederationSettings,
+    *,
+    as_of: datetime,
+    on_step: Callable[[str], None],
+    build: Callable[[SiteSettings], None] | None = None,
+) -> None:
+    """Run `dbt deps` and `dbt build` in every brand's project, two brands at a time.
+
+    ``build`` replaces the two commands for one brand. Raises DbtError naming the node.
+    """
+
+    def build_one(site: SiteSettings) -> None:
+        dbt = partial(run_dbt, site.project, profiles_dir=site.profiles, target=site.target)
+        if not (site.project / "dbt_packages").is_dir():
+            dbt(["deps"])
+        dbt(["build"], vars={"fed_audience__as_of": f"{as_of:%Y-%m-%d %H:%M:%S}"})
+
+    def build_and_tell(site: SiteSettings) -> None:
+        (build or build_one)(site)
+        on_step(f"built {site.name}")
+
+    with ThreadPoolExecutor(2, "dbt") as pool:
+        list(pool.map(build_and_tell, settings.sites))
+
+
+def train_models(
+    settings: FederationSettings, *, as_of: datetime, secrets: Secrets, listeners: Listeners
+) -> tuple[dict[str, TrainedModel], dict[str, EgressTally]]:
+    """Train every model of ``settings``; also returns what left the sites for each."""
+    trained, tallies = {}, {}
+    for model in settings.models:
+        listeners.on_step(f"train {model.name}")
+        tally = EgressTally()
+
+        def seen(envelope: Envelope, tally: EgressTally = tally) -> None:
+            tally(envelope)
+            listeners.on_message(envelope)
+
+        def told(event: TrainingEvent, name: str = model.name) -> None:
+            listeners.on_training(name, event)
+
+        trained[model.name] = train_model(
+            settings,
+            model,
+            as_of=as_of,
+            category_key=secrets.category,
+            on_event=told,
+            on_message=seen,
+        )
+        tallies[model.name] = tally
+    return trained, tallies
+
+
+def deliver_all(
+    settings: FederationSettings, *, base: Path, as_of: datetime, secrets: Secrets
+) -> tuple[SiteReport, ...]:
+    """Sync every audience that has destinations."""
+    return tuple(
+        report
+        for audience in settings.audiences
+        for report in sync_audience(
+            settings, audience, base=base, as_of=as_of, secret=secrets.state_key
+        )
+    )
+
+
+def consent_funnels(settings: FederationSettings, as_of: datetime) -> dict[str, Funnel]:
+    """Count each brand's people by purpose."""
+    found = {}
+    for site_settings in settings.sites:
+        site = site_of(site_settings)
+        with site.open() as warehouse:
+            relations = ConsentRelations.of_schema(site.profile.schema_)
+            channels = sorted({audience.channel for audience in settings.audiences})
+            found[site.name] = funnel(warehouse, as_of, relations=relations, channels=channels)
+    return found
+
+
+def _measured(model: TrainedModel, site: str, secrets: Secrets) -> BrandQuality:
+    return measure(
+        site,
+        model.training[site],
+        model.held_out[site],
+        model.result,
+        model.manifest,
+        secrets.category,
+    )

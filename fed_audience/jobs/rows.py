@@ -1,0 +1,125 @@
+"""A site's rows for training: what dbt built, less everyone who withdrew since."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Final
+
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from fed_audience.consent.statement import ConsentRelations, consenting
+from fed_audience.errors import DataError
+from fed_audience.gbdt.bins import Feature
+from fed_audience.gbdt.sampling import chosen, keyed, row_hashes
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+    from datetime import datetime
+
+    from fed_audience.jobs.sites import Site
+    from fed_audience.warehouse.protocol import Relation, Warehouse
+
+FEATURE_PREFIX: Final = "f_"
+TRAINING_PURPOSES: Final = ("train", "share_model")
+
+
+@dataclass(frozen=True, slots=True)
+class SiteRows:
+    """Rows that may be trained on now. ``withdrawn`` were built in, and have no consent now."""
+
+    site: str
+    table: pa.Table
+    withdrawn: int
+
+    @property
+    def fill_rates(self) -> dict[str, float]:
+        """Share of filled values (0 to 1) of each feature."""
+        rows = max(1, self.table.num_rows)
+        return {
+            name: 1.0 - self.table[name].null_count / rows
+            for name in self.table.column_names
+            if name.startswith(FEATURE_PREFIX)
+        }
+
+    def features(self, excluded: Sequence[str] = ()) -> dict[str, Feature]:
+        """Return the declared features by name: text columns are categories."""
+        return {
+            field.name: Feature(field.name, categorical=_is_text(field.type))
+            for field in self.table.schema
+            if field.name.startswith(FEATURE_PREFIX) and field.name not in excluded
+        }
+
+    def split(self, key: str, fraction: float, seed: int) -> tuple[pa.Table, pa.Table]:
+        """Part the rows into (training, held out) by stable hash of column ``key``."""
+        hashes = keyed(row_hashes(self.table[key]), seed=seed, use="held out")
+        held_out = pa.array(chosen(hashes, fraction))
+        return self.table.filter(pc.invert(held_out)), self.table.filter(held_out)
+
+
+def read_consented_rows(
+    site: Site,
+    warehouse: Warehouse,
+    relation: Relation,
+    *,
+    entity: str,
+    as_of: datetime,
+    where: str = "",
+    parameters: Sequence[object] = (),
+) -> SiteRows:
+    """Read ``relation`` and keep the rows of people who allow training at ``as_of``.
+
+    Raises DataError when a customer stands in it twice.
+    """
+    relations = ConsentRelations.of_schema(site.profile.schema_)
+    allowed = consenting(warehouse, relations, TRAINING_PURPOSES, as_of)
+    batches = list(warehouse.stream(f"select * from {relation.sql()} {where}", parameters))
+    table = (
+        pa.Table.from_batches(batches)
+        if batches
+        else warehouse.query(f"select * from {relation.sql()} limit 0")
+    )
+    ids = table[entity].cast(pa.string())
+    if pc.count_distinct(ids).as_py() != table.num_rows:
+        raise DataError(
+            f"{site.name}: a customer stands in the training table more than once",
+            value=f"{table.num_rows:,} rows, {pc.count_distinct(ids).as_py():,} customers",
+            looked=f"{relation.name}.{entity}",
+            fix="make the model unique by customer",
+        )
+    kept = table.filter(pc.is_in(ids, value_set=allowed))
+    return SiteRows(site.name, kept, table.num_rows - kept.num_rows)
+
+
+def agreed_features(
+    by_site: Mapping[str, SiteRows], excluded: Sequence[str] = ()
+) -> tuple[Feature, ...]:
+    """Return all features of all sites, sorted by name.
+
+    A column that is empty at a site says nothing about its type. Raises DataError when sites
+    that fill a feature disagree on whether it is a category.
+    """
+    kinds: dict[str, dict[str, bool]] = {}
+    for site, rows in by_site.items():
+        filled = rows.fill_rates
+        for name, feature in rows.features(excluded).items():
+            votes = kinds.setdefault(name, {})
+            if filled[name] > 0.0:
+                votes[site] = feature.categorical
+    for name, votes in kinds.items():
+        if len(set(votes.values())) > 1:
+            raise DataError(
+                f"feature {name} is text at one brand and a number at another",
+                value=", ".join(f"{s}: {'text' if t else 'number'}" for s, t in votes.items()),
+                fix="cast it to one type in each brand's dbt model",
+            )
+    return tuple(
+        Feature(name, categorical=next(iter(votes.values()), False))
+        for name, votes in sorted(kinds.items())
+    )
+
+
+def _is_text(kind: pa.DataType) -> bool:
+    return bool(
+        pa.types.is_string(kind) or pa.types.is_large_string(kind) or pa.types.is_dictionary(kind)
+    )

@@ -1,0 +1,51 @@
+"""Score a brand's own consented customers with the model it holds, into its own warehouse."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from fed_audience.gbdt.encoding import Encoder
+from fed_audience.jobs.sites import site_of
+from fed_audience.warehouse.registry import active_model
+from fed_audience.warehouse.scores import ScoreStamp, write_scores
+from fed_audience.warehouse.scoring import score
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from datetime import datetime
+
+    from fed_audience.jobs.settings import FederationSettings, ModelSettings
+
+
+@dataclass(frozen=True, slots=True)
+class SiteScores:
+    """How many customers one brand scored, and with which version."""
+
+    site: str
+    version: str
+    customers: int
+
+
+def score_model(
+    settings: FederationSettings, model: ModelSettings, *, as_of: datetime, category_key: bytes
+) -> Iterator[SiteScores]:
+    """Replace the scores of ``model`` at each of its brands; yields each brand as it finishes.
+
+    Only customers in `fct_scoring_features` are scored: those who allow `profile`.
+    """
+    for settings_of_site in settings.sites_of(model.sites):
+        site = site_of(settings_of_site)
+        with site.open() as warehouse:
+            held = active_model(warehouse, model.name)
+            scores = score(
+                warehouse,
+                site.model("fct_scoring_features"),
+                held.model_text,
+                Encoder.from_json(held.encoder),
+                key=category_key,
+                accept_missing=model.missing_features == "accept",
+            )
+            stamp = ScoreStamp(held.model_name, held.model_version, held.is_rank, as_of)
+            customers = write_scores(warehouse, scores, stamp)
+        yield SiteScores(site.name, held.model_version, customers)

@@ -1,0 +1,46 @@
+"""A brand's warehouse as the jobs see it: opened for a moment, closed again."""
+
+from __future__ import annotations
+
+from contextlib import contextmanager
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from fed_audience.warehouse.duckdb import open_warehouse
+from fed_audience.warehouse.profiles import load_profile
+from fed_audience.warehouse.protocol import Relation
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from fed_audience.jobs.settings import SiteSettings
+    from fed_audience.warehouse.profiles import Profile
+    from fed_audience.warehouse.protocol import Warehouse
+
+
+@dataclass(frozen=True, slots=True)
+class Site:
+    """One brand: its name, its profile and where its dbt models stand."""
+
+    name: str
+    settings: SiteSettings
+    profile: Profile
+
+    @contextmanager
+    def open(self) -> Iterator[Warehouse]:
+        """Open the warehouse for one piece of work; other processes may use it in between."""
+        warehouse = open_warehouse(self.profile)
+        try:
+            yield warehouse
+        finally:
+            warehouse.close()
+
+    def model(self, name: str) -> Relation:
+        """Return the relation that dbt built for model ``name``."""
+        return Relation(self.profile.schema_, name)
+
+
+def site_of(settings: SiteSettings) -> Site:
+    """Resolve a site's profile; raises ConfigError saying where we looked."""
+    profile = load_profile(settings.project, settings.profiles, settings.target)
+    return Site(settings.name, settings, profile)

@@ -1,0 +1,196 @@
+"""Deliver an audience: plan the difference at each brand, then send it, consent first."""
+
+from __future__ import annotations
+
+from contextlib import contextmanager
+from dataclasses import dataclass
+from datetime import timedelta
+from typing import TYPE_CHECKING, Any
+
+from fed_audience.activation import (
+    Contact,
+    Destination,
+    Member,
+    Plan,
+    Sync,
+    SyncReport,
+    SyncState,
+    open_destination,
+    read_contacts,
+)
+from fed_audience.activation.plan import plan as plan_sync
+from fed_audience.activation.sync import run as run_sync
+from fed_audience.consent.gate import ConsentGate
+from fed_audience.consent.statement import ConsentRelations
+from fed_audience.jobs.sites import site_of
+from fed_audience.warehouse.protocol import Relation
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+    from datetime import datetime
+    from pathlib import Path
+
+    from pydantic import SecretStr
+
+    from fed_audience.activation import SyncEvent
+    from fed_audience.jobs.settings import AudienceSettings, FederationSettings, SiteSettings
+    from fed_audience.jobs.sites import Site
+    from fed_audience.warehouse.protocol import Warehouse
+
+
+@dataclass(frozen=True, slots=True)
+class SitePlan:
+    """What a sync would do at one brand and destination."""
+
+    site: str
+    destination: str
+    plan: Plan
+
+
+@dataclass(frozen=True, slots=True)
+class SiteReport:
+    """What a sync did at one brand and destination."""
+
+    site: str
+    destination: str
+    report: SyncReport
+
+
+@dataclass(frozen=True, slots=True)
+class _Prepared:
+    plan: Plan
+    state: SyncState
+    gate: ConsentGate
+    destination: Destination
+
+
+def plan_audience(
+    settings: FederationSettings,
+    audience: AudienceSettings,
+    *,
+    base: Path,
+    as_of: datetime,
+    secret: SecretStr,
+) -> Iterator[SitePlan]:
+    """Yield what a sync of ``audience`` would send from each brand; nothing is sent."""
+    for site, name in _pairs(settings, audience):
+        with _prepared(settings, audience, site, name, base, as_of, secret) as ready:
+            yield SitePlan(site.name, name, ready.plan)
+
+
+def sync_audience(
+    settings: FederationSettings,
+    audience: AudienceSettings,
+    *,
+    base: Path,
+    as_of: datetime,
+    secret: SecretStr,
+    confirm_removals: bool = False,
+    on_event: Callable[[str, SyncEvent], None] | None = None,
+) -> Iterator[SiteReport]:
+    """Send ``audience`` from each of its brands to each of its destinations.
+
+    ``base`` is where relative paths of destinations begin; ``as_of`` the instant of consent.
+    ``on_event`` gets the site and what happens there. Yields one report a brand and destination
+    as it finishes; raises what the engine raises, with everything acknowledged recorded.
+    """
+    for site, name in _pairs(settings, audience):
+        with _prepared(
+            settings, audience, site, name, base, as_of, secret, confirm_removals=confirm_removals
+        ) as ready:
+            report = run_sync(
+                ready.plan,
+                ready.destination,
+                ready.state,
+                ready.gate,
+                on_event=_at(site.name, on_event),
+            )
+        yield SiteReport(site.name, name, report)
+
+
+def _pairs(
+    settings: FederationSettings, audience: AudienceSettings
+) -> Iterator[tuple[SiteSettings, str]]:
+    for site in settings.sites_of(audience.sites):
+        for name in audience.destinations:
+            yield site, name
+
+
+def _at(
+    site: str, on_event: Callable[[str, SyncEvent], None] | None
+) -> Callable[[SyncEvent], None] | None:
+    if on_event is None:
+        return None
+    return lambda event: on_event(site, event)
+
+
+@contextmanager
+def _prepared(
+    settings: FederationSettings,
+    audience: AudienceSettings,
+    site_settings: SiteSettings,
+    destination_name: str,
+    base: Path,
+    as_of: datetime,
+    secret: SecretStr,
+    *,
+    confirm_removals: bool = False,
+) -> Iterator[_Prepared]:
+    site = site_of(site_settings)
+    block = _for_site(settings.destinations[destination_name], site.name)
+    destination = open_destination(destination_name, block, base=base)
+    sync = Sync(
+        site=site.name,
+        audience=audience.name,
+        destination=destination_name,
+        purpose=audience.purpose,
+        min_change={"score": 0.02},
+    )
+    with site.open() as warehouse:
+        relations = ConsentRelations.of_schema(site.profile.schema_)
+        gate = ConsentGate(
+            warehouse,
+            relations.ledger,
+            relations.rules,
+            timedelta(hours=settings.max_consent_age_hours),
+        )
+        state = SyncState(warehouse, sync, secret)
+        plan = plan_sync(
+            _members(site, warehouse, audience),
+            _contacts(site, warehouse),
+            state,
+            gate,
+            destination.spec,
+            as_of,
+            confirm_removals=confirm_removals,
+        )
+        yield _Prepared(plan, state, gate, destination)
+
+
+def _for_site(block: dict[str, Any], site: str) -> dict[str, Any]:
+    """Put the site's name in place of ``{site}`` in every text of a destination's block."""
+    return {
+        key: value.replace("{site}", site) if isinstance(value, str) else value
+        for key, value in block.items()
+    }
+
+
+def _members(site: Site, warehouse: Warehouse, audience: AudienceSettings) -> Iterator[Member]:
+    chosen = Relation("fed_audience", "audience_members")
+    rows = warehouse.query(
+        "select m.customer_id, c.email, c.phone, m.score, m.model_version"
+        f" from {chosen.sql()} m join {site.model('int_contactable').sql()} c using (customer_id)"
+        " where m.audience = ? order by m.customer_id",
+        [audience.name],
+    )
+    for row in rows.to_pylist():
+        yield Member(
+            customer_id=row["customer_id"],
+            email=row["email"],
+            phone=row["phone"],
+            attributes={"score": round(row["score"], 6)},
+        )
+
+
+def _contacts(site: Site, warehouse: Warehouse) -> Iterator[Contact]:
+    return read_contacts(warehouse, site.model("int_contactable"))

@@ -1,0 +1,278 @@
+"""Train one audience model over the brands of a federation, in this process."""
+
+from __future__ import annotations
+
+import json
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
+from uuid import uuid4
+
+import pyarrow.compute as pc
+
+from fed_audience.errors import ConfigError, FedAudienceError, RunInterrupted
+from fed_audience.federation import (
+    ArrowSource,
+    InProcessTransport,
+    Manifest,
+    SiteProgram,
+    TrainingResult,
+)
+from fed_audience.federation import train as train_over
+from fed_audience.jobs.lookalike import (
+    brand_differences,
+    lookalike_settings,
+    seed_warnings,
+    shared_features,
+)
+from fed_audience.jobs.participants import (
+    Claims,
+    Participant,
+    agreed_spec,
+    check_partners,
+    labelled_participant,
+    unlabelled_participant,
+)
+from fed_audience.jobs.rows import agreed_features
+from fed_audience.jobs.sites import Site, site_of
+from fed_audience.warehouse.control import TrainingRun, record_run
+from fed_audience.warehouse.registry import RegisteredModel, register_model
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator, Mapping, Sequence
+    from datetime import datetime
+
+    import pyarrow as pa
+
+    from fed_audience.audiences.lookalike import BrandDifference, CommonFeatures, LookalikeSettings
+    from fed_audience.federation import Envelope, TrainingEvent
+    from fed_audience.gbdt.bins import Feature
+    from fed_audience.jobs.settings import FederationSettings, ModelSettings
+    from fed_audience.warehouse.control import TrainingRequest
+    from fed_audience.warehouse.manifest import ModelSpec
+
+
+@dataclass(frozen=True, slots=True)
+class TrainedModel:
+    """A model that every brand now holds, and what is known of its training.
+
+    ``training`` and ``held_out`` are the rows of each brand that has labels; they are still at
+    home: this process runs all the sites.
+    """
+
+    name: str
+    version: str
+    spec: ModelSpec
+    manifest: Manifest
+    result: TrainingResult
+    participants: tuple[Participant, ...]
+    training: Mapping[str, pa.Table]
+    held_out: Mapping[str, pa.Table]
+    lookalike: LookalikeSettings | None = None
+    common: CommonFeatures | None = None
+    differences: Mapping[str, BrandDifference] = field(default_factory=dict)
+    warnings: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class _Cohort:
+    """Sites, rows and rules of one training, settled before the first round."""
+
+    spec: ModelSpec
+    participants: tuple[Participant, ...]
+    features: tuple[Feature, ...]
+    lookalike: LookalikeSettings | None
+    common: CommonFeatures | None
+
+
+def train_model(
+    settings: FederationSettings,
+    model: ModelSettings,
+    *,
+    as_of: datetime,
+    category_key: bytes,
+    on_event: Callable[[TrainingEvent], None] | None = None,
+    on_message: Callable[[Envelope], None] | None = None,
+) -> TrainedModel:
+    """Claim the brands' requests for ``model``, train it, and register it at each brand.
+
+    Consent is asked again as of ``as_of`` (naive UTC); whoever withdrew since the build is left
+    out. ``on_message`` sees every byte that crosses a site's border. On failure the requests
+    end as failed, saying why; after Ctrl-C they are pending again.
+    """
+    sites = [site_of(site) for site in settings.sites_of(model.sites)]
+    run_id = f"{model.name}-{as_of:%Y%m%dT%H%M%S}-{uuid4().hex[:8]}"
+    claims = Claims(sites, model.name, as_of)
+    with _settled(claims):
+        cohort = _cohort(settings, model, sites, claims, as_of)
+        trained = _train(settings, model, cohort, run_id, category_key, on_event, on_message)
+        _register(trained, run_id, as_of)
+        claims.succeed()
+    return trained
+
+
+@contextmanager
+def _settled(claims: Claims) -> Iterator[None]:
+    try:
+        yield
+    except (KeyboardInterrupt, RunInterrupted):
+        claims.give_back()
+        raise
+    except FedAudienceError as error:
+        claims.fail(str(error))
+        raise
+    except BaseException as error:
+        claims.fail(f"unexpected {type(error).__name__}")
+        raise
+
+
+def _cohort(
+    settings: FederationSettings,
+    model: ModelSettings,
+    sites: Sequence[Site],
+    claims: Claims,
+    as_of: datetime,
+) -> _Cohort:
+    requests = claims.claim()
+    spec = agreed_spec(requests)
+    check_partners(sites, requests)
+    if spec.task not in ("propensity", "lookalike"):
+        raise ConfigError(
+            f"task '{spec.task}' cannot be trained yet",
+            limit="propensity, lookalike",
+            looked=f"meta.fed_audience of model {model.name}",
+            fix="use task: propensity with a 0/1 label",
+        )
+    rules = lookalike_settings(settings, model, spec, [site.name for site in sites])
+    if rules is None or rules.mode == "seed_rule":
+        participants = tuple(
+            labelled_participant(site, requests.get(site.name), model.name, as_of) for site in sites
+        )
+        by_site = {one.site.name: one.rows for one in participants}
+        return _Cohort(
+            spec, participants, agreed_features(by_site, spec.exclude_features), rules, None
+        )
+    participants = _around_seed_brand(sites, requests, spec, model.name, as_of)
+    features, common = shared_features(participants, spec, rules)
+    return _Cohort(spec, participants, features, rules, common)
+
+
+def _around_seed_brand(
+    sites: Sequence[Site],
+    requests: dict[str, TrainingRequest],
+    spec: ModelSpec,
+    model: str,
+    as_of: datetime,
+) -> tuple[Participant, ...]:
+    """Read the seed brand's labelled rows, and the targets' features at the same cutoff."""
+    seed_site = next(site for site in sites if site.name == spec.seed_brand)
+    seed = labelled_participant(seed_site, requests.get(seed_site.name), model, as_of)
+    cutoff = pc.max(seed.rows.table[spec.cutoff]).as_py()
+    return tuple(
+        seed if site is seed_site else unlabelled_participant(site, spec, cutoff, as_of)
+        for site in sites
+    )
+
+
+def _train(
+    settings: FederationSettings,
+    model: ModelSettings,
+    cohort: _Cohort,
+    run_id: str,
+    category_key: bytes,
+    on_event: Callable[[TrainingEvent], None] | None,
+    on_message: Callable[[Envelope], None] | None,
+) -> TrainedModel:
+    spec, rules = cohort.spec, cohort.lookalike
+    parameters = model.training_parameters()
+    labelled = [one for one in cohort.participants if one.request is not None]
+    parts = {
+        one.site.name: one.rows.split(spec.entity, model.holdout_fraction, parameters.seed)
+        for one in labelled
+    }
+    training = {name: part[0] for name, part in parts.items()}
+    tables = {one.site.name: one.rows.table for one in cohort.participants} | training
+    warnings: tuple[str, ...] = ()
+    differences: dict[str, BrandDifference] = {}
+    if rules is not None:
+        warnings = seed_warnings(training, spec.label, rules)
+        differences = brand_differences(
+            tables, rules, cohort.features, parameters, spec.entity, category_key
+        )
+        warnings += tuple(
+            judged.message(target)
+            for target, judged in differences.items()
+            if judged.verdict != "ok"
+        )
+    names = tuple(one.site.name for one in cohort.participants)
+    manifest = Manifest(
+        run_id=run_id,
+        model_name=model.name,
+        task="lookalike" if rules is not None else "propensity",
+        features=cohort.features,
+        label=spec.label,
+        row_key=spec.entity,
+        sites=names,
+        label_sites=(rules.seed_brand,) if rules is not None and rules.seed_brand else None,
+        allow_missing_features=model.missing_features == "accept",
+        parameters=parameters,
+    )
+    programs = {
+        name: SiteProgram(
+            name, ArrowSource(tables[name]), category_key, min_rows=settings.minimum_rows
+        )
+        for name in names
+    }
+    transport = InProcessTransport(programs, on_message=on_message)
+    result = train_over(transport, manifest, on_event=on_event)
+    return TrainedModel(
+        name=model.name,
+        version=result.sha256[:12],
+        spec=spec,
+        manifest=manifest,
+        result=result,
+        participants=cohort.participants,
+        training=training,
+        held_out={name: part[1] for name, part in parts.items()},
+        lookalike=rules,
+        common=cohort.common,
+        differences=differences,
+        warnings=(*warnings, *result.warnings),
+    )
+
+
+def _register(trained: TrainedModel, run_id: str, as_of: datetime) -> None:
+    """Give every brand the model and a record of the run."""
+    result, rules = trained.result, trained.lookalike
+    metrics = result.metrics.to_json() if result.metrics is not None else None
+    for one in trained.participants:
+        name = one.site.name
+        model = RegisteredModel(
+            model_name=trained.name,
+            model_version=trained.version,
+            model_text=result.model_text,
+            encoder=result.encoder.to_json(),
+            created_at=as_of,
+            run_id=run_id,
+            metrics=metrics,
+            is_rank=rules is not None and rules.is_rank(name),
+        )
+        run = TrainingRun(
+            run_id=run_id,
+            model_name=trained.name,
+            status="succeeded",
+            started_at=as_of,
+            finished_at=as_of,
+            request_id=one.request.request_id if one.request else None,
+            partners=[site for site in trained.manifest.sites if site != name],
+            rows_requested=one.request.row_count if one.request else None,
+            rows_used=one.rows.table.num_rows,
+            rows_withdrawn=one.rows.withdrawn,
+            rounds=result.rounds,
+            bytes_up=result.bytes_up.get(name),
+            metrics=json.loads(metrics) if metrics else None,
+            message="; ".join(trained.warnings) or None,
+        )
+        with one.site.open() as warehouse, warehouse.transaction():
+            register_model(warehouse, model)
+            record_run(warehouse, run)
