@@ -7,6 +7,8 @@ import os
 from dataclasses import asdict, dataclass
 from typing import TYPE_CHECKING, Literal
 
+from fed_audience.errors import ResourceError
+
 if TYPE_CHECKING:
     from pathlib import Path
 
@@ -131,10 +133,17 @@ class Outcome:
 
 
 def write_json(outcome: Outcome, path: Path) -> None:
-    """Write the whole file or nothing; raises OSError."""
+    """Write the whole file or nothing; raises ResourceError when that is impossible."""
     unfinished = path.with_name(f".{path.name}.{os.getpid()}.tmp")
     try:
         unfinished.write_text(outcome.to_json(), encoding="utf-8")
         unfinished.replace(path)
+    except OSError as error:
+        raise ResourceError(
+            "the result cannot be written; nothing half-written was kept",
+            value=error.strerror,
+            looked=str(path),
+            fix="free some space, or choose another path with --json",
+        ) from error
     finally:
         unfinished.unlink(missing_ok=True)

@@ -1,0 +1,137 @@
+"""`fed-audience simulate`: whether federating pays on your own data."""
+
+from __future__ import annotations
+
+import logging
+from contextlib import contextmanager
+from pathlib import Path  # noqa: TC003 - typer reads annotations while the program runs
+from typing import TYPE_CHECKING, Annotated, Any, cast
+
+import typer
+
+from fed_audience.errors import UsageError
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+
+    from fed_audience.federation.manifest import Task
+    from fed_audience.simulate.run import Stage
+
+
+def simulate(  # noqa: PLR0913 - one parameter a flag
+    file: Annotated[
+        Path, typer.Argument(metavar="FILE", help="One table: CSV, gzipped CSV or Parquet.")
+    ],
+    label: Annotated[str, typer.Option(help="Column to predict.")],
+    *,
+    positive: Annotated[
+        str | None, typer.Option(help="Value of the label that counts as positive.")
+    ] = None,
+    drop: Annotated[
+        list[str] | None, typer.Option(help="Columns to leave out: A,B or repeated.")
+    ] = None,
+    site_column: Annotated[
+        str | None, typer.Option(help="Column that says at which site a row is.")
+    ] = None,
+    sites: Annotated[
+        int | None, typer.Option(help="Cut the rows into so many sites. [default: 3]")
+    ] = None,
+    split: Annotated[
+        str | None, typer.Option(help="How: iid, time or dirichlet:ALPHA. [default: iid]")
+    ] = None,
+    test: Annotated[Path | None, typer.Option(help="A file of test rows.")] = None,
+    test_fraction: Annotated[
+        float | None, typer.Option(help="Share of rows to test on. [default: 0.25]")
+    ] = None,
+    task: Annotated[str, typer.Option(help="propensity or lookalike.")] = "propensity",
+    seed_site: Annotated[
+        str | None, typer.Option(help="Site that holds the seeds of a lookalike.")
+    ] = None,
+    group: Annotated[
+        str | None, typer.Option(help="Column whose rows stay together, e.g. a customer id.")
+    ] = None,
+    trees: Annotated[int, typer.Option(help="Number of trees.")] = 100,
+    depth: Annotated[int, typer.Option(help="Depth of a tree.")] = 6,
+    learning_rate: Annotated[float, typer.Option(help="Learning rate.")] = 0.1,
+    max_bin: Annotated[int, typer.Option(help="Bins a feature.")] = 255,
+    seed: Annotated[int, typer.Option(help="Seed of every draw.")] = 0,
+    threads: Annotated[
+        int | None, typer.Option(help="Threads of every learner. [default: one a core]")
+    ] = None,
+    json: Annotated[Path | None, typer.Option(help="Write the whole result there.")] = None,
+) -> None:
+    """Simulate a federation from one table, and compare it with pooled and alone.
+
+    Compared on the same test rows: the federated model, LightGBM on the pooled rows, our learner
+    on the pooled rows, every site alone, and the average of the sites' models.
+    """
+    if site_column is not None and (sites is not None or split is not None):
+        raise UsageError(
+            "--site-column names the sites, --sites and --split would cut them",
+            fix="give one or the other",
+        )
+    if test is not None and test_fraction is not None:
+        raise UsageError(
+            "--test brings the test rows, --test-fraction would draw them",
+            fix="give one or the other",
+        )
+    if json is not None and not json.absolute().parent.is_dir():
+        raise UsageError(
+            "the folder for --json does not exist",
+            looked=str(json.absolute().parent),
+            fix="create it, or choose another path",
+        )
+    from fed_audience.simulate.outcome import write_json  # noqa: PLC0415 - start-up time
+    from fed_audience.simulate.run import simulate as run  # noqa: PLC0415 - the same
+    from fed_audience.simulate.settings import SimulationSettings  # noqa: PLC0415 - the same
+    from fed_audience.simulate.summary import print_summary  # noqa: PLC0415 - the same
+
+    chosen: dict[str, Any] = {
+        "sites": sites,
+        "split": split,
+        "test_fraction": test_fraction,
+        "threads": threads,
+    }
+    settings = SimulationSettings(
+        path=file,
+        label=label,
+        positive=positive,
+        drop=tuple(name.strip() for names in drop or () for name in names.split(",") if name),
+        site_column=site_column,
+        test=test,
+        task=cast("Task", task),  # the settings refuse another word
+        seed_site=seed_site,
+        group=group,
+        trees=trees,
+        depth=depth,
+        learning_rate=learning_rate,
+        max_bin=max_bin,
+        seed=seed,
+        **{name: value for name, value in chosen.items() if value is not None},
+    )
+    # Sites without positives are reported once, in words, at the end.
+    logging.getLogger("fed_audience.federation").setLevel(logging.ERROR)
+    with _progress() as on_stage:
+        outcome = run(settings, on_stage=on_stage)
+    if json is not None:
+        write_json(outcome, json)
+    print_summary(outcome, json)
+
+
+@contextmanager
+def _progress() -> Iterator[Callable[[Stage], None] | None]:
+    """Show what is being done on stderr where someone watches it, nothing elsewhere."""
+    from rich.console import Console  # noqa: PLC0415 - rich costs start-up time
+    from rich.markup import escape  # noqa: PLC0415 - the same
+
+    console = Console(stderr=True)
+    if not console.is_terminal:
+        yield None
+        return
+    with console.status("starting") as status:
+
+        def on_stage(stage: Stage) -> None:
+            trees = f", tree {stage.trees} of {stage.of}" if stage.of else ""
+            status.update(f"{escape(stage.text)}{trees}")
+
+        yield on_stage

@@ -1,0 +1,195 @@
+"""A simulation's outcome in the terminal: tables, what they mean, what to do next."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Final
+
+from rich.console import Console
+from rich.markup import escape
+from rich.table import Table
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Sequence
+    from pathlib import Path
+
+    from fed_audience.simulate.outcome import LookalikeOutcome, Outcome, SiteOutcome
+
+_SHOWN_SITES: Final = 20
+_COLOURS: Final = {"gains": "green", "loses": "red", "no difference": "default"}
+_CLOSE: Final = 0.03
+
+
+def print_summary(outcome: Outcome, json: Path | None, console: Console | None = None) -> None:
+    """Print tables, warnings, what they mean, where ``json`` went and the next step."""
+    out = console or Console(highlight=False)
+    out.print(
+        f"\n[bold]{escape(outcome.file)}[/]: {outcome.rows:,} rows, {outcome.features} features, "
+        f"{len(outcome.sites)} sites ({escape(outcome.split)}), {outcome.rows_test:,} rows to "
+        f"test on; positive is {escape(outcome.label)} = {escape(outcome.positive)}\n"
+    )
+    out.print(_learners(outcome))
+    out.print()
+    out.print(_sites(outcome.per_site))
+    out.print()
+    if outcome.lookalike:
+        out.print(_lookalike(outcome.lookalike))
+        out.print()
+    for note in outcome.notes:
+        out.print(f"note: {escape(note)}", style="dim")
+    for warning in outcome.warnings:
+        out.print(f"[yellow]warning:[/] {escape(warning)}")
+    if outcome.notes or outcome.warnings:
+        out.print()
+    for line in meaning(outcome):
+        out.print(escape(line))
+    if json is not None:
+        out.print(f"The whole result: {escape(str(json))}")
+    out.print(f"Next: {escape(next_step(outcome))}")
+
+
+def meaning(outcome: Outcome) -> Iterator[str]:
+    """Say in plain words what was found."""
+    hashes = outcome.model_sha256
+    if hashes.federated == hashes.pooled:
+        yield (
+            "The federated model is the model of the pooled rows, to the byte "
+            f"(sha256 {hashes.federated[:12]})."
+        )
+    for verdict, words in (
+        ("gains", "Federating pays at"),
+        ("no difference", "No clear difference at"),
+        ("loses", "Training alone is better at"),
+    ):
+        names = [site.name for site in outcome.per_site if site.verdict == verdict]
+        if names:
+            yield f"{words} {_listed(names)}."
+    unknown = [site.name for site in outcome.per_site if site.verdict is None]
+    if unknown:
+        yield f"Nothing to compare at {_listed(unknown)} (see the warnings)."
+    if outcome.split == "iid":
+        yield "The sites were cut at random, so they are alike; real brands differ more."
+    largest = max(outcome.bytes_up_per_site)
+    yield (
+        f"{outcome.rounds:,} rounds; at most {_size(largest)} left a site, sums of histograms "
+        "and never a row."
+    )
+    if outcome.lookalike:
+        yield from _lookalike_meaning(outcome.lookalike)
+
+
+def next_step(outcome: Outcome) -> str:
+    """Name the command to try next."""
+    if outcome.split == "iid":
+        return "cut the rows as your brands differ: --site-column COLUMN, or --split time"
+    if outcome.task == "propensity" and len(outcome.sites) > 1:
+        richest = max(outcome.per_site, key=lambda site: site.positives)
+        return (
+            f"find look-alikes of {richest.name}'s positives at the other sites: "
+            f"--task lookalike --seed-site '{richest.name}'"
+        )
+    return "fed-audience demo, the whole way from raw tables to a delivered audience"
+
+
+def _lookalike_meaning(lookalike: LookalikeOutcome) -> Iterator[str]:
+    close = [t.name for t in lookalike.targets if t.gap is not None and t.gap <= _CLOSE]
+    far = [t.name for t in lookalike.targets if t.gap is not None and t.gap > _CLOSE]
+    seeds = f"{lookalike.seeds:,} seeds of {lookalike.seed_site}"
+    if close:
+        yield f"The {seeds} rank almost as well as own labels would at {_listed(close)}."
+    if far:
+        yield f"The {seeds} rank clearly worse than own labels would at {_listed(far)}."
+    yield "A lookalike's score is a rank, not a probability, where there are no labels."
+
+
+def _learners(outcome: Outcome) -> Table:
+    table = _table("learner", "AUC", "log loss", "seconds")
+    a, b, s = outcome.auc, outcome.logloss, outcome.seconds
+    table.add_row(
+        "federated", _number(a.federated), _number(b.federated), f"{s.federated:.2f}", style="bold"
+    )
+    table.add_row(
+        "LightGBM, pooled rows",
+        _number(a.pooled_lightgbm),
+        _number(b.pooled_lightgbm),
+        f"{s.pooled_lightgbm:.2f}",
+    )
+    table.add_row(
+        "same learner, pooled rows",
+        _number(a.pooled_same_learner),
+        _number(b.pooled_same_learner),
+        "",
+    )
+    table.add_row("average of site models", _number(a.site_average), _number(b.site_average), "")
+    alone = [value for value in a.site_alone if value is not None]
+    if alone:
+        table.add_row("a site alone, worst to best", f"{min(alone):.4f} - {max(alone):.4f}", "", "")
+    return table
+
+
+def _sites(sites: Sequence[SiteOutcome]) -> Table:
+    """Make one line a site, measured on its own test rows."""
+    table = _table("site", "rows", "positives", "alone", "federated", "difference, 95 %", "")
+    for site in sites[:_SHOWN_SITES]:
+        table.add_row(
+            escape(site.name),
+            f"{site.rows:,}",
+            f"{site.positives:,}",
+            _number(site.auc_alone),
+            _number(site.auc_federated),
+            _difference(site),
+            f"[{_COLOURS[site.verdict]}]{site.verdict}[/]" if site.verdict else "",
+        )
+    if len(sites) > _SHOWN_SITES:
+        table.add_row(f"... and {len(sites) - _SHOWN_SITES} more", *[""] * 6)
+    return table
+
+
+def _lookalike(lookalike: LookalikeOutcome) -> Table:
+    table = _table(
+        f"like {escape(lookalike.seed_site)}, at",
+        "AUC",
+        "own labels",
+        "vs everyone",
+        "lift at 5 %",
+        "own labels",
+        "features",
+    )
+    for target in lookalike.targets[:_SHOWN_SITES]:
+        used, left = len(target.features_used), len(target.features_left_out)
+        table.add_row(
+            escape(target.name),
+            _number(target.auc),
+            _number(target.auc_own_labels),
+            _number(target.auc_seeds_against_everyone),
+            _number(target.lift_at_5_percent, digits=2),
+            _number(target.lift_own_labels, digits=2),
+            f"{used} of {used + left}",
+        )
+    return table
+
+
+def _table(*columns: str) -> Table:
+    table = Table(*columns, box=None, header_style="dim", padding=(0, 2, 0, 0))
+    for column in table.columns[1:]:
+        column.justify = "right"
+    return table
+
+
+def _difference(site: SiteOutcome) -> str:
+    if site.delta is None or site.ci is None:
+        return "-"
+    reach = max(site.delta - site.ci[0], site.ci[1] - site.delta)
+    return f"{site.delta:+.4f} ±{reach:.4f}"
+
+
+def _number(value: float | None, *, digits: int = 4) -> str:
+    return "-" if value is None else f"{value:.{digits}f}"
+
+
+def _listed(names: Sequence[str]) -> str:
+    shown = ", ".join(names[:5])
+    return shown if len(names) <= 5 else f"{shown} and {len(names) - 5} more"  # noqa: PLR2004 - as shown
+
+
+def _size(count: int) -> str:
+    return f"{count / 2**20:,.1f} MiB" if count >= 2**20 else f"{count / 2**10:,.1f} KiB"
