@@ -48,7 +48,8 @@ _ENVELOPE_BYTES = 256
 _SHORTEST_SECRET = 16
 _UNATTRIBUTABLE = frozenset({400, 409, 413, 422})
 _THROTTLED = frozenset({425, 429})
-_TRANSIENT = frozenset({408, 500, 502, 503, 504, 507, 508})
+_NOT_TAKEN = frozenset({408, 425, 429, 503})
+_PERHAPS_TAKEN = frozenset({500, 502, 504, 507, 508})
 _ADVICE = {
     401: "check the signing secret on both sides",
     403: "check that this sender may write there",
@@ -212,9 +213,10 @@ def classify(reply: Reply, batch: Batch, *, now: float) -> BatchResult:
         return _per_record(reply, batch)
     if reply.status in _UNATTRIBUTABLE:
         return BatchResult.refused(batch, code=code, reason=_text(reply))
-    if reply.status in _THROTTLED or reply.status in _TRANSIENT:
+    if reply.status in _NOT_TAKEN | _PERHAPS_TAKEN:
+        status = Status.RETRY if reply.status in _NOT_TAKEN else Status.UNKNOWN
         return replace(
-            BatchResult.same(batch, Status.RETRY, code=code, reason=_text(reply)),
+            BatchResult.same(batch, status, code=code, reason=_text(reply)),
             throttled=reply.status in _THROTTLED,
             retry_after=reply.retry_after(now),
         )

@@ -25,7 +25,8 @@ if TYPE_CHECKING:
     from fed_audience.activation.limits import Pace
     from fed_audience.activation.state import SyncState
 
-Settle: TypeAlias = Callable[[Batch, Sequence[Outcome]], None]
+Settle: TypeAlias = Callable[[Batch, Sequence[Outcome], bool], None]
+"""Hears a batch, its outcomes, and whether an earlier attempt may have arrived all the same."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,6 +65,7 @@ class _Pending:
     last: BatchResult = field(default_factory=lambda: BatchResult(()))
     outcomes: tuple[Outcome, ...] = ()
     settled_some: bool = False
+    doubtful: bool = False
 
 
 class Delivery:
@@ -92,10 +94,9 @@ class Delivery:
         then stays settled.
         """
         self._refused_in_a_row = 0
-        self._deliver(batch, settle)
+        self._deliver(_Pending(batch), settle)
 
-    def _deliver(self, batch: Batch, settle: Settle) -> None:
-        pending = _Pending(batch)
+    def _deliver(self, pending: _Pending, settle: Settle) -> None:
         retrying = tenacity.Retrying(
             retry=tenacity.retry_if_result(lambda open_: open_),
             stop=lambda _: self._out_of_patience(pending),
@@ -107,7 +108,7 @@ class Delivery:
         if pending.last.unattributed:
             self._halve(pending, settle)
         elif still_open:
-            settle(pending.batch, pending.outcomes)
+            settle(pending.batch, pending.outcomes, pending.doubtful)
             if not pending.settled_some:
                 raise self._gave_up(pending)
 
@@ -133,11 +134,13 @@ class Delivery:
             settle(
                 replace(batch, records=records),
                 [replace(outcome, index=index) for index, outcome in enumerate(final)],
+                pending.doubtful,
             )
             if any(outcome.status is Status.OK for outcome in final):
                 self._refused_in_a_row = 0
         if not again:
             return False
+        pending.doubtful |= any(outcome.status is Status.UNKNOWN for outcome in again)
         if final:
             rest = [batch.records[outcome.index] for outcome in again]
             pending.batch = batch_of(self._state, batch.operation, rest)
@@ -189,7 +192,7 @@ class Delivery:
         records = batch.records
         if len(records) == 1:
             self._refused_in_a_row += 1
-            settle(batch, pending.last.outcomes)
+            settle(batch, pending.last.outcomes, pending.doubtful)
             if self._refused_in_a_row >= self._policy.poison_limit:
                 raise DestinationError(
                     f"destination '{batch.sync.destination}' refuses one record after another",
@@ -201,7 +204,8 @@ class Delivery:
             return
         middle = len(records) // 2
         for half in (records[:middle], records[middle:]):
-            self._deliver(batch_of(self._state, batch.operation, half), settle)
+            part = batch_of(self._state, batch.operation, half)
+            self._deliver(_Pending(part, doubtful=pending.doubtful), settle)
 
     def _gave_up(self, pending: _Pending) -> DestinationError:
         batch, last = pending.batch, pending.outcomes[0]

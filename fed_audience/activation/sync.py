@@ -266,17 +266,27 @@ class _Run:
     def _send(self, operation: Operation, group: list[PlannedRecord]) -> None:
         by_key = {one.record.key: one for one in group}
         batch = batch_of(self._state, operation, [one.record for one in group])
-        self._delivery.deliver(batch, lambda part, outcomes: self._settle(part, outcomes, by_key))
+        self._delivery.deliver(
+            batch,
+            lambda part, outcomes, doubtful: self._settle(
+                part, outcomes, by_key, doubtful=doubtful
+            ),
+        )
 
     def _settle(
-        self, batch: Batch, outcomes: Sequence[Outcome], by_key: Mapping[str, PlannedRecord]
+        self,
+        batch: Batch,
+        outcomes: Sequence[Outcome],
+        by_key: Mapping[str, PlannedRecord],
+        *,
+        doubtful: bool,
     ) -> None:
         """Write what the destination said, in one transaction, then count it."""
         rows, rejections, pairs = [], [], []
         for outcome in outcomes:
             one = by_key[batch.records[outcome.index].key]
             pairs.append((one, outcome.status))
-            rows.append(_next_row(one, outcome))
+            rows.append(_next_row(one, outcome, doubtful=doubtful))
             if outcome.status is Status.REJECTED:
                 rejections.append(_rejection(one, outcome, batch.operation))
         self._state.write(rows, run_id=self._run_id, at=self._clock(), rejections=rejections)
@@ -338,7 +348,7 @@ class _Run:
         return report
 
 
-def _next_row(one: PlannedRecord, outcome: Outcome) -> StateRow:
+def _next_row(one: PlannedRecord, outcome: Outcome, *, doubtful: bool) -> StateRow:
     """Return what is known of a person after an answer."""
     previous = one.previous
     exit_ = one.record.change is Change.EXITED
@@ -351,11 +361,16 @@ def _next_row(one: PlannedRecord, outcome: Outcome) -> StateRow:
             compared=one.compared,
             remote_id=outcome.remote_id or previous.remote_id,
         )
-    tried = replace(previous, attempts=previous.attempts + 1, last_code=outcome.code)
-    if outcome.status is Status.REJECTED:
-        # An answer as well: under the same key the destination would only repeat it.
-        return replace(tried, version=previous.version + 1)
-    return replace(tried, in_doubt=previous.in_doubt or not exit_)
+    # Once a send may have arrived, no later refusal of it says that it did not.
+    arrived = not exit_ and (doubtful or outcome.status is Status.UNKNOWN)
+    return replace(
+        previous,
+        in_doubt=previous.in_doubt or arrived,
+        # A refusal is an answer as well: under the same key the destination would repeat it.
+        version=previous.version + (outcome.status is Status.REJECTED),
+        attempts=previous.attempts + 1,
+        last_code=outcome.code,
+    )
 
 
 def _rejection(one: PlannedRecord, outcome: Outcome, operation: Operation) -> Rejection:
