@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Final
+import math
+from typing import TYPE_CHECKING, Final, TypeGuard
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -19,33 +20,33 @@ _WORDS: Final = ("No", "One", "Two", "Three", "Four", "Five", "Six", "Seven", "E
 
 def count(number: float | None) -> str:
     """Write a whole number with thousands separated: 12,345."""
-    return ABSENT if number is None else f"{number:,.0f}".replace("-", _MINUS)
+    return f"{number:,.0f}".replace("-", _MINUS) if _known(number) else ABSENT
 
 
 def percent(share: float | None, digits: int = 1) -> str:
     """Write a share of 0 to 1 as a percentage, without trailing zeros: 12.5%, 5%."""
-    if share is None:
-        return ABSENT
-    text = f"{100 * share:.{digits}f}"
-    return f"{text.rstrip('0').rstrip('.') if '.' in text else text}%"
+    if _known(share):
+        text = f"{100 * share:.{digits}f}"
+        return f"{text.rstrip('0').rstrip('.') if '.' in text else text}%"
+    return ABSENT
 
 
 def decimal(number: float | None, digits: int = 3) -> str:
     """Write an AUC or a probability with fixed digits: 0.843."""
-    return ABSENT if number is None else f"{number:.{digits}f}".replace("-", _MINUS)
+    return f"{number:.{digits}f}".replace("-", _MINUS) if _known(number) else ABSENT
 
 
 def signed(number: float | None, digits: int = 3) -> str:
     """Write a difference with its sign, zero without one: +0.031, -0.004, 0.000."""
-    if number is None:
-        return ABSENT
-    text = f"{number:+.{digits}f}"
-    return text[1:] if float(text) == 0.0 else text.replace("-", _MINUS)
+    if _known(number):
+        text = f"{number:+.{digits}f}"
+        return text[1:] if float(text) == 0.0 else text.replace("-", _MINUS)
+    return ABSENT
 
 
 def times(number: float | None) -> str:
     """Write a lift: 3.2x with a real multiplication sign."""
-    return ABSENT if number is None else f"{number:.1f}\u00d7"
+    return f"{number:.1f}\u00d7" if _known(number) else ABSENT
 
 
 def span(estimate: Estimate | None, digits: int = 3) -> str:
@@ -109,3 +110,7 @@ def mask(identifier: str) -> str:
     if len(identifier) <= 3 * _KEPT:
         return f"{identifier[:1]}{dots}"
     return f"{identifier[:_KEPT]}{dots}{identifier[-_KEPT:]}"
+
+
+def _known(number: float | None) -> TypeGuard[float]:
+    return number is not None and math.isfinite(number)

@@ -55,7 +55,7 @@ def write_report(data: ReportData, path: Path) -> Path:
     ResourceError when the charts' packages are missing or the disk refuses, and leaves then
     what was there before.
     """
-    page = render(data).encode("utf-8")
+    page = render(data).encode("utf-8", errors="replace")
     temporary = path.with_name(f".{path.name}.{os.getpid()}.part")
     try:
         path.parent.mkdir(parents=True, exist_ok=True)

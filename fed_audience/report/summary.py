@@ -123,7 +123,10 @@ def lift_finding(curves: Sequence[LiftCurve]) -> str:
     drawn = [curve for curve in curves if curve.points]
     if not drawn:
         return "No curve could be measured."
-    parts = [f"{times(c.points[0].lift)} the average at {c.name}" for c in drawn[:_NAMED]]
+    parts = [f"{times(curve.points[0].lift)} the average at {curve.name}" for curve in drawn]
+    if len(drawn) > _NAMED:
+        lifts = [curve.points[0].lift for curve in drawn]
+        parts = [f"{times(min(lifts))} to {times(max(lifts))} the average, depending on the brand"]
     first = percent(drawn[0].points[0].share)
     return f"Among the best {first} of customers, positives are {listing(parts)}."
 
@@ -198,6 +201,9 @@ def lookalike_finding(lookalike: Lookalike) -> str:
     share = percent(lookalike.share)
     if not parts:
         return "No target brand could be measured."
+    if len(parts) > _NAMED:
+        lifts = [target.lift.value for target in lookalike.targets if not target.is_seed]
+        parts = [f"{times(min(lifts))} to {times(max(lifts))} at {plural(len(lifts), 'brand')}"]
     return f"Lift among the best {share}: {listing(parts)}."
 
 

@@ -101,6 +101,16 @@ def test_the_page_never_scrolls_sideways_even_with_all_details_open(visit: Visit
     assert visit.run(overflow) == 0
 
 
+@pytest.mark.parametrize("width", [320, 820])
+def test_small_phones_and_tablets_do_not_scroll_sideways_either(
+    browser: Browser, full_report: Path, width: int
+) -> None:
+    visit = Visit(browser, full_report, width, "light")
+    wide = "() => document.documentElement.scrollWidth - document.documentElement.clientWidth"
+    assert visit.run(wide) == 0
+    visit.close()
+
+
 def test_text_has_contrast(visit: Visit) -> None:
     visit.run("() => document.querySelectorAll('details').forEach(d => d.open = true)")
     ratios = visit.run(CONTRAST)

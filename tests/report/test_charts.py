@@ -161,5 +161,22 @@ def test_a_name_that_is_markup_is_only_text() -> None:
     assert any(text.startswith("<script>") for text in texts(chart))
 
 
+def test_a_name_that_svg_cannot_hold_is_marked_and_a_number_that_is_none_left_out() -> None:
+    broken = LiftCurve("a\x00b\ud800c", (LiftPoint(0.1, float("nan"), 0.3), LiftPoint(1, 1.0, 1.0)))
+    chart = curves.lift_chart((broken, *sample.full().lift), SITES)
+    assert "a\ufffdb\ufffdc" in texts(chart)
+    assert "a\ufffdb\ufffdc" in parse(chart).get("aria-label", "")
+    assert "NaN" not in chart
+
+
 def test_the_same_data_draws_the_same_bytes(charts: dict[str, Markup]) -> None:
     assert every_chart() == charts
+
+
+@pytest.mark.parametrize("length", [5, 12, 30])
+def test_a_legend_of_many_names_stays_within_the_chart(length: int) -> None:
+    names = [f"{number}{'n' * length}" for number in range(curves.MAX_SERIES)]
+    chart = parse(curves.lift_chart(tuple(sample.lift(name, 2.0) for name in names), names))
+    _, _, width, height = (float(part) for part in chart.get("viewBox", "").split())
+    assert width == pytest.approx(340, abs=1)
+    assert 260 <= height <= 450

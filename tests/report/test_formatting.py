@@ -70,6 +70,9 @@ def test_what_is_not_known_is_a_dash_not_a_number() -> None:
         formatting.moment,
     ):
         assert write(None) == "\u2013"
+    for write_number in (formatting.count, formatting.percent, formatting.signed, formatting.times):
+        assert write_number(float("nan")) == "\u2013"
+        assert write_number(float("inf")) == "\u2013"
     assert formatting.span(Estimate(0.8)) == "\u2013"
     assert formatting.signed_span(Estimate(0.8)) == "\u2013"
 

@@ -91,6 +91,21 @@ def test_lift_and_calibration_name_the_brands() -> None:
     )
 
 
+def test_lifts_of_many_brands_are_a_range() -> None:
+    many = tuple(sample.lift(f"b{number}", 2.0 + number / 10) for number in range(9))
+    assert summary.lift_finding(many) == (
+        "Among the best 10% of customers, positives are 1.9\u00d7 to 2.6\u00d7 the average, "
+        "depending on the brand."
+    )
+    targets = tuple(
+        replace(sample.lookalike().targets[1], brand=f"b{n}", lift=Estimate(2.0 + n / 10))
+        for n in range(6)
+    )
+    assert summary.lookalike_finding(replace(sample.lookalike(), targets=targets)) == (
+        "Lift among the best 5%: 2.0\u00d7 to 2.5\u00d7 at 6 brands."
+    )
+
+
 def test_gaps_are_distances_from_the_diagonal() -> None:
     curve = sample.calibration("x", 1.0)
     found = summary.gaps(curve)

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import math
+import re
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final
 from xml.etree import ElementTree as ET
@@ -33,7 +35,18 @@ class Frame:
     height: int
 
 
-HALF: Final = Frame(340, 260)
+# XML 1.0, section 2.2.
+_NOT_XML: Final = re.compile("[^\t\n\r\x20-\ud7ff\ue000-\ufffd\U00010000-\U0010ffff]")
+
+_HALF_WIDTH: Final = 340
+_LABEL_LIMIT: Final = 130
+_ENTRY: Final = (7, 42)
+"""Width of a legend's entry: of a character, and of symbol and gap."""
+
+
+def half_frame(names: list[str]) -> Frame:
+    """Return a frame for a half column whose legend holds ``names``."""
+    return Frame(_HALF_WIDTH, 260 + 17 * (-(-len(names) // _legend_columns(names)) - 1))
 
 
 def rows_frame(rows: int, *, wide: bool, row_height: int = 56) -> Frame:
@@ -53,8 +66,14 @@ def brand_colours(names: list[str], brands: Sequence[str]) -> dict[str, Any]:
     """
     places = [brands.index(name) if name in brands else None for name in names]
     colours = [LIGHT["ink" if p is None else SERIES[p % len(SERIES)]] for p in places]
-    dashes = [_DASHES[0 if p is None else p % len(_DASHES)] for p in places]
-    legend = alt.Legend(title=None, symbolType="stroke") if len(names) > 1 else None
+    dashes = [
+        _DASHES[(own if place is None else place) % len(_DASHES)]
+        for own, place in enumerate(places)
+    ]
+    columns = _legend_columns(names)
+    legend = alt.Legend(title=None, symbolType="stroke", columns=columns, labelLimit=_LABEL_LIMIT)
+    if len(names) == 1:
+        legend = None
     return {
         "color": alt.Color("name:N", scale=alt.Scale(domain=names, range=colours), legend=legend),
         "strokeDash": alt.StrokeDash(
@@ -71,15 +90,33 @@ def draw(chart: Any, frame: Frame, *, label: str, style: str = "") -> Markup:
         autosize=alt.AutoSizeParams(type="fit", contains="padding"),
         padding=4,
     ).configure(**_configuration())
-    root = ET.fromstring(vlc.vegalite_to_svg(json.dumps(sized.to_dict())))  # noqa: S314 - our own
+    svg = vlc.vegalite_to_svg(json.dumps(_drawable(sized.to_dict())))
+    root = ET.fromstring(svg)  # noqa: S314 - our own renderer wrote it
     box = root.get("viewBox", f"0 0 {frame.width} {frame.height}")
     _clean(root)
     root.attrib.clear()
-    root.attrib.update({"viewBox": box, "role": "img", "aria-label": label})
+    root.attrib.update({"viewBox": box, "role": "img", "aria-label": _drawable(label)})
     if style:
         root.set("class", style)
     text = ET.tostring(root, encoding="unicode")
     return Markup(text)  # noqa: S704 - the renderer and ElementTree escaped every text
+
+
+def _drawable(value: Any) -> Any:
+    """Replace what SVG cannot hold: control characters by a mark, numbers not finite by null."""
+    if isinstance(value, dict):
+        return {name: _drawable(item) for name, item in value.items()}
+    if isinstance(value, list):
+        return [_drawable(item) for item in value]
+    if isinstance(value, str):
+        return _NOT_XML.sub("\ufffd", value)
+    return None if isinstance(value, float) and not math.isfinite(value) else value
+
+
+def _legend_columns(names: list[str]) -> int:
+    character, around = _ENTRY
+    widest = min(_LABEL_LIMIT, character * max((len(name) for name in names), default=1))
+    return max(1, (_HALF_WIDTH - around) // (widest + around))
 
 
 def _clean(node: ET.Element) -> None:

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 import altair as alt
 
-from fed_audience.report.charts.canvas import HALF, Rows, brand_colours, draw, values
+from fed_audience.report.charts.canvas import Rows, brand_colours, draw, half_frame, values
 from fed_audience.report.palette import LIGHT, SERIES
 
 if TYPE_CHECKING:
@@ -31,7 +31,9 @@ def lift_chart(curves: Sequence[LiftCurve], brands: Sequence[str]) -> Markup:
     colours = brand_colours(names, brands)
     chart = _lines(rows, colours, "Share of customers, best first", "Lift over the average")
     return draw(
-        _level(1.0) + chart, HALF, label=f"Lift by share of customers reached: {', '.join(names)}"
+        _level(1.0) + chart,
+        half_frame(names),
+        label=f"Lift by share of customers reached: {', '.join(names)}",
     )
 
 
@@ -48,7 +50,9 @@ def gain_chart(curves: Sequence[LiftCurve], brands: Sequence[str]) -> Markup:
         rows, colours, "Share of customers, best first", "Share of positives found", form=".0%"
     )
     return draw(
-        _diagonal(1.0) + chart, HALF, label=f"Positives found by share reached: {', '.join(names)}"
+        _diagonal(1.0) + chart,
+        half_frame(names),
+        label=f"Positives found by share reached: {', '.join(names)}",
     )
 
 
@@ -70,7 +74,11 @@ def calibration_chart(curves: Sequence[CalibrationCurve], brands: Sequence[str])
     )
     dots = lines.mark_point(filled=True, size=34, opacity=1).encode(strokeDash=alt.Undefined)
     chart = _diagonal(top) + lines.mark_line() + dots
-    return draw(chart, HALF, label=f"Observed rate by predicted probability: {', '.join(names)}")
+    return draw(
+        chart,
+        half_frame(names),
+        label=f"Observed rate by predicted probability: {', '.join(names)}",
+    )
 
 
 def reach_charts(audience: Audience, brands: Sequence[str]) -> list[Markup]:
@@ -115,7 +123,9 @@ def _reach(
     ).encode(x="share:Q", y=alt.value(0), text="text:N")
     colours = brand_colours(names, brands)
     lines = _lines(rows, colours, "Share of eligible people reached", axis, form=form)
-    return draw(rule + lines + text, HALF, label=f"{axis} by reach: {', '.join(names)}")
+    return draw(
+        rule + lines + text, half_frame(names), label=f"{axis} by reach: {', '.join(names)}"
+    )
 
 
 def _names(curves: Sequence[LiftCurve] | Sequence[CalibrationCurve]) -> list[str]:
