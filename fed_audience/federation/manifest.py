@@ -5,10 +5,12 @@ from __future__ import annotations
 import json
 from dataclasses import asdict, dataclass, field
 from hashlib import sha256
-from typing import Any, Final, Literal
+from typing import Final, Literal
+
+from pydantic import TypeAdapter, ValidationError
 
 from fed_audience.errors import ConfigError, FederationError
-from fed_audience.gbdt.bins import Feature
+from fed_audience.gbdt.bins import Feature  # noqa: TC001 - pydantic reads it at run time
 from fed_audience.gbdt.model import check_feature_names
 from fed_audience.gbdt.parameters import TrainingParameters
 
@@ -103,10 +105,10 @@ class Manifest:
     def from_json(cls, text: str) -> Manifest:
         """Read ``to_json`` back; raise FederationError unless it gives the same text again."""
         try:
-            manifest = _from_document(json.loads(text))
-        except (ValueError, TypeError, KeyError, RecursionError, ConfigError) as error:
+            manifest = TypeAdapter(cls).validate_json(_without_version(text), strict=True)
+        except (ValueError, TypeError, RecursionError, ConfigError) as error:
             raise FederationError(
-                f"the run manifest is malformed: {error}",
+                f"the run manifest is malformed: {_reason(error)}",
                 fix="run the same version of fed-audience at the coordinator and at every site",
             ) from error
         if manifest.to_json() != text:
@@ -116,20 +118,17 @@ class Manifest:
         return manifest
 
 
-def _from_document(document: Any) -> Manifest:
+def _without_version(text: str) -> str:
+    document = json.loads(text)
     if not isinstance(document, dict):
         raise TypeError("it is not an object")
-    fields = dict(document)
-    if (version := fields.pop("version")) != MANIFEST_VERSION:
+    if (version := document.pop("version", None)) != MANIFEST_VERSION:
         raise ValueError(f"version {version!r}, this program reads version {MANIFEST_VERSION}")
-    fields["features"] = tuple(Feature(**feature) for feature in fields["features"])
-    fields["parameters"] = TrainingParameters(**fields["parameters"])
-    fields["sites"] = tuple(fields["sites"])
-    if fields["label_sites"] is not None:
-        fields["label_sites"] = tuple(fields["label_sites"])
-    for name in ("run_id", "model_name", "label", "row_key"):
-        if not isinstance(fields[name], str):
-            raise TypeError(f"{name} is not text")
-    if not all(isinstance(site, str) for site in fields["sites"]):
-        raise TypeError("a site's name is not text")
-    return Manifest(**fields)
+    return json.dumps(document)
+
+
+def _reason(error: Exception) -> str:
+    if isinstance(error, ValidationError):
+        first = error.errors()[0]
+        return f"{'.'.join(str(part) for part in first['loc'])}: {first['msg']}"
+    return str(error)

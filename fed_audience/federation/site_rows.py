@@ -209,7 +209,8 @@ def _held_out(manifest: Manifest, groups: pa.ChunkedArray[Any]) -> NDArray[np.bo
     try:
         hashes = row_hashes(groups)
     except (DataError, pa.ArrowInvalid, pa.ArrowNotImplementedError) as error:
-        raise Refusal("row_keys", manifest.group_key or manifest.row_key, detail=error) from error
+        name = manifest.group_key or manifest.row_key
+        raise Refusal("row_keys", name, detail=groups.type) from error
     return validation_rows(hashes, seed=parameters.seed, fraction=parameters.validation_fraction)
 
 
@@ -226,7 +227,7 @@ def _read_feature(
             return CategoricalColumn(prefixes[order], missing[order])
         values = as_float64(column)[order]
     except (DataError, pa.ArrowInvalid, pa.ArrowNotImplementedError) as error:
-        raise Refusal("column_type", feature.name, detail=error) from error
+        raise Refusal("column_type", feature.name, detail=column.type) from error
     clipped = canonical(values[:training_rows]).clipped
     return NumericColumn(canonical(values).values, clipped)
 
@@ -236,7 +237,7 @@ def _labels(table: pa.Table, manifest: Manifest) -> NDArray[np.float64]:
     try:
         labels = as_float64(column)
     except DataError as error:
-        raise Refusal("column_type", manifest.label, detail=error) from error
+        raise Refusal("column_type", manifest.label, detail=column.type) from error
     if not ((labels == 0) | (labels == 1)).all():
         raise Refusal("label_values", manifest.label)
     return labels

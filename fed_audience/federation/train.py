@@ -203,6 +203,14 @@ class _Training:
                 limit=manifest.parameters.row_cap,
                 fix="raise row_cap: it fixes the scale of the gradients before the first row",
             )
+        if counts.rows == 0:
+            raise DataError(
+                "there are no training rows at any site",
+                looked=", ".join(manifest.training_sites),
+                fix="check the training tables: consent and cutoff may leave no row",
+            )
+        if manifest.parameters.early_stopping_round and not counts.validation_rows:
+            self._tell(e.SiteWarning("", "no validation rows, so every tree is kept"))
         if manifest.label_sites is None and binning.rows > counts.rows:
             raise FederationError(
                 "the sites counted more values than they have training rows",
