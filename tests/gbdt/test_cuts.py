@@ -138,6 +138,11 @@ def test_a_heavy_cell_stands_alone() -> None:
     assert len(ends) == 5
 
 
+def test_no_more_bins_are_made_than_the_least_rows_of_a_bin_allow() -> None:
+    assert bin_ends([1] * 12, bins=255, min_data_in_bin=3) == [2, 5, 8]
+    assert bin_ends([1, 30], bins=40, min_data_in_bin=5) == []
+
+
 def test_a_run_too_small_for_a_bin_joins_its_heavy_neighbour() -> None:
     assert bin_ends([2, 1000, 1000], bins=10, min_data_in_bin=3) == [1]
     assert bin_ends([1000, 1000, 2], bins=10, min_data_in_bin=3) == [0]

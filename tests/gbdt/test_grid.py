@@ -142,6 +142,20 @@ def test_heaviness_is_measured_against_the_rows_that_have_a_value() -> None:
     assert refine(Grid(), Grid().counts(keys(x)), len(x), 255) is not None
 
 
+def test_the_bin_of_the_missing_does_not_call_for_finer_cells() -> None:
+    x = np.repeat([1.0, 2.0], [30, 100])
+    with_missing = np.append(x, np.nan)
+    small, large = Grid().find(keys([1.0, 2.0])).tolist()
+
+    def split(values: Floats) -> tuple[int, ...]:
+        grid = refine(Grid(), Grid().counts(keys(values)), len(values), 3)
+        assert grid is not None
+        return grid.refinements[0].cells
+
+    assert split(x) == (small, large)
+    assert split(with_missing) == (large,)
+
+
 def test_refinement_stops_after_three_rounds() -> None:
     assert len(refined(np.full(100_000, 0.1))) == MAX_REFINEMENTS + 1
 
