@@ -78,7 +78,13 @@ class Record:
 
     def content(self) -> str:
         """Return what the destination is told of the person, as canonical JSON."""
-        told = {"key": self.key, "identifiers": self.identifiers, "attributes": self.attributes}
+        told = {
+            "key": self.key,
+            "change": self.change,
+            "reason": self.reason,
+            "identifiers": self.identifiers,
+            "attributes": self.attributes,
+        }
         return json.dumps(told, sort_keys=True, separators=(",", ":"), ensure_ascii=False)
 
 

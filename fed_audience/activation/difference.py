@@ -153,7 +153,7 @@ def exit_record(
 
 def _named(record: Record, previous: StateRow, state: SyncState) -> Record:
     """Give the record the id of its event: the version makes a later, equal change another one."""
-    parts = (state.sync.id, record.change.value, str(previous.version), record.content())
+    parts = (state.sync.id, str(previous.version), record.content())
     return replace(record, event_id=state.keys.digest("event", parts))
 
 

@@ -3,7 +3,20 @@
 ``DestinationContract`` needs pytest and lives in ``fed_audience.testing.contract``.
 """
 
+from fed_audience.testing.egress import Departure, EgressRecorder, KindSummary
 from fed_audience.testing.inbox import Answer, Membership, WebhookInbox
+from fed_audience.testing.needles import Haystack
 from fed_audience.testing.receiver import Cut, Received, WebhookReceiver
 
-__all__ = ["Answer", "Cut", "Membership", "Received", "WebhookInbox", "WebhookReceiver"]
+__all__ = [
+    "Answer",
+    "Cut",
+    "Departure",
+    "EgressRecorder",
+    "Haystack",
+    "KindSummary",
+    "Membership",
+    "Received",
+    "WebhookInbox",
+    "WebhookReceiver",
+]

@@ -464,3 +464,14 @@ def test_waits_grow_with_jitter_and_stay_below_their_bound(brand: Any) -> None:
     assert len(brand.waits) == 5
     for wait, bound in zip(brand.waits, (1.0, 2.0, 4.0, 4.0, 4.0), strict=True):
         assert 0.0 <= wait <= bound
+
+
+def test_a_removal_for_another_reason_is_another_event(brand: Any) -> None:
+    ids = brand.customers(10)
+    brand.send(brand.members(ids))
+    brand.receiver.answer_next(*[Cut.AFTER] * 6)
+    with pytest.raises(DestinationError, match="connection_cut"):
+        brand.send(brand.members(ids[1:]))
+    brand.withdraw(ids[:1])
+    report = brand.send(brand.members(ids[1:]))
+    assert (report.withdrawn, report.rejected) == (1, 0)
