@@ -36,6 +36,7 @@ with known as (
         purpose,
         coalesce(status, 'unknown') as status,
         jurisdiction,
+        effective_at,
         recorded_at,
         expires_at,
         is_minor,

@@ -7,7 +7,10 @@ with spine as (
 
 presence as (
 
-    select max(case when category = 'premium' then 1 else 0 end) = 1 as has_premium
+    select
+        count(*) > 0 as has_items,
+        count(category) > 0 as has_categories,
+        max(case when category = 'premium' then 1 else 0 end) = 1 as has_premium
     from {{ ref('stg_cdp__order_items') }}
 
 ),
@@ -70,9 +73,9 @@ summed as (
 select
     spine.customer_id,
     spine.cutoff_at,
-    summed.units as f_units_365d,
+    case when presence.has_items then coalesce(summed.units, 0) end as f_units_365d,
     summed.price_level as f_price_level_365d,
-    nullif(summed.categories, 0) as f_categories_365d,
+    case when presence.has_categories then coalesce(summed.categories, 0) end as f_categories_365d,
     summed.entropy as f_category_entropy_365d,
     summed.top_share as f_top_category_share_365d,
     case when presence.has_premium then summed.premium_share end as f_premium_share_365d,

@@ -9,7 +9,8 @@ sessions as ({{ fed_audience.resolved(ref('stg_cdp__web_sessions'), 'started_at'
 
 presence as (
 
-    select count(*) > 0 as has_sessions from {{ ref('stg_cdp__web_sessions') }}
+    select count(*) > 0 as has_sessions, count(engaged_s) > 0 as has_engagement
+    from {{ ref('stg_cdp__web_sessions') }}
 
 ),
 
@@ -62,7 +63,8 @@ select
     summed.recency_days as f_session_recency_days,
     case when presence.has_sessions then coalesce(summed.sessions_30d, 0) end as f_sessions_30d,
     case when presence.has_sessions then coalesce(summed.sessions_90d, 0) end as f_sessions_90d,
-    summed.engaged_s_90d / 60.0 as f_engaged_minutes_90d,
+    case when presence.has_engagement then coalesce(summed.engaged_s_90d, 0) / 60.0 end
+        as f_engaged_minutes_90d,
     summed.pages_mean_90d as f_pages_per_session_90d,
     {% for channel in ['paid', 'organic', 'email', 'direct'] -%}
     {{ fed_audience.ratio('summed.' ~ channel ~ '_90d', 'summed.channels_90d') }}
@@ -70,7 +72,7 @@ select
     {% endfor -%}
     {{ fed_audience.ratio('summed.mobile_90d', 'summed.devices_90d') }} as f_mobile_session_share_90d,
     case
-        when summed.devices_90d = 0 then null
+        when coalesce(summed.devices_90d, 0) = 0 then null
         when summed.desktop_90d >= greatest(summed.mobile_90d, summed.tablet_90d) then 'desktop'
         when summed.mobile_90d >= summed.tablet_90d then 'mobile'
         else 'tablet'
