@@ -237,9 +237,8 @@ class SiteProgram:
 
     def _close_tree(self, run: _Run, request: m.TreeClosing) -> None:
         booster = _booster(run)
-        leaves = leaves_from_message(request)
-        booster.split(splits_from_message(request, run.bins))
-        booster.finish_tree(leaves)
+        splits = splits_from_message(request, run.bins)
+        booster.finish_tree(splits, leaves_from_message(request))
 
     def _score(self, run: _Run, request: m.ScoreValidation) -> NDArray[np.int64]:
         booster = _booster(run)

@@ -98,12 +98,16 @@ class SiteBooster:
             threads=self._threads,
         )
 
-    def finish_tree(self, values: Mapping[int, float]) -> None:
-        """Add each leaf's value to the scores of its rows. Raises Refusal unless all are named."""
-        if self._training.nodes() != set(values):
-            raise Refusal("wrong_state", detail="leaf values do not name the leaves")
-        for partition in (self._training, self._validation):
-            partition.add_to_scores(self._scores, values, self._pool)
+    def finish_tree(self, splits: NodeSplits, values: Mapping[int, float]) -> None:
+        """Add its leaf's value to each row's score, after the last ``splits``.
+
+        Raises Refusal for unknown nodes, or unless ``values`` names exactly the leaves.
+        """
+        try:
+            for partition in (self._training, self._validation):
+                partition.finish(self._matrix, splits, values, self._scores, self._pool)
+        except KeyError as error:
+            raise Refusal("wrong_state", detail=f"node {error}") from error
 
     def validation_loss(self) -> int:
         """Fixed-point sum of the validation rows' losses."""

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
 import numpy as np
 from numba import njit
 
 from fed_audience.gbdt.codes import go_left_table
+from fed_audience.gbdt.prefetch import prefetch
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -19,7 +20,11 @@ if TYPE_CHECKING:
     from fed_audience.gbdt.tree import Split
 
     Codes = NDArray[np.uint8]
+    Floats = NDArray[np.float64]
+    NodeSplits = Mapping[int, tuple[Split, int, int]]
     Rows = NDArray[np.uint32]
+
+_PREFETCH_ROWS: Final = 32
 
 
 @njit(nogil=True, cache=True)
@@ -29,7 +34,11 @@ def _partition(
     """Move the rows that go left to the front of the range, keeping order; return the border."""
     left = np.uint64(begin)
     right = np.uint64(begin)
-    for position in range(np.uint64(begin), np.uint64(end)):
+    last = np.uint64(end)
+    for position in range(np.uint64(begin), last):
+        ahead = position + np.uint64(_PREFETCH_ROWS)
+        if ahead < last:
+            prefetch(column, np.uint64(rows[ahead]))
         row = rows[position]
         goes = np.uint64(go_left[column[np.uint64(row)]])
         rows[left] = row
@@ -43,11 +52,25 @@ def _partition(
 
 
 @njit(nogil=True, cache=True)
-def _add_to_scores(
-    scores: NDArray[np.float64], rows: Rows, begin: int, end: int, value: float
-) -> None:
+def _add_to_scores(scores: Floats, rows: Rows, begin: int, end: int, value: float) -> None:
     for position in range(np.uint64(begin), np.uint64(end)):
         scores[np.uint64(rows[position])] += value
+
+
+@njit(nogil=True, cache=True)
+def _add_by_code(
+    scores: Floats, column: Codes, values: Floats, rows: Rows, begin: int, end: int
+) -> None:
+    """Add ``values[code]`` to each row's score, its code read from ``column``."""
+    last = np.uint64(end)
+    for position in range(np.uint64(begin), last):
+        ahead = position + np.uint64(_PREFETCH_ROWS)
+        if ahead < last:
+            coming = np.uint64(rows[ahead])
+            prefetch(column, coming)
+            prefetch(scores, coming)
+        row = np.uint64(rows[position])
+        scores[row] += values[column[row]]
 
 
 class RowPartition:
@@ -79,7 +102,7 @@ class RowPartition:
     def split(
         self,
         matrix: BinnedMatrix,
-        splits: Mapping[int, tuple[Split, int, int]],
+        splits: NodeSplits,
         pool: ThreadPoolExecutor | None = None,
     ) -> None:
         """Split each node of ``splits`` (node -> its split, left child, right child).
@@ -87,12 +110,7 @@ class RowPartition:
         A node may be a child of another one of ``splits``. Raises KeyError, before any row is
         moved, for a node that is not a leaf or a child that exists.
         """
-        leaves = set(self._ranges)
-        for node, (_, left, right) in splits.items():
-            leaves.remove(node)
-            if left in leaves or right in leaves:
-                raise KeyError(left)
-            leaves |= {left, right}
+        self._leaves_after(splits)
 
         def job(node: int) -> int:
             split, _, _ = splits[node]
@@ -112,16 +130,45 @@ class RowPartition:
                 self._ranges[right] = (border, end)
             waiting = [node for node in waiting if node not in ready]
 
-    def add_to_scores(
+    def finish(
         self,
-        scores: NDArray[np.float64],
+        matrix: BinnedMatrix,
+        splits: NodeSplits,
         values: Mapping[int, float],
+        scores: Floats,
         pool: ThreadPoolExecutor | None = None,
     ) -> None:
-        """Add each leaf's value (node -> value) to the scores of its rows."""
+        """Add its leaf's value to each row's score, after a last step of ``splits``.
+
+        ``values``: leaf -> value. Rows of a node whose children are leaves are not moved any
+        more: their code decides. Raises KeyError, before anything changes, for an unknown node
+        or unless ``values`` names exactly the leaves.
+        """
+        if self._leaves_after(splits) != values.keys():
+            raise KeyError("the values do not name the leaves")
+        inner = {
+            node: done for node, done in splits.items() if done[1] in splits or done[2] in splits
+        }
+        self.split(matrix, inner, pool)
 
         def job(node: int) -> None:
             begin, end = self._ranges[node]
-            _add_to_scores(scores, self.rows, begin, end, values[node])
+            if node not in splits:
+                _add_to_scores(scores, self.rows, begin, end, values[node])
+                return
+            split, left, right = splits[node]
+            by_code = np.where(go_left_table(split), values[left], values[right])
+            column = matrix.columns[split.feature]
+            _add_by_code(scores, column, by_code, self.rows, begin, end)
 
-        list(pool.map(job, values) if pool else map(job, values))
+        nodes = list(self._ranges)
+        list(pool.map(job, nodes) if pool else map(job, nodes))
+
+    def _leaves_after(self, splits: NodeSplits) -> set[int]:
+        leaves = set(self._ranges)
+        for node, (_, left, right) in splits.items():
+            leaves.remove(node)
+            if left in leaves or right in leaves:
+                raise KeyError(left)
+            leaves |= {left, right}
+        return leaves

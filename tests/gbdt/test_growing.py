@@ -48,11 +48,11 @@ class Rows:
         step = grower.start(self.histograms([0], scale)[0])
         while True:
             moves = {done.node: (done.split, done.left, done.right) for done in step.splits}
-            self.partition.split(self.matrix, moves)
             if not step.build:
                 break
+            self.partition.split(self.matrix, moves)
             step = grower.advance(self.histograms(step.build, scale))
-        self.partition.add_to_scores(self.scores, grower.leaf_values())
+        self.partition.finish(self.matrix, moves, grower.leaf_values(), self.scores)
         return grower
 
     def histograms(self, nodes: Any, scale: int) -> NDArray[np.int64]:

@@ -59,12 +59,42 @@ def test_an_unknown_node_moves_nothing() -> None:
 
 def test_leaf_values_reach_exactly_their_rows() -> None:
     partition = RowPartition(SELECTED)
-    partition.split(MATRIX, {0: (Split(0, 1.0, 4), 1, 2)})
     scores = np.zeros(500)
-    partition.add_to_scores(scores, {1: 0.5, 2: -2.0})
+    partition.finish(MATRIX, {0: (Split(0, 1.0, 4), 1, 2)}, {1: 0.5, 2: -2.0}, scores)
     expected = np.zeros(500)
     expected[SELECTED] = np.where(COLUMNS[0, SELECTED] <= 4, 0.5, -2.0)
     assert np.array_equal(scores, expected)
+
+
+@pytest.mark.parametrize("threads", [None, 2])
+def test_finishing_is_splitting_and_adding(threads: int | None) -> None:
+    """The last step moves no row of its last nodes; the scores are those of moved rows."""
+    first = {0: (Split(0, 1.0, 4, missing_left=True), 1, 2)}
+    last = {
+        1: (Split(1, 1.0, 2), 3, 4),
+        4: (Split(2, 1.0, left_codes=(0, 7)), 5, 6),
+    }
+    values = {2: 0.25, 3: -1.5, 5: 3.0, 6: 0.125}
+    moved, kept = RowPartition(SELECTED), RowPartition(SELECTED)
+    for partition in (moved, kept):
+        partition.split(MATRIX, first)
+    moved.split(MATRIX, last)
+    expected = np.zeros(500)
+    for node, value in values.items():
+        expected[members(moved, node)] = value
+    scores = np.zeros(500)
+    pool = ThreadPoolExecutor(threads) if threads else None
+    kept.finish(MATRIX, last, values, scores, pool)
+    assert np.array_equal(scores, expected)
+
+
+@pytest.mark.parametrize("values", [{1: 0.5}, {1: 0.5, 2: 0.5, 3: 0.5}, {0: 0.5}])
+def test_values_must_name_exactly_the_leaves(values: dict[int, float]) -> None:
+    partition = RowPartition(SELECTED)
+    scores = np.zeros(500)
+    with pytest.raises(KeyError):
+        partition.finish(MATRIX, {0: (Split(0, 1.0, 4), 1, 2)}, values, scores)
+    assert not scores.any()
 
 
 def test_restart_puts_every_row_back() -> None:
