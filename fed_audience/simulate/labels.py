@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any, Final
 
 import numpy as np
+import pyarrow as pa
 import pyarrow.compute as pc
 
 from fed_audience.errors import DataError
@@ -15,7 +16,7 @@ if TYPE_CHECKING:
 
     from fed_audience.simulate.column_types import Column
 
-_YES: Final = ("1", "true", "t", "yes", "y", "positive", "pos")
+_YES: Final = ("true", "t", "yes", "y", "positive", "pos")
 _BINARY: Final = 2
 
 
@@ -44,17 +45,11 @@ def read_labels(
     if positive is None:
         notes.append(f"positive label: {name} = '{chosen}' (choose with --positive)")
     wanted = [value for value in values if same[value] == chosen]
-    is_positive = pc.is_in(text, value_set=_strings(wanted)).to_numpy().astype(np.int8)
+    is_positive = pc.is_in(text, value_set=pa.array(wanted, pa.string())).to_numpy().astype(np.int8)
     missing = pc.is_null(text).to_numpy()
     if count := int(missing.sum()):
         notes.append(f"{count} rows without a label are left out")
     return np.where(missing, np.int8(-1), is_positive), chosen, notes
-
-
-def _strings(values: list[str]) -> Any:
-    import pyarrow as pa  # noqa: PLC0415 - kept beside its one use
-
-    return pa.array(values, pa.string())
 
 
 def _choose(classes: list[str], positive: str | None, name: str) -> str:
@@ -81,11 +76,11 @@ def _choose(classes: list[str], positive: str | None, name: str) -> str:
             limit="two, or one that is named positive",
             fix="name the positive one with --positive",
         )
+    if all(map(is_number, classes)):
+        return max(classes, key=float)
     yes = [value for value in classes if value.casefold() in _YES]
     if len(yes) == 1:
         return yes[0]
-    if all(map(is_number, classes)):
-        return max(classes, key=float)
     raise DataError(
         f"which value of column {name!r} is the positive one?",
         value=_listed(classes),

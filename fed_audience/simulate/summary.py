@@ -32,6 +32,8 @@ def print_summary(outcome: Outcome, json: Path | None, console: Console | None =
     out.print(_sites(outcome.per_site))
     out.print()
     if outcome.lookalike:
+        seed_site = escape(outcome.lookalike.seed_site)
+        out.print(f"Lookalike of the positives of {seed_site}, judged by the hidden labels:")
         out.print(_lookalike(outcome.lookalike))
         out.print()
     for note in outcome.notes:
@@ -51,10 +53,7 @@ def meaning(outcome: Outcome) -> Iterator[str]:
     """Say in plain words what was found."""
     hashes = outcome.model_sha256
     if hashes.federated == hashes.pooled:
-        yield (
-            "The federated model is the model of the pooled rows, to the byte "
-            f"(sha256 {hashes.federated[:12]})."
-        )
+        yield f"Federated and pooled model are equal to the byte (sha256 {hashes.federated[:12]})."
     for verdict, words in (
         ("gains", "Federating pays at"),
         ("no difference", "No clear difference at"),
@@ -146,7 +145,7 @@ def _sites(sites: Sequence[SiteOutcome]) -> Table:
 
 def _lookalike(lookalike: LookalikeOutcome) -> Table:
     table = _table(
-        f"like {escape(lookalike.seed_site)}, at",
+        "at",
         "AUC",
         "own labels",
         "vs everyone",

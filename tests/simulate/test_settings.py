@@ -1,0 +1,48 @@
+"""Flags that make no sense are refused before anything is read."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from fed_audience.errors import ConfigError, UsageError
+from fed_audience.simulate.settings import SimulationSettings
+
+
+def make(**changes: Any) -> SimulationSettings:
+    return SimulationSettings(Path("t.csv"), "y", **changes)
+
+
+@pytest.mark.parametrize(
+    ("changes", "complaint"),
+    [
+        ({"split": "random"}, "unknown --split; value: random"),
+        ({"split": "dirichlet"}, "unknown --split"),
+        ({"split": "dirichlet:0"}, "unknown --split"),
+        ({"split": "dirichlet:-1"}, "unknown --split"),
+        ({"sites": 0}, "--sites is out of range; value: 0"),
+        ({"test_fraction": 0.0}, "--test-fraction"),
+        ({"test_fraction": 1.0}, "--test-fraction"),
+        ({"task": "lookalike"}, "name it with --seed-site"),
+        ({"seed_site": "a"}, "belongs to a lookalike"),
+        ({"task": "ranking"}, "unknown --task"),
+        ({"threads": 0}, "--threads"),
+    ],
+)
+def test_a_senseless_flag_is_refused(changes: dict[str, Any], complaint: str) -> None:
+    with pytest.raises(UsageError, match=complaint):
+        make(**changes)
+
+
+@pytest.mark.parametrize("changes", [{"depth": 0}, {"depth": 13}, {"trees": 0}, {"max_bin": 999}])
+def test_a_parameter_out_of_range_is_refused(changes: dict[str, Any]) -> None:
+    with pytest.raises(ConfigError, match="out of range"):
+        make(**changes)
+
+
+def test_every_learner_may_grow_every_leaf_of_the_depth() -> None:
+    assert make(depth=5).parameters.num_leaves == 32
+    assert make(split="dirichlet:0.5").alpha == 0.5
+    assert make().alpha is None
