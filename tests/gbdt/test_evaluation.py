@@ -103,6 +103,18 @@ def test_the_interval_is_delongs_widened_by_the_bound() -> None:
     assert metrics.auc_high > exact.high
 
 
+def test_rows_in_cells_of_their_own_have_the_exact_interval() -> None:
+    labels, raw = [0, 0, 1, 0, 1, 0, 1, 1], np.arange(8.0)
+    metrics = Metrics.from_histogram(score_histogram(labels, raw))
+    exact = auc_interval(labels, raw)
+    assert exact is not None
+    assert metrics.auc_error_bound == 0.0
+    assert (metrics.auc, metrics.auc_low, metrics.auc_high) == pytest.approx(
+        (exact.estimate, exact.low, exact.high), abs=1e-12
+    )
+    assert 0.0 < exact.low < exact.high <= 1.0
+
+
 @given(st.integers(0, 2**32), st.integers(1, 999))
 def test_histograms_of_sites_add(seed: int, cut: int) -> None:
     labels, raw = scored(seed, rows=1000)
