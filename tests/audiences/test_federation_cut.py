@@ -149,8 +149,9 @@ def test_shares_become_counts_rounded_down() -> None:
 
 def test_floors_that_exceed_the_request_are_refused() -> None:
     vector = reach_vector(np.linspace(0, 1, 50), Bounds(20, 50))
-    with pytest.raises(DataError, match="floors 20, request 10"):
-        federation_cut([vector], 10)
+    with pytest.raises(DataError, match="floors 20, request 19"):
+        federation_cut([vector], 19)
+    assert brand_count(vector, federation_cut([vector], 20)) == 20
 
 
 @pytest.mark.parametrize("bounds", [Bounds(2, 1), Bounds(-1, 2), Bounds(0, 4)])
