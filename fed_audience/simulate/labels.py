@@ -60,6 +60,8 @@ def _choose(classes: list[str], positive: str | None, name: str) -> str:
             lambda v: v.removesuffix(".") == wanted.removesuffix("."),
             lambda v: v.casefold() == wanted.casefold(),
             lambda v: is_number(v) and is_number(wanted) and float(v) == float(wanted),
+            # A boolean column is read as 0 and 1.
+            lambda v: v == {"true": "1", "false": "0"}.get(wanted.casefold()),
         ):
             if found := [value for value in classes if match(value)]:
                 return found[0]

@@ -6,6 +6,7 @@ Separator, header and encoding are found out; a column becomes numbers or catego
 
 from __future__ import annotations
 
+import codecs
 import csv
 import gzip
 import io
@@ -96,7 +97,7 @@ def _read(path: Path, expected: Sequence[str], names: Sequence[str]) -> _File:
             file = _File(pyarrow.parquet.read_table(path), [])
         else:
             file = _read_csv(path, magic, expected, names)
-    except (OSError, EOFError, zlib.error, pa.ArrowInvalid) as error:
+    except (OSError, EOFError, zlib.error, pa.ArrowInvalid, UnicodeError) as error:
         reason = getattr(error, "strerror", None) or str(error).split("\n")[0][:120]
         raise DataError(
             "the table cannot be read",
@@ -128,16 +129,34 @@ def _read_csv(path: Path, magic: bytes, expected: Sequence[str], names: Sequence
     packed = magic.startswith(_GZIP)
     with gzip.open(path) if packed else path.open("rb") as opened:
         sample = opened.read(_SAMPLE_BYTES)
-    notes: list[str] = []
-    encoding = _encoding(sample)
-    if encoding != "utf-8":
-        notes.append(f"text is not UTF-8, read as {encoding}")
+    for encoding in _encodings(sample):
+        try:
+            return _read_text(path, sample, encoding, expected, names, packed=packed)
+        except (UnicodeDecodeError, pa.ArrowInvalid) as error:
+            if not isinstance(error, UnicodeDecodeError) and "UTF8" not in str(error):
+                raise
+    raise pa.ArrowInvalid("text in an unknown encoding")
+
+
+def _read_text(
+    path: Path,
+    sample: bytes,
+    encoding: str,
+    expected: Sequence[str],
+    names: Sequence[str],
+    *,
+    packed: bool,
+) -> _File:
+    notes = [] if encoding == "utf-8" else [f"text is not UTF-8, read as {encoding}"]
     separator, first = _sniff(sample.decode(encoding, "replace").lstrip("\ufeff"), path)
     if separator != ",":
         notes.append(f"values are separated by {separator!r}")
     header = _is_header(first, expected)
-    if not header:
-        first = list(names) if len(names) == len(first) else _numbered(len(first))
+    if header:
+        first = [name or f"column_{at}" for at, name in enumerate(first, 1)]
+    else:
+        numbered = [f"column_{at}" for at in range(1, len(first) + 1)]
+        first = list(names) if len(names) == len(first) else numbered
         notes.append(f"no header line: columns are called {first[0]} to {first[-1]}")
     torn: list[pyarrow.csv.InvalidRow] = []
 
@@ -147,22 +166,23 @@ def _read_csv(path: Path, magic: bytes, expected: Sequence[str], names: Sequence
 
     file: Any = pa.OSFile(str(path), "rb")
     stream: Any = pa.CompressedInputStream(file, "gzip") if packed else file
-    table = pyarrow.csv.read_csv(
-        stream,
-        # One thread, so that a torn row can be named by its number.
-        read_options=pyarrow.csv.ReadOptions(
-            use_threads=False,
-            encoding=encoding,
-            column_names=_positions(len(first)),
-            skip_rows=int(header),
-        ),
-        parse_options=pyarrow.csv.ParseOptions(
-            delimiter=separator, newlines_in_values=True, invalid_row_handler=notice
-        ),
-        convert_options=pyarrow.csv.ConvertOptions(
-            column_types=dict.fromkeys(_positions(len(first)), pa.string())
-        ),
-    )
+    with file, stream:
+        table = pyarrow.csv.read_csv(
+            stream,
+            # One thread, so that a torn row can be named by its number.
+            read_options=pyarrow.csv.ReadOptions(
+                use_threads=False,
+                encoding=encoding,
+                column_names=_positions(len(first)),
+                skip_rows=int(header),
+            ),
+            parse_options=pyarrow.csv.ParseOptions(
+                delimiter=separator, newlines_in_values=True, invalid_row_handler=notice
+            ),
+            convert_options=pyarrow.csv.ConvertOptions(
+                column_types=dict.fromkeys(_positions(len(first)), pa.string())
+            ),
+        )
     if torn:
         raise DataError(
             f"row {torn[0].number} has another number of values than the first line",
@@ -174,23 +194,21 @@ def _read_csv(path: Path, magic: bytes, expected: Sequence[str], names: Sequence
     return _File(table.rename_columns(first), notes, separator)
 
 
-def _numbered(count: int) -> list[str]:
-    return [f"column_{i}" for i in range(1, count + 1)]
-
-
 def _positions(count: int) -> list[str]:
     return [str(i) for i in range(count)]
 
 
-def _encoding(sample: bytes) -> str:
-    # The sample may end inside a character: three bytes of slack.
-    for cut in range(4):
-        try:
-            sample[: len(sample) - cut].decode()
-        except UnicodeDecodeError:
-            continue
-        return "utf-8"
-    return "cp1252"
+def _encodings(sample: bytes) -> tuple[str, ...]:
+    """Return encodings to try, the likeliest first; only UTF-8 and UTF-16 notice a mistake."""
+    if sample.startswith((codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)):
+        return ("utf-16",)
+    # The sample may end inside a character.
+    decoder = codecs.getincrementaldecoder("utf-8")()
+    try:
+        decoder.decode(sample)
+    except UnicodeDecodeError:
+        return ("cp1252", "latin-1")
+    return ("utf-8", "cp1252", "latin-1")
 
 
 def _sniff(sample: str, path: Path) -> tuple[str, list[str]]:
@@ -219,4 +237,5 @@ def _sniff(sample: str, path: Path) -> tuple[str, list[str]]:
 def _is_header(first: Sequence[str], expected: Sequence[str]) -> bool:
     if any(name in first for name in expected):
         return True
-    return not any(is_number(field) or is_missing(field) for field in first)
+    # An index that pandas wrote has no name, so an empty field does not speak against a header.
+    return not any(is_number(field) or (field and is_missing(field)) for field in first)

@@ -49,6 +49,8 @@ def test_one_of_many_against_the_rest() -> None:
 
 def test_numbers_are_compared_as_numbers() -> None:
     assert labels([0.0, 1.0], "1.0")[0] == [0, 1]
+    assert labels([0.0, 1.0], "True")[0] == [0, 1]
+    assert labels([0.0, 1.0], "false")[0] == [1, 0]
 
 
 def test_missing_labels_are_marked_and_counted() -> None:

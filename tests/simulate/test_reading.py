@@ -64,6 +64,24 @@ def test_old_encodings_are_read_and_said(tmp_path: Path) -> None:
     assert "text is not UTF-8, read as cp1252" in table.notes
 
 
+def test_an_encoding_that_shows_late_is_found_all_the_same(tmp_path: Path) -> None:
+    text = "stadt,n\n" + "Bonn,1\n" * 50_000
+    table = read_table(write(tmp_path, text.encode() + "K\xf6ln,2\n".encode("latin-1")))
+    assert table.columns["stadt"][-1].as_py() == "Köln"
+    undefined = read_table(write(tmp_path, b"a,n\nx\x81y,1\nz,2\n"))
+    assert undefined.columns["a"].to_pylist() == ["x\x81y", "z"]
+
+
+def test_text_from_a_spreadsheet_in_utf_16(tmp_path: Path) -> None:
+    table = read_table(write(tmp_path, "stadt\tn\nKöln\t1\nBonn\t2\n".encode("utf-16")))
+    assert table.columns.to_pydict() == {"stadt": ["Köln", "Bonn"], "n": [1.0, 2.0]}
+
+
+def test_an_unnamed_index_column_does_not_hide_the_header(tmp_path: Path) -> None:
+    table = read_table(write(tmp_path, ",age,job\n0,39,clerk\n1,50,\n"))
+    assert table.columns.to_pydict() == {"column_1": [0.0, 1.0], **ROWS}
+
+
 def test_a_file_without_a_header_gets_numbered_columns(tmp_path: Path) -> None:
     table = read_table(write(tmp_path, "39, clerk\n50, ?\n"))
     assert table.columns.to_pydict() == {"column_1": [39.0, 50.0], "column_2": ["clerk", None]}
