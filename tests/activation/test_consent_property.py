@@ -44,6 +44,7 @@ class Gate:
 
 @settings(
     max_examples=12,
+    deadline=None,
     phases=[Phase.explicit, Phase.generate],
     suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow],
 )
