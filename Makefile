@@ -26,7 +26,7 @@ demo: install ## three generated brands: raw tables to a delivered, consented au
 
 .PHONY: test
 test: install ## run every test
-	@$(BIN)/python -m pytest -n 2 $(PYTEST_ARGS)
+	@$(BIN)/python -m pytest -n 2 --dist loadgroup $(PYTEST_ARGS)
 
 .PHONY: lint
 lint: install ## ruff, formatting and types

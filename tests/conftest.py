@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import pytest
 from hypothesis import HealthCheck, settings
@@ -11,6 +12,9 @@ from hypothesis import HealthCheck, settings
 # Compilation and a busy machine make the first example slow; speed is not what is asserted.
 settings.register_profile("default", deadline=None, suppress_health_check=[HealthCheck.too_slow])
 settings.load_profile("default")
+
+if TYPE_CHECKING:
+    from tests.end_to_end.finished_demo import FinishedDemo
 
 REPOSITORY = Path(__file__).resolve().parent.parent
 
@@ -27,3 +31,14 @@ def shared_data() -> Path:
     if not folder.is_dir():
         pytest.skip(f"real data sets not found at {folder}; set FED_AUDIENCE_TEST_DATA")
     return folder
+
+
+@pytest.fixture(scope="session")
+def finished_demo(tmp_path_factory: pytest.TempPathFactory) -> FinishedDemo:
+    """One demo of 6,000 customers with canaries planted in every raw table; a minute, run once.
+
+    Tests that ask for it carry ``pytest.mark.xdist_group("demo")``, so that one worker runs it.
+    """
+    from tests.end_to_end.finished_demo import run_with_canaries  # noqa: PLC0415 - only its tests pay
+
+    return run_with_canaries(tmp_path_factory.mktemp("demo"))

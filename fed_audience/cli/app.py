@@ -8,6 +8,9 @@ import typer
 from typer.core import TyperGroup
 
 from fed_audience import __version__
+from fed_audience.cli import consent, federation, model
+from fed_audience.cli.demo import demo
+from fed_audience.cli.simulate import simulate
 from fed_audience.errors import RunInterrupted
 
 
@@ -48,3 +51,22 @@ def root(
     ] = False,
 ) -> None:
     """Train audience models across brands without moving a row, honouring every consent."""
+
+
+app.command()(demo)
+app.command()(simulate)
+app.command()(federation.run)
+app.command()(federation.train)
+app.command()(federation.score)
+app.command()(federation.audience)
+app.command()(federation.sync)
+
+_consent = typer.Typer(help="Why a person may or may not be used, and how many may.")
+_consent.command()(consent.explain)
+_consent.command()(consent.funnel)
+app.add_typer(_consent, name="consent")
+
+_model = typer.Typer(help="Look at a model file without trusting it.")
+_model.command()(model.check)
+_model.command()(model.inspect)
+app.add_typer(_model, name="model")

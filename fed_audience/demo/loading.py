@@ -9,6 +9,8 @@ from fed_audience.warehouse.duckdb import DuckDbWarehouse
 from fed_audience.warehouse.protocol import Relation
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+    from datetime import datetime
     from pathlib import Path
 
 RAW_SCHEMA = "raw"
@@ -54,3 +56,42 @@ def load_raw(raw_folder: Path, duckdb_path: Path) -> dict[str, int]:
     finally:
         unfinished.unlink(missing_ok=True)
     return rows
+
+
+def withdraw(
+    duckdb_path: Path, customer_ids: Sequence[str], purposes: Sequence[str], at: datetime
+) -> int:
+    """Append a withdrawal of ``purposes`` by every identity of these customers; returns events.
+
+    ``at`` (naive UTC) is when they acted and when the brand's server recorded it. Raises
+    DataError when a customer has no identity to speak through.
+    """
+    warehouse = DuckDbWarehouse(duckdb_path)
+    people = sorted(set(customer_ids))
+    with warehouse.transaction():
+        known = warehouse.query(
+            "select count(distinct customer_id) as people from raw.identity_map"
+            " where customer_id in (select unnest(?))",
+            [people],
+        )["people"][0].as_py()
+        if known != len(people):
+            raise DataError(
+                "some customers have no identity that could withdraw",
+                value=f"{len(people) - known} of {len(people)}",
+                looked="raw.identity_map",
+                fix="name customers of this brand",
+            )
+        events = warehouse.execute(
+            "insert into raw.consent_events by name"
+            " select 'withdrawn-' || md5(concat_ws('|', m.source_system, m.source_id, p.purpose,"
+            " ?::timestamp)) as consent_event_id, m.source_system, m.source_id, p.purpose,"
+            " 'withdrawn' as status, 'consent' as legal_basis, 'ZZ' as jurisdiction,"
+            " ?::timestamp as effective_at, ?::timestamp as recorded_at, 'server' as time_trust,"
+            " 'preference_centre' as method, ?::timestamp as _loaded_at"
+            " from (select distinct source_system, source_id from raw.identity_map"
+            " where customer_id in (select unnest(?))) m"
+            " cross join (select unnest(?) as purpose) p",
+            [at, at, at, at, people, sorted(set(purposes))],
+        )
+    warehouse.close()
+    return events

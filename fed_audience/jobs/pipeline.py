@@ -123,7 +123,6 @@ def build_brands(
     settings: FederationSettings,
     *,
     as_of: datetime,
-    on_step: Callable[[str], None],
     build: Callable[[SiteSettings], None] | None = None,
 ) -> None:
     """Run `dbt deps` and `dbt build` in every brand's project, two brands at a time.
@@ -137,12 +136,8 @@ def build_brands(
             dbt(["deps"])
         dbt(["build"], vars={"fed_audience__as_of": f"{as_of:%Y-%m-%d %H:%M:%S}"})
 
-    def build_and_tell(site: SiteSettings) -> None:
-        (build or build_one)(site)
-        on_step(f"built {site.name}")
-
     with ThreadPoolExecutor(2, "dbt") as pool:
-        list(pool.map(build_and_tell, settings.sites))
+        list(pool.map(build or build_one, settings.sites))
 
 
 def train_models(

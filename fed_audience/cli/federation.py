@@ -1,0 +1,197 @@
+"""Commands on a federation of brands: run, train, score, audience, sync."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from fed_audience.errors import UsageError
+
+if TYPE_CHECKING:
+    from fed_audience.jobs.pipeline import Secrets
+    from fed_audience.jobs.settings import FederationSettings
+
+Config = Annotated[Path, typer.Option("--config", "-c", help="The federation's configuration.")]
+AsOf = Annotated[
+    str | None,
+    typer.Option(help="Instant of consent and features, UTC: 2026-10-01T00:00. [default: now]"),
+]
+_CONFIG = Path("federation.yml")
+
+
+def run(
+    *,
+    config: Config = _CONFIG,
+    as_of: AsOf = None,
+    skip_build: Annotated[
+        bool, typer.Option("--skip-build", help="Take what dbt built before.")
+    ] = False,
+    dry_run: Annotated[
+        bool, typer.Option("--dry-run", help="Stop before anything is delivered.")
+    ] = False,
+    report: Annotated[Path, typer.Option(help="Where the HTML report goes.")] = Path("report.html"),
+) -> None:
+    """Build with dbt, train, score, choose audiences, deliver them, and write a report."""
+    from rich.console import Console  # noqa: PLC0415 - start-up time
+
+    from fed_audience.cli.progress import Steps  # noqa: PLC0415
+    from fed_audience.jobs.facts import report_of  # noqa: PLC0415
+    from fed_audience.jobs.pipeline import build_brands, run_pipeline  # noqa: PLC0415
+    from fed_audience.report import terminal  # noqa: PLC0415
+    from fed_audience.report.page import write_report  # noqa: PLC0415
+
+    settings, secrets, instant = _opened(config, as_of)
+    console = Console()
+    with Steps(console) as steps:
+        if not skip_build:
+            steps.step("build each brand with dbt")
+            build_brands(settings, as_of=instant)
+        outcome = run_pipeline(
+            settings,
+            base=config.resolve().parent,
+            as_of=instant,
+            secrets=secrets,
+            listeners=steps.listeners,
+            deliver=not dry_run,
+        )
+        facts = report_of(outcome)
+        write_report(facts, report)
+    terminal.show(facts, console)
+    console.print(f"Report: {report.resolve()}", soft_wrap=True)
+
+
+def train(model: str, *, config: Config = _CONFIG, as_of: AsOf = None) -> None:
+    """Train a model that the brands' dbt projects have queued, and register it at each."""
+    from rich.console import Console  # noqa: PLC0415 - start-up time
+
+    from fed_audience.cli.progress import Steps  # noqa: PLC0415
+    from fed_audience.jobs.train import train_model  # noqa: PLC0415
+
+    settings, secrets, instant = _opened(config, as_of)
+    wanted = settings.model(model)
+    console = Console()
+    with Steps(console) as steps:
+        steps.step(f"train {model}")
+        listeners = steps.listeners
+        trained = train_model(
+            settings,
+            wanted,
+            as_of=instant,
+            category_key=secrets.category,
+            on_event=lambda event: listeners.on_training(model, event),
+        )
+    result = trained.result
+    auc = result.metrics.auc if result.metrics else None
+    measured = f", AUC {auc:.4f} on rows kept aside at the sites" if auc is not None else ""
+    console.print(
+        f"{model} version {trained.version}: {len(result.model.trees)} trees from "
+        f"{result.counts.rows:,} rows of {len(trained.manifest.training_sites)} sites in "
+        f"{result.rounds} rounds{measured}"
+    )
+    for warning in trained.warnings:
+        console.print(f"! {warning}", style="yellow")
+    console.print(f"Next: fed-audience score {model} --config {config}", soft_wrap=True)
+
+
+def score(model: str, *, config: Config = _CONFIG, as_of: AsOf = None) -> None:
+    """Score each brand's consented customers with the model it holds, at home."""
+    from fed_audience.jobs.score import score_model  # noqa: PLC0415 - start-up time
+
+    settings, secrets, instant = _opened(config, as_of)
+    wanted = settings.model(model)
+    for done in score_model(settings, wanted, as_of=instant, category_key=secrets.category):
+        typer.echo(f"{done.site}: {done.customers:,} customers scored, version {done.version}")
+
+
+def audience(
+    name: str,
+    *,
+    share: Annotated[
+        float | None, typer.Option(help="Another reach than the configured one, 0 to 1.")
+    ] = None,
+    config: Config = _CONFIG,
+    as_of: AsOf = None,
+) -> None:
+    """Choose an audience from the scores at hand; nothing is trained or sent."""
+    if share is not None and not 0.0 < share <= 1.0:
+        raise UsageError("--share is a part of the eligible people", value=share, limit="0 to 1")
+    from fed_audience.jobs.audience import build_audience  # noqa: PLC0415 - start-up time
+
+    settings, secrets, instant = _opened(config, as_of)
+    wanted = settings.audience(name)
+    built = build_audience(settings, wanted, as_of=instant, key=secrets.ties, share=share)
+    for one in built:
+        threshold = "" if one.cut.threshold is None else f", score from {one.cut.threshold:.4f}"
+        typer.echo(
+            f"{one.site}: {one.cut.count:,} chosen of {one.eligibility.count:,} eligible "
+            f"({one.no_identifier:,} without identifier){threshold}"
+        )
+    typer.echo(f"Next: fed-audience sync {name} --dry-run --config {config}")
+
+
+def sync(
+    name: str,
+    *,
+    dry_run: Annotated[
+        bool, typer.Option("--dry-run", help="Show what would be sent, and send nothing.")
+    ] = False,
+    confirm_removals: Annotated[
+        bool,
+        typer.Option("--confirm-removals", help="Let removals pass that a guard held back."),
+    ] = False,
+    config: Config = _CONFIG,
+    as_of: AsOf = None,
+) -> None:
+    """Bring an audience to its destinations; withdrawn people are removed first of all."""
+    from rich.console import Console  # noqa: PLC0415 - start-up time
+
+    from fed_audience.cli.outcome import show_plan, show_sync  # noqa: PLC0415
+    from fed_audience.jobs.sync import plan_audience, sync_audience  # noqa: PLC0415
+
+    settings, secrets, instant = _opened(config, as_of)
+    wanted, base = settings.audience(name), config.resolve().parent
+    console = Console()
+    if dry_run:
+        for planned in plan_audience(
+            settings, wanted, base=base, as_of=instant, secret=secrets.state_key
+        ):
+            show_plan(planned, console)
+        return
+    for report in sync_audience(
+        settings,
+        wanted,
+        base=base,
+        as_of=instant,
+        secret=secrets.state_key,
+        confirm_removals=confirm_removals,
+    ):
+        show_sync(report, console)
+
+
+def instant_of(text: str | None) -> datetime:
+    """Return ``text`` as naive UTC, now without it; raises UsageError for anything else."""
+    if text is None:
+        return datetime.now(UTC).replace(tzinfo=None)
+    try:
+        instant = datetime.fromisoformat(text)
+    except ValueError:
+        raise UsageError(
+            "--as-of is no instant", value=text, fix="write it as 2026-10-01T00:00"
+        ) from None
+    return instant.astimezone(UTC).replace(tzinfo=None) if instant.tzinfo else instant
+
+
+def _opened(config: Path, as_of: str | None) -> tuple[FederationSettings, Secrets, datetime]:
+    from fed_audience.config import secret_from_environment  # noqa: PLC0415 - start-up time
+    from fed_audience.jobs.pipeline import Secrets  # noqa: PLC0415
+    from fed_audience.jobs.settings import load_federation  # noqa: PLC0415
+
+    instant = instant_of(as_of)
+    settings = load_federation(config)
+    secrets = Secrets(
+        secret_from_environment(settings.category_key), secret_from_environment(settings.state_key)
+    )
+    return settings, secrets, instant
