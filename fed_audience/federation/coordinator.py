@@ -73,7 +73,7 @@ class Coordinator:
         """
         total = np.zeros(size, dtype=np.int64)
         for site, reply in self.ask(request, to, kind).items():
-            if reply.values.shape != total.shape:
+            if len(reply.values) != size:
                 raise FederationError(
                     f"site {site} answered with a vector of another length",
                     value=len(reply.values),

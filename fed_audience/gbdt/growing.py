@@ -12,8 +12,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from fed_audience.errors import FederationError
-from fed_audience.gbdt.splitting import SplitRules, find_splits, left_sums
+from fed_audience.gbdt.splitting import SplitRules, find_split, left_sums
 from fed_audience.gbdt.tree import NodeSums, Split, Tree
 
 if TYPE_CHECKING:
@@ -86,7 +85,8 @@ class TreeGrower:
 
     def start(self, histogram: NDArray[np.int64]) -> GrowthStep:
         """Take the root's summed histogram, int64[slots, 2]; return the first step."""
-        root = self._checked_total(histogram)
+        first = histogram[: int(self._layout.offsets[1])].sum(axis=0)
+        root = NodeSums(int(first[0]), int(first[1]))
         self._rules = SplitRules.of_tree(self._parameters, self._scale, root, self._rows)
         self._nodes[0] = _Node(0, root, self._parameters.lambda_l2, histogram)
         self._find([0])
@@ -98,11 +98,6 @@ class TreeGrower:
         for family, histogram in zip(self._families, built, strict=True):
             parent = self._nodes[family.parent]
             assert parent.histogram is not None  # noqa: S101 - kept until its children are known
-            if self._checked_total(histogram) != self._nodes[family.built].sums:
-                raise FederationError(
-                    f"the summed histogram of node {family.built} contradicts its parent",
-                    fix="find the site whose rows or bins changed during the run, then run again",
-                )
             self._nodes[family.built].histogram = histogram
             rest = np.subtract(parent.histogram, histogram, out=parent.histogram)
             self._nodes[family.derived].histogram = rest
@@ -139,30 +134,14 @@ class TreeGrower:
             return 0.0
         return -self._parameters.learning_rate * (node.sums.gradient / weight)
 
-    def _checked_total(self, histogram: NDArray[np.int64]) -> NodeSums:
-        """Sum over the slots of any one feature, which must be the same for all of them."""
-        totals = np.add.reduceat(histogram, self._layout.offsets[:-1], axis=0)
-        if (totals != totals[0]).any():
-            feature = int(np.flatnonzero((totals != totals[0]).any(axis=1))[0])
-            raise FederationError(
-                f"the summed histogram of feature {feature} holds other rows than feature 0",
-                fix="check that all sites encoded their rows with the bins of this run",
-            )
-        return NodeSums(int(totals[0, 0]), int(totals[0, 1]))
-
     def _find(self, numbers: list[int]) -> None:
         """Find the best split of each node that may be split; it is then open."""
-        numbers = [number for number in numbers if self._may_split(self._nodes[number])]
-        if not numbers:
-            return
-        nodes = [self._nodes[number] for number in numbers]
-        histograms = np.stack([node.histogram for node in nodes if node.histogram is not None])
-        totals = [node.sums for node in nodes]
-        found = find_splits(histograms, totals, self._layout, self._rules)
-        for number, node, split in zip(numbers, nodes, found, strict=True):
-            node.best = split
-            if split is not None:
-                self._open.add(number)
+        for number in numbers:
+            node = self._nodes[number]
+            if self._may_split(node) and node.histogram is not None:
+                node.best = find_split(node.histogram, node.sums, self._layout, self._rules)
+                if node.best is not None:
+                    self._open.add(number)
 
     def _may_split(self, node: _Node) -> bool:
         return node.depth < self._parameters.max_depth and self._rules.can_split(node.sums)

@@ -8,7 +8,7 @@ follow LightGBM (Ke et al. 2017; parameters ``cat_smooth``, ``cat_l2``, ``max_ca
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from fractions import Fraction
 from math import ceil
 from typing import TYPE_CHECKING, Final, Self
@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, Final, Self
 import numpy as np
 from numba import njit
 
+from fed_audience.errors import FederationError
 from fed_audience.gbdt.tree import NodeSums, Split
 
 if TYPE_CHECKING:
@@ -246,87 +247,97 @@ def _best_ordered(  # noqa: PLR0913, PLR0917 - one pass over the order, from bot
 
 
 @njit(nogil=True, cache=True, error_model="numpy")
-def _find(  # noqa: PLR0913, PLR0917 - one loop over nodes and features
-    histograms: Integers,
-    totals: Integers,
+def _adds_up(sums: Integers, G: int, H: int) -> bool:
+    """Whether the slots of a feature hold all rows of the node."""
+    g = np.int64(0)
+    h = np.int64(0)
+    for b in range(sums.shape[0]):
+        g += sums[b, 0]
+        h += sums[b, 1]
+    return g == G and h == H
+
+
+@njit(nogil=True, cache=True, error_model="numpy")
+def _find(
+    histogram: Integers,
+    total: tuple[int, int],
     offsets: Integers,
     sizes: Integers,
     categorical: NDArray[np.bool_],
     integers: tuple[int, int, int],
     reals: tuple[float, float, float, float, float],
-    gains: Floats,
-    found: Integers,
     left: NDArray[np.uint8],
-) -> None:
-    """Fill, for each node, ``gains``, ``found`` (feature, bin, missing left) and ``left`` codes."""
+) -> tuple[float, int, int, bool]:
+    """Find gain, feature, bin and side of missing; ``left`` receives a categorical left set.
+
+    Feature -1: no split. Feature -2 - f: the slots of feature f do not add up to ``total``.
+    """
     least, group_h, smooth_h = integers
     l2, cat_l2, smooth, scale, least_gain = reals
     left_g = np.empty(256, np.float64)
     left_h = np.empty(256, np.float64)
-    scratch = np.empty(256, np.float64)
+    gains = np.empty(256, np.float64)
     order = np.empty(256, np.int64)
-    for node in range(histograms.shape[0]):
-        G = float(totals[node, 0])
-        H = float(totals[node, 1])
-        parent = G * G / (H + l2) if H + l2 > 0 else 0.0
-        best = least_gain
-        found[node, 0] = -1
-        for feature in range(sizes.size):
-            size = sizes[feature]
-            if size == 0:
-                continue
-            sums = histograms[node, offsets[feature] : offsets[feature + 1]]
-            if not categorical[feature]:
-                gain, where, missing_left = _best_numeric(
-                    sums, size, G, H, least, l2, left_g, left_h, scratch
-                )
-                gain = (gain - parent) / scale
-                if where >= 0 and gain > best:
-                    best = gain
-                    found[node, 0] = feature
-                    found[node, 1] = where
-                    found[node, 2] = missing_left
-            elif size <= ONE_VS_REST_CATEGORIES:
-                gain, where = _best_single(sums, size, G, H, least, l2)
-                gain = (gain - parent) / scale
-                if where >= 0 and gain > best:
-                    best = gain
-                    found[node, 0] = feature
-                    left[node, :] = 0
-                    left[node, where] = 1
-            else:
-                gain, direction, taken, used = _best_ordered(
-                    sums, size, G, H, least, l2 + cat_l2, smooth, smooth_h, group_h, order
-                )
-                gain = (gain - parent) / scale
-                if taken > 0 and gain > best:
-                    best = gain
-                    found[node, 0] = feature
-                    left[node, :] = 0
-                    for i in range(taken):
-                        left[node, order[i] if direction == 0 else order[used - 1 - i]] = 1
-        gains[node] = best
+    G = float(total[0])
+    H = float(total[1])
+    parent = G * G / (H + l2) if H + l2 > 0 else 0.0
+    best = least_gain
+    found = -1
+    found_bin = -1
+    found_missing_left = False
+    for feature in range(sizes.size):
+        size = sizes[feature]
+        sums = histogram[offsets[feature] : offsets[feature + 1]]
+        if not _adds_up(sums, total[0], total[1]):
+            return 0.0, -2 - feature, -1, False
+        if size == 0:
+            continue
+        if not categorical[feature]:
+            gain, where, missing_left = _best_numeric(
+                sums, size, G, H, least, l2, left_g, left_h, gains
+            )
+            gain = (gain - parent) / scale
+            if where >= 0 and gain > best:
+                best = gain
+                found = feature
+                found_bin = where
+                found_missing_left = missing_left
+        elif size <= ONE_VS_REST_CATEGORIES:
+            gain, where = _best_single(sums, size, G, H, least, l2)
+            gain = (gain - parent) / scale
+            if where >= 0 and gain > best:
+                best = gain
+                found = feature
+                left[:] = 0
+                left[where] = 1
+        else:
+            gain, direction, taken, used = _best_ordered(
+                sums, size, G, H, least, l2 + cat_l2, smooth, smooth_h, group_h, order
+            )
+            gain = (gain - parent) / scale
+            if taken > 0 and gain > best:
+                best = gain
+                found = feature
+                left[:] = 0
+                for i in range(taken):
+                    left[order[i] if direction == 0 else order[used - 1 - i]] = 1
+    return best, found, found_bin, found_missing_left
 
 
-def find_splits(
-    histograms: NDArray[np.int64],
-    totals: list[NodeSums],
-    layout: SlotLayout,
-    rules: SplitRules,
-) -> list[Split | None]:
-    """Best split of each node, or None where no split gains enough.
+def find_split(
+    histogram: NDArray[np.int64], total: NodeSums, layout: SlotLayout, rules: SplitRules
+) -> Split | None:
+    """Find the best split of a node, or None where none gains enough.
 
-    ``histograms``: int64[K, slots, 2] summed over all sites; ``totals``: their K node sums. A
-    node without missing values sends later ones to its heavier child (left when equal).
+    ``histogram``: int64[slots, 2] summed over all sites; ``total``: the node's sums. A node
+    without missing values sends later ones to its heavier child (left when equal). Raises
+    FederationError when the slots of a feature do not add up to ``total``.
     """
-    count = len(totals)
-    gains = np.zeros(count)
-    found = np.zeros((count, 3), dtype=np.int64)
-    left = np.zeros((count, 256), dtype=np.uint8)
     scale = float(rules.scale)
-    _find(
-        histograms,
-        np.array([(sums.gradient, sums.hessian) for sums in totals], dtype=np.int64).reshape(-1, 2),
+    left = np.zeros(256, dtype=np.uint8)
+    gain, feature, bin_, missing_left = _find(
+        histogram,
+        (total.gradient, total.hessian),
         layout.offsets,
         layout.sizes,
         layout.categorical,
@@ -338,22 +349,22 @@ def find_splits(
             scale,
             max(rules.min_gain, _LEAST_GAIN),
         ),
-        gains,
-        found,
         left,
     )
-    splits: list[Split | None] = []
-    for node in range(count):
-        feature, bin_, missing_left = (int(value) for value in found[node])
-        if feature < 0:
-            splits.append(None)
-        elif layout.categorical[feature]:
-            codes = tuple(int(code) for code in np.flatnonzero(left[node]))
-            splits.append(Split(feature, float(gains[node]), left_codes=codes))
-        else:
-            split = Split(feature, float(gains[node]), bin_, missing_left=bool(missing_left))
-            splits.append(_with_missing_side(split, histograms[node], totals[node], layout))
-    return splits
+    if feature == -1:
+        return None
+    if feature < 0:
+        raise FederationError(
+            f"the summed histogram of feature {-2 - feature} contradicts the sums of its node",
+            fix="find the site whose rows or bins changed during the run, then run again",
+        )
+    if layout.categorical[feature]:
+        return Split(feature, gain, left_codes=tuple(np.flatnonzero(left).tolist()))
+    split = Split(feature, gain, bin_, missing_left=missing_left)
+    if histogram[int(layout.offsets[feature + 1]) - 1].any():
+        return split
+    heavier_left = 2 * left_sums(split, histogram, layout).hessian >= total.hessian
+    return replace(split, missing_left=heavier_left)
 
 
 def left_sums(split: Split, histogram: NDArray[np.int64], layout: SlotLayout) -> NodeSums:
@@ -367,17 +378,3 @@ def left_sums(split: Split, histogram: NDArray[np.int64], layout: SlotLayout) ->
         if split.missing_left:
             chosen = chosen + sums[-1]
     return NodeSums(int(chosen[0]), int(chosen[1]))
-
-
-def _with_missing_side(
-    split: Split, histogram: NDArray[np.int64], total: NodeSums, layout: SlotLayout
-) -> Split:
-    if histogram[int(layout.offsets[split.feature + 1]) - 1].any():
-        return split
-    left = left_sums(split, histogram, layout)
-    return Split(
-        split.feature,
-        split.gain,
-        split.bin,
-        missing_left=2 * left.hessian >= total.hessian,
-    )

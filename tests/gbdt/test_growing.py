@@ -179,14 +179,6 @@ def test_a_pure_root_stays_one_leaf() -> None:
     assert grower.tree().leaf_values == (0.0,)
 
 
-def test_a_histogram_that_contradicts_itself_is_named() -> None:
-    rows = example(500, 6)
-    grower = TreeGrower(rows.layout, PARAMETERS, 2**12, 500)
-    histogram = np.ones((rows.layout.slots, 2), dtype=np.int64)
-    with pytest.raises(FederationError, match="feature 1 holds other rows than feature 0"):
-        grower.start(histogram)
-
-
 def test_children_that_contradict_their_parent_are_named() -> None:
     rows = example(500, 7)
     scale = gradient_scale(PARAMETERS.row_cap)
@@ -194,7 +186,7 @@ def test_children_that_contradict_their_parent_are_named() -> None:
     grower = TreeGrower(rows.layout, PARAMETERS, scale, 500)
     root = rows.histograms([0], scale)[0]
     step = grower.start(root)
-    with pytest.raises(FederationError, match=r"node \d contradicts its parent"):
+    with pytest.raises(FederationError, match="contradicts the sums of its node"):
         grower.advance(np.stack([root for _ in step.build]))
 
 

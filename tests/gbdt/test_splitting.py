@@ -8,10 +8,11 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from fed_audience.errors import FederationError
 from fed_audience.gbdt.bins import CategoryBins, FeatureBins, NumericBins
 from fed_audience.gbdt.histogram import SlotLayout
 from fed_audience.gbdt.parameters import TrainingParameters
-from fed_audience.gbdt.splitting import SplitRules, find_splits, left_sums
+from fed_audience.gbdt.splitting import SplitRules, find_split, left_sums
 from fed_audience.gbdt.tree import NodeSums, Split
 from tests.gbdt.oracle import Floors, Sums, best_split
 
@@ -37,7 +38,7 @@ def search(
     total = flat[: len(features[0][1])].sum(axis=0)
     sums = NodeSums(int(total[0]), int(total[1]))
     rules = SplitRules.of_tree(parameters, SCALE, sums, rows)
-    (split,) = find_splits(flat[None], [sums], layout, rules)
+    split = find_split(flat, sums, layout, rules)
     if split is not None:
         left = left_sums(split, flat, layout)
         assert 0 < left.hessian < sums.hessian
@@ -137,6 +138,13 @@ def test_no_gain_no_split() -> None:
     assert search(gains, replace(FREE, min_gain_to_split=21.3)) is not None
     assert search(gains, replace(FREE, min_gain_to_split=21.4)) is None
     assert search([(categories(0), units((3, 3)))]) is None
+
+
+def test_a_feature_whose_slots_hold_other_rows_is_named() -> None:
+    good, bad = units((-8, 4), (8, 12), (0, 0)), units((-8, 4), (8, 12), (0, 1))
+    for broken in (numeric(2), categories(2)):
+        with pytest.raises(FederationError, match="feature 1 contradicts"):
+            search([(numeric(2), good), (broken, bad), (numeric(2), good)])
 
 
 CELL = st.tuples(st.integers(-(2**14), 2**14), st.one_of(st.just(0), st.integers(1, 2**14))).map(
