@@ -1,4 +1,5 @@
 -- What a brand may lack, and a label window in which nobody ordered.
+drop table raw.identity_map;
 drop table raw.events;
 drop table raw.email_engagement;
 drop table raw.web_sessions;

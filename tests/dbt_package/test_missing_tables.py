@@ -74,3 +74,12 @@ def test_zoned_timestamps_are_converted_to_utc(sparse: Stage) -> None:
         "where customer_id = 'ann'"
     )
     assert created == [("2024-08-30 04:00:00", "TIMESTAMP")]
+
+
+def test_without_an_identity_map_the_source_speaks_of_customers_by_their_id(
+    sparse: Stage,
+) -> None:
+    assert sparse.rows(
+        "select subject_id, rule from int_consent_current "
+        "where purpose = 'train' and subject_id in ('ann', 'cat') order by 1"
+    ) == [("ann", "granted"), ("cat", "denied")]

@@ -64,7 +64,8 @@
             ~ 'columns in config.meta.fed_audience (entity, label).'
         ) -%}
     {%- endfor -%}
-    {%- set key = [spec.entity] + (['cutoff_at'] if 'cutoff_at' in names else []) -%}
+    {%- set cutoff = spec.get('cutoff', 'cutoff_at') -%}
+    {%- set key = [spec.entity] + ([cutoff] if cutoff | lower in names else []) -%}
     {%- set facts = run_query(
         'select count(*), count(distinct ' ~ spec.label ~ '), min(' ~ spec.label ~ '), max(' ~ spec.label ~ '), '
         ~ '(select count(*) from (select 1 as one from ' ~ this ~ ' group by ' ~ key | join(', ')
