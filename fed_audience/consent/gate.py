@@ -60,7 +60,7 @@ class ConsentGate:
         try:
             with self._warehouse.transaction():
                 rules = read_rules(self._warehouse, self._rules)
-                rows = self._known(asked, as_of)
+                rows = self._known(asked, purpose, as_of)
         except WarehouseError as error:
             raise ConsentError(
                 f"consent cannot be read, so nobody may be used: {error.what}",
@@ -82,19 +82,26 @@ class ConsentGate:
             for subject in asked
         }
 
-    def _known(self, asked: Sequence[str], as_of: datetime) -> pa.Table:
-        """Return all known events of ``asked``, each beside the newest record of the ledger.
+    def _known(self, asked: Sequence[str], purpose: str, as_of: datetime) -> pa.Table:
+        """Return what is known of ``asked``, each row beside the newest record of the ledger.
 
-        There is always a row, so that the newest record is known even when nobody is.
+        That is every event of ``purpose``; of all other purposes only who said where and how
+        old, which is all that they bear on. There is always a row, so that the newest record
+        is known even when nobody is.
         """
         return self._warehouse.query(
             f"with ledger as (select {LEDGER_COLUMNS} from {self._ledger.sql()}"
-            " where recorded_at <= ?)"
+            " where recorded_at <= ?),"
+            " asked as materialized (select * from ledger"
+            " where subject_id in (select unnest(?::varchar[]))),"
+            " theirs as (select * from asked where purpose = ? union all by name"
+            " select member_id, subject_id, jurisdiction, is_minor,"
+            " max(recorded_at) as recorded_at from asked where purpose is distinct from ?"
+            " group by member_id, subject_id, jurisdiction, is_minor)"
             " select newest.recorded_at as newest_at, theirs.*"
             " from (select max(recorded_at) as recorded_at from ledger) as newest"
-            " left join (select * from ledger where subject_id in (select unnest(?::varchar[])))"
-            " as theirs on true",
-            [as_of, list(asked)],
+            " left join theirs on true",
+            [as_of, list(asked), purpose, purpose],
         )
 
     def _refuse_stale(self, rows: pa.Table, as_of: datetime) -> None:

@@ -67,14 +67,13 @@ def decide(
     as_of = naive_utc(as_of)
     known = known_at(events, as_of)
     subject_id = _only_subject(known, subject_id)
-    standing = {
-        event.member_id: event for event in reversed(in_order(known, purpose, as_of, rules))
-    }
+    regime = _regime(known, purpose, rules)
+    weakest_first = reversed(_strongest_first(known, purpose, as_of, regime))
+    standing = {event.member_id: event for event in weakest_first}
     if not standing:
         return Decision(
             subject_id, purpose, allowed=False, rule=NO_EVENT, event_id=None, as_of=as_of
         )
-    regime = _regime(known, purpose, rules)
     minor = is_minor(known)
     ruled = [(member_rule(event, regime, minor, as_of), event) for event in standing.values()]
     refused = [(rule, event) for rule, event in ruled if not RULES[rule]]
@@ -105,14 +104,7 @@ def in_order(
     ``as_of`` does not count yet.
     """
     known = known_at(events, as_of)
-    regime = _regime(known, purpose, rules)
-    counting = [event for event in known if event.purpose == purpose and _counts(event, as_of)]
-
-    def strength(event: ConsentEvent) -> tuple[bool, timedelta, bool, bool, str]:
-        is_silent = event.status != GRANTED and event.status not in REFUSALS
-        return regime.is_opt_out and is_silent, *_order(event)
-
-    return sorted(counting, key=strength)
+    return _strongest_first(known, purpose, as_of, _regime(known, purpose, rules))
 
 
 def member_rule(event: ConsentEvent, regime: Regime, minor: bool | None, as_of: datetime) -> str:  # noqa: FBT001 - three-valued: None is unknown
@@ -139,6 +131,17 @@ def is_minor(events: Iterable[ConsentEvent]) -> bool | None:
             said = (event.recorded_at, event.is_minor)
             newest[event.member_id] = max(said, newest.get(event.member_id, said))
     return any(minor for _, minor in newest.values()) if newest else None
+
+
+def _strongest_first(
+    known: Iterable[ConsentEvent], purpose: str, as_of: datetime, regime: Regime
+) -> list[ConsentEvent]:
+    def strength(event: ConsentEvent) -> tuple[bool, timedelta, bool, bool, str]:
+        is_silent = event.status != GRANTED and event.status not in REFUSALS
+        return regime.is_opt_out and is_silent, *_order(event)
+
+    counting = [event for event in known if event.purpose == purpose and _counts(event, as_of)]
+    return sorted(counting, key=strength)
 
 
 def _term(event: ConsentEvent, regime: Regime, as_of: datetime) -> str:

@@ -2,28 +2,30 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from dataclasses import astuple
 from datetime import datetime, timedelta
 
-import duckdb
+import pyarrow as pa
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from fed_audience.consent.events import ConsentEvent
+from fed_audience.consent.gate import ConsentGate
 from fed_audience.consent.order import NO_EVENT, decide
 from fed_audience.consent.rules import JurisdictionRule, Rules
 from fed_audience.consent.statement import ConsentRelations, consenting, decisions_sql
 from fed_audience.errors import ConsentError
 from fed_audience.warehouse.duckdb import open_warehouse
 from fed_audience.warehouse.profiles import Profile
+from fed_audience.warehouse.protocol import Relation, Warehouse
 
 AS_OF = datetime(2026, 6, 1, 12, 30, 15, 250_000)  # noqa: DTZ001 - naive and UTC
 TERM = timedelta(days=30)
 MOMENTS = [AS_OF - TERM, AS_OF - TERM + timedelta(microseconds=1), AS_OF, AS_OF - timedelta(days=3)]
 MOMENTS += [AS_OF + timedelta(microseconds=1), AS_OF - 2 * TERM, AS_OF - timedelta(days=2)]
 PURPOSES = ["train", "profile", "activate:email"]
+PEOPLE = ["ada", "grace"]
 
 moments = st.sampled_from(MOMENTS)
 # Half of the draws are ordinary, so that grants meet refusals instead of NULLs.
@@ -58,61 +60,82 @@ rule_rows = st.lists(
 
 
 @pytest.fixture(scope="module")
-def connection() -> Iterator[duckdb.DuckDBPyConnection]:
-    with duckdb.connect(":memory:") as opened:
-        opened.execute(
-            "create table ledger (consent_event_id varchar, member_id varchar, subject_id varchar,"
-            " purpose varchar, status varchar, jurisdiction varchar, effective_at timestamp,"
-            " recorded_at timestamp, expires_at timestamp, time_trust varchar, is_minor boolean,"
-            " legal_basis varchar)"
-        )
-        opened.execute(
-            "create table rules (jurisdiction varchar, purpose varchar, default_mode varchar,"
-            " ttl_days integer, minor_unknown_is_minor boolean)"
-        )
-        yield opened
+def warehouse() -> Warehouse:
+    opened = open_warehouse(Profile(path=None))
+    opened.execute(
+        "create table ledger (consent_event_id varchar, member_id varchar, subject_id varchar,"
+        " purpose varchar, status varchar, jurisdiction varchar, effective_at timestamp,"
+        " recorded_at timestamp, expires_at timestamp, time_trust varchar, is_minor boolean,"
+        " legal_basis varchar)"
+    )
+    opened.execute(
+        "create table rules (jurisdiction varchar, purpose varchar, default_mode varchar,"
+        " ttl_days integer, minor_unknown_is_minor boolean)"
+    )
+    return opened
 
 
-def by_sql(
-    connection: duckdb.DuckDBPyConnection,
-    ledger: list[ConsentEvent],
-    rules: list[JurisdictionRule],
-) -> dict[tuple[str, str], tuple[bool, str, str | None]]:
-    for table, rows in (("ledger", ledger), ("rules", rules)):
-        connection.execute(f"delete from {table}")
-        for row in rows:
-            values = astuple(row)
-            marks = ", ".join("?" * len(values))
-            connection.execute(f"insert into {table} values ({marks})", values)
-    found = connection.execute(
+def fill(warehouse: Warehouse, ledger: list[ConsentEvent], rules: list[JurisdictionRule]) -> None:
+    with warehouse.transaction():
+        for table, rows in (("ledger", ledger), ("rules", rules)):
+            warehouse.execute(f"delete from {table}")
+            if rows:
+                names = warehouse.columns(Relation("main", table))
+                columns = zip(*(astuple(row) for row in rows), strict=True)
+                new = pa.table({n: pa.array(c) for n, c in zip(names, columns, strict=True)})
+                warehouse.insert(Relation("main", table), new)
+
+
+def by_sql(warehouse: Warehouse) -> dict[tuple[str, str], tuple[bool, str, str | None]]:
+    found = warehouse.query(
         "select subject_id, purpose, is_consented, rule, consent_event_id"
         f" from ({decisions_sql('ledger', 'rules', AS_OF)})"
-    ).fetchall()
-    decided = {(row[0], row[1]): (row[2], row[3], row[4]) for row in found}
+    ).to_pylist()
+    decided = {
+        (row["subject_id"], row["purpose"]): (
+            row["is_consented"],
+            row["rule"],
+            row["consent_event_id"],
+        )
+        for row in found
+    }
     assert len(decided) == len(found)
     return decided
 
 
-@settings(max_examples=150)
+def by_gate(warehouse: Warehouse, purpose: str) -> dict[str, tuple[bool, str, str | None]]:
+    gate = ConsentGate(warehouse, Relation("main", "ledger"), Relation("main", "rules"), 100 * TERM)
+    decisions = gate.allowed(PEOPLE, purpose, AS_OF)
+    return {
+        person: (decision.allowed, decision.rule, decision.event_id)
+        for person, decision in decisions.items()
+    }
+
+
+@settings(max_examples=120)
 @given(
     ledger=st.lists(events, min_size=1, max_size=9, unique_by=lambda event: event.event_id),
     rules=rule_rows,
+    asked=st.sampled_from(PURPOSES),
 )
-def test_sql_and_python_decide_alike(
-    connection: duckdb.DuckDBPyConnection,
-    ledger: list[ConsentEvent],
-    rules: list[JurisdictionRule],
+def test_the_sql_the_reference_and_the_gate_decide_alike(
+    warehouse: Warehouse, ledger: list[ConsentEvent], rules: list[JurisdictionRule], asked: str
 ) -> None:
-    decided = by_sql(connection, ledger, rules)
-    for subject in ("ada", "grace"):
-        theirs = [event for event in ledger if event.subject_id == subject]
-        for purpose in [*PURPOSES, "share_model"]:
-            ours = decide(
-                theirs, purpose=purpose, as_of=AS_OF, rules=Rules(rules), subject_id=subject
+    fill(warehouse, ledger, rules)
+    in_sql = by_sql(warehouse)
+    has_ledger = any(event.recorded_at and event.recorded_at <= AS_OF for event in ledger)
+    for purpose in [*PURPOSES, "share_model"]:
+        ours: dict[str, tuple[bool, str, str | None]] = {}
+        for person in PEOPLE:
+            theirs = [event for event in ledger if event.subject_id == person]
+            decision = decide(
+                theirs, purpose=purpose, as_of=AS_OF, rules=Rules(rules), subject_id=person
             )
-            sql = decided.pop((subject, purpose), (False, NO_EVENT, None))
-            assert (ours.allowed, ours.rule, ours.event_id) == sql
-    assert decided == {}
+            ours[person] = (decision.allowed, decision.rule, decision.event_id)
+            assert ours[person] == in_sql.pop((person, purpose), (False, NO_EVENT, None))
+        if purpose == asked and rules and has_ledger:
+            assert by_gate(warehouse, purpose) == ours
+    assert in_sql == {}
 
 
 def test_only_those_who_consent_to_all_purposes_are_returned() -> None:

@@ -19,6 +19,7 @@ from fed_audience.warehouse.control import (
     control,
     finish_request,
     record_run,
+    release_request,
     renew_claim,
     verify_build,
 )
@@ -153,6 +154,15 @@ def test_racing_agents_share_the_requests_without_overlap(brand_file: Path) -> N
     for thread in agents:
         thread.join()
     assert sorted(got) == sorted(f"r{number}" for number in range(12))
+
+
+def test_a_released_request_can_be_claimed_again_at_once(brand: Warehouse) -> None:
+    queue(brand)
+    request = claimed(brand)
+    release_request(brand, request, claimed_by="somebody else")
+    assert state(brand)["status"] == "claimed"
+    release_request(brand, request, claimed_by="agent")
+    assert claim(brand, "other") == request
 
 
 def test_a_spec_that_cannot_be_read_ends_the_request(brand: Warehouse) -> None:
