@@ -85,11 +85,14 @@ def withdraw(
             "insert into raw.consent_events by name"
             " select 'withdrawn-' || md5(concat_ws('|', m.source_system, m.source_id, p.purpose,"
             " ?::timestamp)) as consent_event_id, m.source_system, m.source_id, p.purpose,"
-            " 'withdrawn' as status, 'consent' as legal_basis, 'ZZ' as jurisdiction,"
+            " 'withdrawn' as status, 'consent' as legal_basis, m.jurisdiction,"
             " ?::timestamp as effective_at, ?::timestamp as recorded_at, 'server' as time_trust,"
             " 'preference_centre' as method, ?::timestamp as _loaded_at"
-            " from (select distinct source_system, source_id from raw.identity_map"
-            " where customer_id in (select unnest(?))) m"
+            " from (select i.source_system, i.source_id,"
+            " coalesce(max_by(e.jurisdiction, e.recorded_at), 'ZZ') as jurisdiction"
+            " from raw.identity_map i left join raw.consent_events e"
+            " using (source_system, source_id)"
+            " where i.customer_id in (select unnest(?)) group by all) m"
             " cross join (select unnest(?) as purpose) p",
             [at, at, at, at, people, sorted(set(purposes))],
         )
