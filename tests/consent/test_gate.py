@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, datetime, timedelta, timezone
 from typing import Any
 
 import pytest
@@ -68,7 +68,7 @@ def test_what_is_recorded_after_the_moment_is_not_seen(brand: Any) -> None:
 
 def test_a_moment_with_a_zone_is_taken_in_utc(brand: Any) -> None:
     brand.say("ada", "activate:email", "granted", days_ago=1)
-    at = NOW.replace(tzinfo=UTC).astimezone()
+    at = NOW.replace(tzinfo=UTC).astimezone(timezone(timedelta(hours=5)))
     assert gate(brand).allowed(["ada"], "activate:email", at)["ada"].as_of == NOW
 
 

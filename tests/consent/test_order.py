@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, datetime, timedelta, timezone
 
 import pytest
 from hypothesis import assume, given
@@ -307,7 +307,7 @@ def test_no_purpose_implies_another() -> None:
 
 
 def test_a_zone_is_converted_not_dropped() -> None:
-    at = NOW.replace(tzinfo=UTC).astimezone()
+    at = NOW.replace(tzinfo=UTC).astimezone(timezone(timedelta(hours=5)))
     assert decide([GRANT], purpose="train", as_of=at, rules=TABLE).as_of == NOW
 
 
