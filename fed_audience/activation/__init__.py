@@ -29,8 +29,8 @@ from fed_audience.activation.limits import Limits, Pace
 from fed_audience.activation.members import Contact, Member, read_contacts
 from fed_audience.activation.plan import Plan
 from fed_audience.activation.registry import available, load, open_destination
+from fed_audience.activation.report import BatchSettled, SyncEvent, SyncReport, Waiting
 from fed_audience.activation.state import SyncState
-from fed_audience.activation.sync import BatchSettled, SyncEvent, SyncReport, Waiting
 
 __all__ = [
     "INTERFACE_VERSION",

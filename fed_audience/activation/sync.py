@@ -9,7 +9,7 @@ from __future__ import annotations
 import logging
 from collections import Counter
 from dataclasses import asdict, dataclass, field, replace
-from typing import TYPE_CHECKING, TypeAlias
+from typing import TYPE_CHECKING
 
 from fed_audience.activation.batching import batch_of, in_batches
 from fed_audience.activation.delivery import Delivery, RetryPolicy
@@ -27,6 +27,7 @@ from fed_audience.activation.destination import (
 from fed_audience.activation.difference import PlannedRecord, exit_record
 from fed_audience.activation.gate import Gate, ask
 from fed_audience.activation.limits import pace_of
+from fed_audience.activation.report import BatchSettled, SyncEvent, SyncReport, Waiting
 from fed_audience.activation.scrubbing import scrubbed
 from fed_audience.activation.state import Rejection, StateRow, SyncState
 from fed_audience.errors import DestinationError, RunInterrupted
@@ -39,62 +40,6 @@ if TYPE_CHECKING:
     from fed_audience.activation.plan import Plan
 
 log = logging.getLogger(__name__)
-
-
-@dataclass(frozen=True, slots=True)
-class SyncReport:
-    """What a run did, in people unless said otherwise.
-
-    ``withdrawn`` left because consent is gone. ``dropped`` were planned and lost their consent
-    before their batch, by the rule that denied. ``unresolved`` got no final answer and are sent
-    again by the next run. ``blocked`` says why ``held_back`` removals wait for a confirmation.
-    """
-
-    run_id: str
-    sync_id: str
-    status: str
-    added: int
-    updated: int
-    removed: int
-    withdrawn: int
-    unchanged: int
-    no_identifier: int
-    refused_before: int
-    rejected: int
-    unresolved: int
-    open_withdrawals: int
-    held_back: int
-    suppressed: Mapping[str, int]
-    dropped: Mapping[str, int]
-    requests: int
-    retries: int
-    bytes_sent: int
-    blocked: str | None
-
-    @property
-    def sent(self) -> int:
-        """Records that the destination acknowledged."""
-        return self.added + self.updated + self.removed + self.withdrawn
-
-
-@dataclass(frozen=True, slots=True)
-class BatchSettled:
-    """Progress: ``done`` of ``total`` planned records have their outcome."""
-
-    done: int
-    total: int
-    operation: Operation
-
-
-@dataclass(frozen=True, slots=True)
-class Waiting:
-    """Progress: the destination is given ``seconds`` of rest, because of ``code``."""
-
-    seconds: float
-    code: str
-
-
-SyncEvent: TypeAlias = BatchSettled | Waiting
 
 
 def run(

@@ -15,12 +15,8 @@ from __future__ import annotations
 
 import logging
 from dataclasses import replace
-from datetime import datetime
-from enum import StrEnum
-from typing import TYPE_CHECKING, Protocol
 
 import pytest
-from pydantic import SecretStr
 
 from fed_audience.activation import (
     INTERFACE_VERSION,
@@ -28,138 +24,19 @@ from fed_audience.activation import (
     BatchResult,
     Change,
     CompletesRun,
-    Contact,
     Destination,
     DestinationSpec,
-    Gate,
     Hashing,
-    Limits,
-    Member,
     Operation,
-    Pace,
     Reason,
     Record,
     RemovesMembers,
-    RetryPolicy,
     Status,
     Sync,
-    SyncReport,
-    SyncState,
 )
-from fed_audience.activation.plan import plan
-from fed_audience.activation.sync import run
 from fed_audience.errors import DestinationError
+from fed_audience.testing.harness import DestinationHarness, Fault, SyncBench
 from fed_audience.testing.needles import Haystack
-from fed_audience.warehouse.duckdb import DuckDbWarehouse
-
-if TYPE_CHECKING:
-    from collections.abc import Collection, Sequence
-
-    from fed_audience.activation.gate import Verdict
-
-AS_OF = datetime(2026, 10, 1)  # noqa: DTZ001 - warehouse times are naive UTC
-
-
-class Fault(StrEnum):
-    """What a tool may do to the next call."""
-
-    REJECT_FIRST = "one record is refused by name, the rest is taken"
-    REFUSE_BATCH = "the batch is refused without saying which record"
-    RATE_LIMIT = "the rate limit is reached; wait one second"
-    UNAVAILABLE = "the tool is out of order"
-    CUT_AFTER = "the call is taken, and the connection ends before the answer"
-    FORBIDDEN = "the credentials are refused"
-
-
-class DestinationHarness(Protocol):
-    """A destination, and what plays the tool's part."""
-
-    destination: Destination
-    purpose: str
-    faults: Collection[Fault]
-
-    def provoke(self, fault: Fault) -> None:
-        """Make the next call, and it alone, meet ``fault``."""
-        ...
-
-    def members(self) -> Collection[str]:
-        """Return the keys of the people whom the tool holds."""
-        ...
-
-    def bodies(self) -> Sequence[bytes]:
-        """Return everything that was sent to the tool so far."""
-        ...
-
-
-class _Verdict:
-    rule = "granted"
-
-    def __init__(self, *, allowed: bool) -> None:
-        self.allowed = allowed
-
-
-class _Consent:
-    """Everybody agrees but those who are named."""
-
-    def __init__(self) -> None:
-        self.denied: set[str] = set()
-
-    def allowed(
-        self, subject_ids: Sequence[str], purpose: str, as_of: datetime
-    ) -> dict[str, Verdict]:
-        del purpose, as_of
-        return {one: _Verdict(allowed=one not in self.denied) for one in subject_ids}
-
-
-class _Bench:
-    """Runs whole syncs through the harness's destination."""
-
-    def __init__(self, harness: DestinationHarness) -> None:
-        self.harness = harness
-        self.consent = _Consent()
-        self.waits: list[float] = []
-        self.warehouse = DuckDbWarehouse(None)
-        self.sync = Sync("contract", "members", "tool", harness.purpose)
-
-    def send(
-        self, people: Sequence[Member], *, gate: Gate | None = None, retry_refused: bool = False
-    ) -> SyncReport:
-        state = SyncState(self.warehouse, self.sync, SecretStr("a secret of the contract's tests"))
-        destination = self.harness.destination
-        contacts = [Contact(one.customer_id, one.email, one.phone) for one in self.everybody()]
-        planned = plan(
-            people,
-            contacts,
-            state,
-            gate or self.consent,
-            destination.spec,
-            AS_OF,
-            confirm_removals=True,
-            retry_refused=retry_refused,
-        )
-        return run(
-            planned,
-            destination,
-            state,
-            self.consent,
-            pace=Pace(Limits(), sleep=lambda _: None),
-            policy=RetryPolicy(sleep=self.waits.append),
-        )
-
-    def everybody(self, count: int = 8) -> list[Member]:
-        return [
-            Member(
-                f"canary-customer-{number}",
-                f"canary.{number}@mail.example",
-                f"+4930123450{number}",
-                {"score": (number + 1) / 16},
-            )
-            for number in range(count)
-        ]
-
-    def keys(self, people: Sequence[Member]) -> set[str]:
-        state = SyncState(self.warehouse, self.sync, SecretStr("a secret of the contract's tests"))
-        return {state.keys.record_key(one.customer_id) for one in people}
 
 
 class DestinationContract:
@@ -171,9 +48,9 @@ class DestinationContract:
         raise NotImplementedError
 
     @pytest.fixture
-    def bench(self, harness: DestinationHarness) -> _Bench:
+    def bench(self, harness: DestinationHarness) -> SyncBench:
         """Whole syncs through the harness."""
-        return _Bench(harness)
+        return SyncBench(harness)
 
     def test_the_specification_is_complete(self, harness: DestinationHarness) -> None:
         spec = harness.destination.spec
@@ -189,7 +66,7 @@ class DestinationContract:
         config = harness.destination.spec.config
         assert config.model_config.get("extra") == "forbid"
 
-    def test_the_audience_arrives_once(self, bench: _Bench) -> None:
+    def test_the_audience_arrives_once(self, bench: SyncBench) -> None:
         people = bench.everybody()
         assert bench.send(people).added == len(people)
         assert set(bench.harness.members()) == bench.keys(people)
@@ -205,7 +82,7 @@ class DestinationContract:
             result.checked(_batch(operation, records), harness.destination.spec.name)
             assert {one.status for one in result.outcomes} == {Status.OK}
 
-    def test_who_leaves_is_removed_and_the_rest_stays(self, bench: _Bench) -> None:
+    def test_who_leaves_is_removed_and_the_rest_stays(self, bench: SyncBench) -> None:
         people = bench.everybody()
         bench.send(people)
         assert bench.send(people[1:]).removed == 1
@@ -216,7 +93,7 @@ class DestinationContract:
         result = _call(harness.destination, batch)
         assert [one.status for one in result.outcomes] == [Status.OK]
 
-    def test_a_withdrawal_is_removed_and_never_sent_again(self, bench: _Bench) -> None:
+    def test_a_withdrawal_is_removed_and_never_sent_again(self, bench: SyncBench) -> None:
         people = bench.everybody()
         bench.send(people)
         bench.consent.denied = {people[0].customer_id}
@@ -229,7 +106,7 @@ class DestinationContract:
         later = bench.harness.bodies()[count:]
         assert [find for body in later for find in haystack.search(body)] == []
 
-    def test_nobody_without_consent_is_in_any_body(self, bench: _Bench) -> None:
+    def test_nobody_without_consent_is_in_any_body(self, bench: SyncBench) -> None:
         people = bench.everybody()
         bench.consent.denied = {one.customer_id for one in people[:4]}
         bench.send(people)
@@ -248,7 +125,7 @@ class DestinationContract:
             harness.destination.complete(batch.sync)
         assert len(harness.members()) == len(batch.records)
 
-    def test_calls_keep_to_the_limits(self, bench: _Bench) -> None:
+    def test_calls_keep_to_the_limits(self, bench: SyncBench) -> None:
         destination = bench.harness.destination
         destination.spec = replace(
             destination.spec, limits=replace(destination.spec.limits, max_rows=3)
@@ -257,7 +134,7 @@ class DestinationContract:
         largest = max((len(body) for body in bench.harness.bodies()), default=0)
         assert largest <= destination.spec.limits.max_bytes + 1024
 
-    def test_hashed_identifiers_never_leave_in_the_clear(self, bench: _Bench) -> None:
+    def test_hashed_identifiers_never_leave_in_the_clear(self, bench: SyncBench) -> None:
         rules = bench.harness.destination.spec.identifiers
         plain = {rule.kind for rule in rules if rule.hashing is Hashing.NONE}
         people = bench.everybody()
@@ -274,7 +151,7 @@ class DestinationContract:
         assert [find for body in bench.harness.bodies() for find in haystack.search(body)] == []
 
     def test_logs_hold_no_personal_data(
-        self, bench: _Bench, caplog: pytest.LogCaptureFixture
+        self, bench: SyncBench, caplog: pytest.LogCaptureFixture
     ) -> None:
         people = bench.everybody()
         with caplog.at_level(logging.DEBUG):
@@ -288,7 +165,7 @@ class DestinationContract:
             for secret in (one.customer_id, one.email, one.phone):
                 assert str(secret) not in logged
 
-    def test_a_rejected_record_is_told_from_the_others(self, bench: _Bench) -> None:
+    def test_a_rejected_record_is_told_from_the_others(self, bench: SyncBench) -> None:
         people = bench.everybody()
         self._provoke(bench, Fault.REJECT_FIRST)
         report = bench.send(people)
@@ -296,21 +173,23 @@ class DestinationContract:
         assert len(bench.harness.members()) == len(people) - 1
         assert bench.send(people, retry_refused=True).added == 1
 
-    def test_a_refused_batch_is_halved_and_nobody_is_lost(self, bench: _Bench) -> None:
+    def test_a_refused_batch_is_halved_and_nobody_is_lost(self, bench: SyncBench) -> None:
         people = bench.everybody()
         self._provoke(bench, Fault.REFUSE_BATCH)
         report = bench.send(people)
         assert (report.added, report.rejected) == (len(people), 0)
         assert set(bench.harness.members()) == bench.keys(people)
 
-    def test_a_rate_limit_is_waited_for(self, bench: _Bench) -> None:
+    def test_a_rate_limit_is_waited_for(self, bench: SyncBench) -> None:
         people = bench.everybody()
         self._provoke(bench, Fault.RATE_LIMIT)
         assert bench.send(people).added == len(people)
         assert bench.waits == [1.0]
 
     @pytest.mark.parametrize("fault", [Fault.UNAVAILABLE, Fault.CUT_AFTER])
-    def test_a_passing_fault_is_repeated_until_it_passes(self, bench: _Bench, fault: Fault) -> None:
+    def test_a_passing_fault_is_repeated_until_it_passes(
+        self, bench: SyncBench, fault: Fault
+    ) -> None:
         people = bench.everybody()
         self._provoke(bench, fault)
         report = bench.send(people)
@@ -318,7 +197,7 @@ class DestinationContract:
         assert set(bench.harness.members()) == bench.keys(people)
         assert len(set(bench.harness.bodies())) == 1
 
-    def test_refused_credentials_stop_everything(self, bench: _Bench) -> None:
+    def test_refused_credentials_stop_everything(self, bench: SyncBench) -> None:
         people = bench.everybody()
         self._provoke(bench, Fault.FORBIDDEN)
         with pytest.raises(DestinationError) as caught:
@@ -328,7 +207,7 @@ class DestinationContract:
         assert bench.send(people).added == len(people)
 
     @staticmethod
-    def _provoke(bench: _Bench, fault: Fault) -> None:
+    def _provoke(bench: SyncBench, fault: Fault) -> None:
         if fault not in bench.harness.faults:
             pytest.skip(f"this tool cannot meet it: {fault.value}")
         bench.harness.provoke(fault)

@@ -10,7 +10,8 @@ import pytest
 from pydantic import SecretStr
 
 from fed_audience.testing import Answer, Cut, WebhookReceiver
-from fed_audience.testing.contract import DestinationContract, Fault
+from fed_audience.testing.contract import DestinationContract
+from fed_audience.testing.harness import Fault
 from fed_audience_connectors.file import FileConfig, FileDestination
 from fed_audience_connectors.webhook import WebhookConfig, WebhookDestination
 

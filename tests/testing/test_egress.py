@@ -76,6 +76,7 @@ def test_a_federation_message_is_named_by_its_type() -> None:
         struct.pack("<d", 0.123456789),
         struct.pack(">d", 0.123456789),
     ],
+    ids=["text", "utf-16", "hex", "gzip", "little-endian", "big-endian"],
 )
 def test_a_planted_canary_is_found_and_not_shown(reply: bytes) -> None:
     recorder = recorded(b"head" + reply + b"tail")
