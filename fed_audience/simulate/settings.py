@@ -74,6 +74,12 @@ class SimulationSettings:
             raise UsageError(
                 "--seed-site belongs to a lookalike", fix="add --task lookalike, or leave it out"
             )
+        if self.label in {self.site_column, self.group, *self.drop}:
+            raise UsageError(
+                "the label cannot be the site, the group or a dropped column as well",
+                value=self.label,
+                fix="choose another column for one of them",
+            )
         if self.threads < 1:
             raise UsageError("--threads is out of range", value=self.threads, limit="1 or more")
         _ = self.parameters  # refuses trees, depth, learning rate and bins out of range

@@ -30,7 +30,7 @@ def print_summary(outcome: Outcome, json: Path | None, console: Console | None =
     out.print(_learners(outcome))
     out.print()
     out.print(_sites(outcome.per_site))
-    out.print()
+    out.print("AUC on each site's own test rows; ± is the 95 % interval (DeLong).\n", style="dim")
     if outcome.lookalike:
         seed_site = escape(outcome.lookalike.seed_site)
         out.print(f"Lookalike of the positives of {seed_site}, judged by the hidden labels:")
@@ -127,7 +127,7 @@ def _learners(outcome: Outcome) -> Table:
 
 def _sites(sites: Sequence[SiteOutcome]) -> Table:
     """Make one line a site, measured on its own test rows."""
-    table = _table("site", "rows", "positives", "alone", "federated", "difference, 95 %", "")
+    table = _table("site", "rows", "positives", "alone", "federated", "difference", "")
     for site in sites[:_SHOWN_SITES]:
         table.add_row(
             escape(site.name),

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import json
+import os
 import random
 import subprocess
 import sys
@@ -269,7 +270,12 @@ def test_mutated_texts_are_refused_or_load(tmp_path: Path) -> None:
     texts = tmp_path / "accepted.json"
     texts.write_text(json.dumps(sorted(accepted)), encoding="utf-8")
     done = subprocess.run(
-        [sys.executable, "-c", LOADER, str(texts)], capture_output=True, text=True, check=False
+        [sys.executable, "-c", LOADER, str(texts)],
+        capture_output=True,
+        text=True,
+        check=False,
+        # Thousands of tiny models: a thread pool for each costs more than it saves.
+        env={**os.environ, "OMP_NUM_THREADS": "1"},
     )
     assert done.stdout.endswith("all loaded\n"), done.stderr[-2_000:]
 

@@ -29,6 +29,8 @@ def make(**changes: Any) -> SimulationSettings:
         ({"seed_site": "a"}, "belongs to a lookalike"),
         ({"task": "ranking"}, "unknown --task"),
         ({"threads": 0}, "--threads"),
+        ({"site_column": "y"}, "the label cannot be the site"),
+        ({"drop": ("x", "y")}, "or a dropped column as well; value: y"),
     ],
 )
 def test_a_senseless_flag_is_refused(changes: dict[str, Any], complaint: str) -> None:
