@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from datetime import UTC, datetime
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -166,6 +167,7 @@ def sync(
         base=base,
         as_of=instant,
         secret=secrets.state_key,
+        clock=None if as_of else partial(instant_of, None),
         confirm_removals=confirm_removals,
     ):
         show_sync(report, console)

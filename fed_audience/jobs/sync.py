@@ -85,12 +85,14 @@ def sync_audience(
     base: Path,
     as_of: datetime,
     secret: SecretStr,
+    clock: Callable[[], datetime] | None = None,
     confirm_removals: bool = False,
     on_event: Callable[[str, SyncEvent], None] | None = None,
 ) -> Iterator[SiteReport]:
     """Send ``audience`` from each of its brands to each of its destinations.
 
-    ``base`` is where relative paths of destinations begin; ``as_of`` the instant of consent.
+    ``base`` is where relative paths of destinations begin; ``as_of`` the instant of consent at
+    planning. Before each batch consent is asked as of ``clock()``, by default ``as_of`` again.
     ``on_event`` gets the site and what happens there. Yields one report a brand and destination
     as it finishes; raises what the engine raises, with everything acknowledged recorded.
     """
@@ -103,6 +105,7 @@ def sync_audience(
                 ready.destination,
                 ready.state,
                 ready.gate,
+                clock=clock,
                 on_event=_at(site.name, on_event),
             )
         yield SiteReport(site.name, name, report)

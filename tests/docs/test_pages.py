@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import re
+import shutil
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -31,6 +32,12 @@ def blocks() -> Iterator[tuple[str, str]]:
         for block in BLOCK.findall(page.read_text(encoding="utf-8")):
             lines = [line[2:] for line in block.splitlines() if line.startswith("$ ")]
             yield page.name, "\n".join(lines)
+
+
+def program(name: str) -> str:
+    found = shutil.which(name)
+    assert found is not None, f"{name} is not installed"
+    return found
 
 
 def makes() -> list[str]:
@@ -68,7 +75,7 @@ def test_the_readme_shows_the_two_commands() -> None:
 @pytest.mark.parametrize("target", makes())
 def test_make_targets_that_are_shown_do_what_the_tests_do(target: str) -> None:
     done = subprocess.run(
-        ["make", "-n", "-C", ROOT, target, f"VENV={sys.prefix}", "PYTHON=false"],
+        [program("make"), "-n", "-C", ROOT, target, f"VENV={sys.prefix}", "PYTHON=false"],
         capture_output=True,
         text=True,
         check=True,
@@ -93,7 +100,7 @@ def test_commands_that_are_shown_run(
     script = script.replace("CUSTOMER", a_customer(finished_demo))
     environment = {**os.environ, "PATH": f"{sys.prefix}/bin:{os.environ['PATH']}"}
     done = subprocess.run(
-        ["bash", "-euc", script],
+        [program("bash"), "-euc", script],
         cwd=tmp_path,
         env=environment,
         capture_output=True,
