@@ -74,16 +74,24 @@ class TrainingResult:
 
 
 def train(
-    transport: RoundTransport, manifest: Manifest, *, on_event: OnEvent | None = None
+    transport: RoundTransport,
+    manifest: Manifest,
+    *,
+    on_event: OnEvent | None = None,
+    timeout: float = 600.0,
+    retries: int = 2,
 ) -> TrainingResult:
     """Train ``manifest``'s model over the sites that ``transport`` reaches.
 
     The same manifest (its run id and sites aside) and the same rows give the same model text,
     however the rows are spread. ``on_event`` is called from this thread as the run proceeds.
+    ``timeout``: seconds a site has for one answer; it is asked ``retries`` times more before the
+    run ends, for no round does without a site.
     Raises FederationError when a site refuses or does not answer, DataError when the rows of all
     sites cannot be learnt from.
     """
-    return _Training(transport, manifest, on_event or (lambda _: None)).run()
+    coordinator = Coordinator(transport, manifest.run_id, timeout=timeout, retries=retries)
+    return _Training(transport, manifest, coordinator, on_event or (lambda _: None)).run()
 
 
 def evaluate(
@@ -99,9 +107,15 @@ def evaluate(
 
 
 class _Training:
-    def __init__(self, transport: RoundTransport, manifest: Manifest, on_event: OnEvent) -> None:
+    def __init__(
+        self,
+        transport: RoundTransport,
+        manifest: Manifest,
+        coordinator: Coordinator,
+        on_event: OnEvent,
+    ) -> None:
         self._manifest = manifest
-        self._coordinator = Coordinator(transport, manifest.run_id)
+        self._coordinator = coordinator
         self._listener = on_event
         self._warnings: list[str] = []
         absent = sorted(set(manifest.sites) - set(transport.sites()))

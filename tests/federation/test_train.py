@@ -18,6 +18,8 @@ from fed_audience.gbdt.sampling import row_hashes, validation_rows
 from tests.federation.example import FEATURES, KEY, manifest, programs, run, split, table
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from fed_audience.federation import TrainingResult
     from fed_audience.gbdt.bins import Feature
 
@@ -235,6 +237,34 @@ def test_evaluate_measures_another_model_on_the_same_rows() -> None:
     assert worse.logloss is not None
     assert result.metrics.logloss is not None
     assert worse.logloss > result.metrics.logloss
+
+
+class Flaky(InProcessTransport):
+    """Loses requests and replies, and delivers some requests twice."""
+
+    def __init__(self, sites: dict[str, SiteProgram], seed: int) -> None:
+        super().__init__(sites, threads=1)
+        self._random = np.random.default_rng(seed)
+
+    def call(
+        self, body: bytes, to: Sequence[str], timeout: float
+    ) -> tuple[dict[str, bytes], set[str]]:
+        draw = {site: self._random.random() for site in to}
+        arrived = [site for site in to if draw[site] > 0.1]
+        replies, _ = super().call(body, arrived, timeout)
+        again, _ = super().call(body, [site for site in arrived if draw[site] > 0.8], timeout)
+        assert all(replies[site] == reply for site, reply in again.items())
+        kept = {site: reply for site, reply in replies.items() if draw[site] > 0.2}
+        return kept, set(to) - set(kept)
+
+
+@pytest.mark.parametrize("seed", [1, 2])
+def test_lost_and_repeated_messages_change_nothing(stopped: TrainingResult, seed: int) -> None:
+    agreed = manifest(list(TABLES), **STOPPING)
+    flaky = Flaky(programs(TABLES), seed)
+    result = train(flaky, agreed, retries=50)
+    assert result.sha256 == stopped.sha256
+    assert result.metrics == stopped.metrics
 
 
 def test_early_stopping_without_validation_rows_keeps_every_tree() -> None:
