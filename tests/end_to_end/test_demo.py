@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 import os
+from typing import Any
 
 import pytest
 from rich.console import Console
@@ -32,7 +33,7 @@ def demo_secrets(finished_demo: FinishedDemo, monkeypatch: pytest.MonkeyPatch) -
         monkeypatch.setenv(name, value)
 
 
-def events_of(demo: FinishedDemo) -> list[dict[str, str]]:
+def events_of(demo: FinishedDemo) -> list[dict[str, Any]]:
     return [
         {**event, "site": delivery["site"]}
         for delivery in map(json.loads, demo.run.payloads)
@@ -88,7 +89,7 @@ def test_only_people_with_the_purpose_were_ever_sent(finished_demo: FinishedDemo
                 AS_OF,
             ).to_pylist()
         keys = keys_of(site.name)
-        may = {keys.record_key(customer) for customer in allowed}
+        may = {keys.record_key(str(customer)) for customer in allowed}
         entered = {
             event["id"]
             for event in events
@@ -109,7 +110,7 @@ def test_whoever_withdrew_is_removed_and_never_sent_again(finished_demo: Finishe
                 for when in (AS_OF, AS_OF + 2 * AFTER)
             )
         keys = keys_of(site.name)
-        withdrew = {keys.record_key(customer) for customer in before - after}
+        withdrew = {keys.record_key(str(customer)) for customer in before - after}
         assert len(withdrew) >= PEOPLE_PER_BRAND
         own = [event for event in events if event["site"] == site.name and event["id"] in withdrew]
         sent = {event["id"] for event in own if event["type"] == "audience.entered"}
@@ -214,7 +215,7 @@ def test_webhook_identifiers_are_hashes_of_consented_addresses(
         with site.open() as warehouse:
             emails = warehouse.query("select email from raw.customers where email is not null")
         hashes |= {
-            hashlib.sha256(email.strip().lower().encode()).hexdigest()
+            hashlib.sha256(str(email).strip().lower().encode()).hexdigest()
             for email in emails["email"].to_pylist()
         }
     sent = [
