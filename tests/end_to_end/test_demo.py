@@ -22,6 +22,7 @@ from fed_audience.demo.workspace import environment
 from fed_audience.jobs.audience import build_audience
 from fed_audience.jobs.settings import load_federation
 from fed_audience.jobs.sites import site_of
+from fed_audience.testing.needles import Needle
 from tests.end_to_end.finished_demo import FinishedDemo
 
 pytestmark = [pytest.mark.slow, pytest.mark.dbt, pytest.mark.xdist_group("demo")]
@@ -55,7 +56,7 @@ def test_the_federated_model_is_the_pooled_one_to_the_byte(finished_demo: Finish
 def test_no_canary_is_in_any_byte_that_left_a_site(finished_demo: FinishedDemo) -> None:
     assert len(finished_demo.texts) > 200
     assert len(finished_demo.numbers) > 50
-    needles = [*finished_demo.texts, *finished_demo.numbers]
+    needles: list[Needle] = [*finished_demo.texts, *finished_demo.numbers]
     finished_demo.egress.assert_absent(needles)
     for body in finished_demo.run.payloads:
         finished_demo.egress.record(body, site="all", kind="webhook")
