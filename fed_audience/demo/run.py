@@ -77,8 +77,6 @@ def run_demo(
             write_federation(workspace, receiver.url)
             facts, withdrawn = _through(workspace, data, receiver, listeners)
             payloads = tuple(receiver.bodies)
-    seconds = time.monotonic() - began
-    facts = replace(facts, run=replace(facts.run, seconds=seconds))
     listeners.on_step("write the report")
     write_report(facts, workspace.report)
     shown = DemoOutcome(
@@ -195,7 +193,7 @@ def _lookalike(workspace: Workspace, outcome: PipelineOutcome, seed: int) -> r.L
 
 
 def _next_steps(workspace: Workspace) -> tuple[r.NextStep, ...]:
-    config = f"--config {workspace.federation}"
+    config = f"--config {workspace.federation} --as-of {AS_OF:%Y-%m-%dT%H:%M}"
     shared = f". {workspace.folder / 'environment.sh'}; fed-audience"
     return (
         r.NextStep(

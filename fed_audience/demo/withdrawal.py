@@ -84,7 +84,8 @@ def story_of(
     with site.open() as warehouse:
         relations = ConsentRelations.of_schema(site.profile.schema_)
         later = explain(warehouse, customer, withdrawal.at + AFTER, relations=relations)
-    sentence = next(one.sentence for one in later.outcomes if one.purpose == audience.purpose)
+    decided = next(one.decision for one in later.outcomes if one.purpose == audience.purpose)
+    answer = "yes" if decided.allowed else "no"
     events = [event for body in after for event in json.loads(body)["events"] if event["id"] == key]
     removals = [event for event in events if event["type"] == "audience.exited"]
     deliveries = sum(key.encode() in body for body in before)
@@ -99,7 +100,11 @@ def story_of(
                 f"as {key[:8]}… of audience '{audience.name}', in {deliveries} payload",
                 withdrawal.at - AFTER,
             ),
-            r.StoryStep("Withdrew", f"consent explain: {sentence}", withdrawal.at),
+            r.StoryStep(
+                "Withdrew",
+                f"consent explain says {answer} to {audience.purpose}, by rule '{decided.rule}'",
+                withdrawal.at,
+            ),
             r.StoryStep(
                 "Removed",
                 f"the next sync sent {json.dumps(shown)} for {key[:8]}…",

@@ -21,7 +21,7 @@ from fed_audience.consent.purposes import PROFILE
 from fed_audience.consent.statement import ConsentRelations, consenting
 from fed_audience.errors import DataError
 from fed_audience.jobs.sites import site_of
-from fed_audience.warehouse.scores import write_audience
+from fed_audience.warehouse.scores import erase_scores, write_audience
 
 if TYPE_CHECKING:
     from datetime import datetime
@@ -71,8 +71,9 @@ def build_audience(
 ) -> tuple[SiteAudience, ...]:
     """Choose the members of ``audience`` at each of its sites and write them there.
 
-    ``share`` overrides the reach of the settings; nothing is trained or scored again. ``key``
-    breaks ties by a keyed hash of the customer id. Raises DataError when a site has no scores.
+    ``share`` overrides the reach of the settings; nothing is trained or scored again. Scores of
+    people who do not allow `profile` any more are erased on the way. ``key`` breaks ties by a
+    keyed hash of the customer id. Raises DataError when a site has no scores.
     """
     reach = audience.share if share is None else share
     found = [
@@ -103,14 +104,11 @@ def build_audience(
 
 
 def _candidates(site: Site, audience: AudienceSettings, as_of: datetime) -> _Candidates:
+    relations = ConsentRelations.of_schema(site.profile.schema_)
     with site.open() as warehouse:
+        erase_scores(warehouse, consenting(warehouse, relations, (PROFILE,), as_of))
         rows = _scored_contacts(site, warehouse, audience.model)
-        allowed = consenting(
-            warehouse,
-            ConsentRelations.of_schema(site.profile.schema_),
-            (PROFILE, audience.purpose),
-            as_of,
-        )
+        allowed = consenting(warehouse, relations, (PROFILE, audience.purpose), as_of)
     scored = rows["model_version"].drop_null()
     if not len(scored):
         raise DataError(

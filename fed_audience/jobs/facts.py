@@ -22,14 +22,14 @@ if TYPE_CHECKING:
     from fed_audience.jobs.train import TrainedModel
 
 
-def report_of(outcome: PipelineOutcome, *, seconds: float | None = None) -> r.ReportData:
+def report_of(outcome: PipelineOutcome) -> r.ReportData:
     """Return the report of ``outcome``, led by its first model with labels everywhere."""
     led = next((name for name in outcome.quality), next(iter(outcome.trained)))
     model = outcome.trained[led]
     quality = outcome.quality.get(led, ())
     return r.ReportData(
         title=f"{outcome.settings.name.replace('_', ' ')}: {led.replace('_', ' ')}",
-        run=run_facts(outcome, model, seconds),
+        run=run_facts(outcome, model),
         consent=tuple(funnel_of(site, found, model) for site, found in outcome.funnels.items()),
         quality=r.Quality(tuple(quality_of(one) for one in quality)) if quality else None,
         lift=tuple(_lift(one) for one in quality if one.positives),
@@ -46,7 +46,7 @@ def report_of(outcome: PipelineOutcome, *, seconds: float | None = None) -> r.Re
     )
 
 
-def run_facts(outcome: PipelineOutcome, model: TrainedModel, seconds: float | None) -> r.RunFacts:
+def run_facts(outcome: PipelineOutcome, model: TrainedModel) -> r.RunFacts:
     """Return which run this was."""
     return r.RunFacts(
         federation=outcome.settings.name,
@@ -59,7 +59,7 @@ def run_facts(outcome: PipelineOutcome, model: TrainedModel, seconds: float | No
         trees=len(model.result.model.trees),
         rounds=model.result.rounds,
         model_sha256=model.result.sha256,
-        seconds=seconds,
+        seconds=model.seconds,
         version=__version__,
     )
 
@@ -107,7 +107,7 @@ def sync_of(label: str, one: SiteReport) -> r.Sync:
     return r.Sync(
         label=label,
         brand=one.site,
-        destination=f"{report.sync_id.split('/', 1)[-1]}",
+        destination=one.destination,
         added=report.added,
         updated=report.updated,
         removed=report.removed + report.withdrawn,

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import time
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
@@ -57,7 +58,7 @@ class TrainedModel:
     """A model that every brand now holds, and what is known of its training.
 
     ``training`` and ``held_out`` are the rows of each brand that has labels; they are still at
-    home: this process runs all the sites.
+    home: this process runs all the sites. ``seconds`` are binning and training.
     """
 
     name: str
@@ -68,6 +69,7 @@ class TrainedModel:
     participants: tuple[Participant, ...]
     training: Mapping[str, pa.Table]
     held_out: Mapping[str, pa.Table]
+    seconds: float
     lookalike: LookalikeSettings | None = None
     common: CommonFeatures | None = None
     differences: Mapping[str, BrandDifference] = field(default_factory=dict)
@@ -224,7 +226,9 @@ def _train(
         for name in names
     }
     transport = InProcessTransport(programs, on_message=on_message)
+    began = time.perf_counter()
     result = train_over(transport, manifest, on_event=on_event)
+    seconds = time.perf_counter() - began
     return TrainedModel(
         name=model.name,
         version=result.sha256[:12],
@@ -234,6 +238,7 @@ def _train(
         participants=cohort.participants,
         training=training,
         held_out={name: part[1] for name, part in parts.items()},
+        seconds=seconds,
         lookalike=rules,
         common=cohort.common,
         differences=differences,
