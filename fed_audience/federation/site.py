@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hmac
 import logging
+import threading
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from hashlib import sha256
@@ -90,9 +91,17 @@ class SiteProgram:
         self._threads = threads
         self._pool = ThreadPoolExecutor(threads, f"site-{name}") if threads > 1 else None
         self._run: _Run | None = None
+        self._busy = threading.Lock()
 
     def handle(self, body: bytes) -> bytes:
-        """Answer one request. What the site refuses is a reply too, with a named reason."""
+        """Answer one request. What the site refuses is a reply too, with a named reason.
+
+        A request that arrives again while it is being answered waits for that answer.
+        """
+        with self._busy:
+            return self._handle(body)
+
+    def _handle(self, body: bytes) -> bytes:
         slot = _NO_RUN
         try:
             try:

@@ -173,10 +173,10 @@ def read_rows(
     """
     table = pa.Table.from_batches(list(source.batches()))
     _refuse_repeated_columns(table, manifest)
-    row_key = _column(table, manifest.row_key)
+    row_key = _plain(_column(table, manifest.row_key))
     if row_key.null_count or pc.count_distinct(row_key).as_py() != len(row_key):
         raise Refusal("row_keys", manifest.row_key, detail=_repetition(row_key))
-    groups = _column(table, manifest.group_key) if manifest.group_key else row_key
+    groups = _plain(_column(table, manifest.group_key)) if manifest.group_key else row_key
     held_out = _held_out(manifest, groups)
     order = np.concatenate((np.flatnonzero(~held_out), np.flatnonzero(held_out)))
     training_rows = int(len(held_out) - held_out.sum())
@@ -247,6 +247,12 @@ def _column(table: pa.Table, name: str) -> Any:
     if name not in table.column_names:
         raise Refusal("missing_column", name, detail=f"columns: {table.column_names}")
     return table.column(name)
+
+
+def _plain(column: Any) -> Any:
+    """Values of a dictionary-encoded column."""
+    is_dictionary = pa.types.is_dictionary(column.type)
+    return column.cast(column.type.value_type) if is_dictionary else column
 
 
 def _refuse_repeated_columns(table: pa.Table, manifest: Manifest) -> None:

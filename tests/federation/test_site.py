@@ -272,6 +272,17 @@ def test_a_site_outside_the_roster_or_too_small_refuses() -> None:
     assert refusal(open_run(cautious, manifest(["a", "b"])))[0] == "too_few_rows"
 
 
+def test_dictionary_encoded_keys_and_labels_are_values() -> None:
+    encoded = ROWS
+    for name in ("customer", "label"):
+        place = encoded.column_names.index(name)
+        encoded = encoded.set_column(place, name, encoded[name].dictionary_encode())
+    plain, other = (
+        ask(opened(rows, early_stopping_round=3)[0], fix_bins()) for rows in (ROWS, encoded)
+    )
+    assert m.encode(plain) == m.encode(other)
+
+
 def test_a_missing_feature_is_accepted_where_the_manifest_allows_it() -> None:
     program, reply = opened(ROWS.drop_columns("spend"), allow_missing_features=True)
     assert isinstance(reply, m.RunOpened)
