@@ -17,6 +17,7 @@ import numpy as np
 from numba import njit
 
 from fed_audience.errors import FederationError
+from fed_audience.gbdt.candidates import best_numeric, best_ordered, best_single
 from fed_audience.gbdt.tree import NodeSums, Split
 
 if TYPE_CHECKING:
@@ -25,14 +26,10 @@ if TYPE_CHECKING:
     from fed_audience.gbdt.histogram import SlotLayout
     from fed_audience.gbdt.parameters import TrainingParameters
 
-    Floats = NDArray[np.float64]
     Integers = NDArray[np.int64]
 
 ONE_VS_REST_CATEGORIES: Final = 4
 """Up to so many categories each is tried alone (LightGBM's ``max_cat_to_onehot``)."""
-
-MAX_CATEGORIES_LEFT: Final = 32
-"""Most categories on the left of one split (LightGBM's ``max_cat_threshold``)."""
 
 MIN_DATA_PER_GROUP: Final = 100
 """Rows between two candidate borders of ordered categories (LightGBM's name and default)."""
@@ -90,163 +87,6 @@ class SplitRules:
 
 
 @njit(nogil=True, cache=True, error_model="numpy")
-def _scan(
-    left_g: Floats,
-    left_h: Floats,
-    count: int,
-    G: float,
-    H: float,
-    least: int,
-    l2: float,
-    gains: Floats,
-) -> None:
-    """Gains (before the parent's is taken off) of ``count`` borders; -1 where a side is light.
-
-    gl^2 / (hl + l2) + gr^2 / (hr + l2), brought to one division.
-    """
-    for b in range(count):
-        gl = left_g[b]
-        hl = left_h[b]
-        gr = G - gl
-        hr = H - hl
-        dl = hl + l2
-        dr = hr + l2
-        gain = (gl * gl * dr + gr * gr * dl) / (dl * dr)
-        gains[b] = gain if min(hl, hr) >= least else -1.0
-
-
-@njit(nogil=True, cache=True, error_model="numpy")
-def _first_best(gains: Floats, count: int) -> tuple[float, int]:
-    best = -1.0
-    where = -1
-    for b in range(count):
-        if gains[b] > best:
-            best = gains[b]
-            where = b
-    return best, where
-
-
-@njit(nogil=True, cache=True, error_model="numpy")
-def _best_numeric(  # noqa: PLR0913, PLR0917 - a kernel's arguments are its data
-    sums: Integers,
-    size: int,
-    G: float,
-    H: float,
-    least: int,
-    l2: float,
-    left_g: Floats,
-    left_h: Floats,
-    gains: Floats,
-) -> tuple[float, int, bool]:
-    """Best border of one numeric feature: gain, bin, whether missing goes left."""
-    g = np.int64(0)
-    h = np.int64(0)
-    for b in range(size):
-        g += sums[b, 0]
-        h += sums[b, 1]
-        left_g[b] = g
-        left_h[b] = h
-    _scan(left_g, left_h, size, G, H, least, l2, gains)
-    best, where = _first_best(gains, size)
-    missing_g = sums[size, 0]
-    missing_h = sums[size, 1]
-    missing_left = False
-    if missing_g != 0 or missing_h != 0:
-        for b in range(size - 1):
-            left_g[b] += missing_g
-            left_h[b] += missing_h
-        _scan(left_g, left_h, size - 1, G, H, least, l2, gains)
-        other, there = _first_best(gains, size - 1)
-        if other > best or (other == best and there < where):
-            best, where, missing_left = other, there, True
-    return best, where, missing_left
-
-
-@njit(nogil=True, cache=True, error_model="numpy")
-def _best_single(
-    sums: Integers, size: int, G: float, H: float, least: int, l2: float
-) -> tuple[float, int]:
-    """Best category of a few, alone on the left: gain, code."""
-    best = -1.0
-    where = -1
-    for b in range(size):
-        gl = float(sums[b, 0])
-        hl = float(sums[b, 1])
-        gr = G - gl
-        hr = H - hl
-        if min(hl, hr) < least:
-            continue
-        dl = hl + l2
-        dr = hr + l2
-        gain = (gl * gl * dr + gr * gr * dl) / (dl * dr)
-        if gain > best:
-            best = gain
-            where = b
-    return best, where
-
-
-@njit(nogil=True, cache=True, error_model="numpy")
-def _best_ordered(  # noqa: PLR0913, PLR0917 - one pass over the order, from both ends
-    sums: Integers,
-    size: int,
-    G: float,
-    H: float,
-    least: int,
-    l2: float,
-    smooth: float,
-    smooth_h: int,
-    group_h: int,
-    order: Integers,
-) -> tuple[float, int, int, int]:
-    """Best prefix or suffix of the categories in order of g / (h + smooth).
-
-    Categories with less hessian than ``smooth_h`` stay right. ``order`` receives the codes;
-    returns gain, direction (0 from the front, 1 from the back), categories taken, of how many.
-    """
-    used = 0
-    keys = np.empty(size, np.float64)
-    codes = np.empty(size, np.int64)
-    for b in range(size):
-        if sums[b, 1] >= smooth_h and sums[b, 1] > 0:
-            keys[used] = sums[b, 0] / (sums[b, 1] + smooth)
-            codes[used] = b
-            used += 1
-    by_key = np.argsort(keys[:used], kind="mergesort")
-    for i in range(used):
-        order[i] = codes[by_key[i]]
-    best = -1.0
-    direction = 0
-    taken = 0
-    most = min(MAX_CATEGORIES_LEFT, (used + 1) // 2)
-    for way in range(2):
-        gl = 0.0
-        hl = 0.0
-        group = 0.0
-        for i in range(most):
-            code = order[i] if way == 0 else order[used - 1 - i]
-            gl += sums[code, 0]
-            hl += sums[code, 1]
-            group += sums[code, 1]
-            if hl < least:
-                continue
-            hr = H - hl
-            if hr < least or hr < group_h:
-                break
-            if group < group_h:
-                continue
-            group = 0.0
-            gr = G - gl
-            dl = hl + l2
-            dr = hr + l2
-            gain = (gl * gl * dr + gr * gr * dl) / (dl * dr)
-            if gain > best:
-                best = gain
-                direction = way
-                taken = i + 1
-    return best, direction, taken, used
-
-
-@njit(nogil=True, cache=True, error_model="numpy")
 def _adds_up(sums: Integers, G: int, H: int) -> bool:
     """Whether the slots of a feature hold all rows of the node."""
     g = np.int64(0)
@@ -293,7 +133,7 @@ def _find(
         if size == 0:
             continue
         if not categorical[feature]:
-            gain, where, missing_left = _best_numeric(
+            gain, where, missing_left = best_numeric(
                 sums, size, G, H, least, l2, left_g, left_h, gains
             )
             gain = (gain - parent) / scale
@@ -303,7 +143,7 @@ def _find(
                 found_bin = where
                 found_missing_left = missing_left
         elif size <= ONE_VS_REST_CATEGORIES:
-            gain, where = _best_single(sums, size, G, H, least, l2)
+            gain, where = best_single(sums, size, G, H, least, l2)
             gain = (gain - parent) / scale
             if where >= 0 and gain > best:
                 best = gain
@@ -311,7 +151,7 @@ def _find(
                 left[:] = 0
                 left[where] = 1
         else:
-            gain, direction, taken, used = _best_ordered(
+            gain, direction, taken, used = best_ordered(
                 sums, size, G, H, least, l2 + cat_l2, smooth, smooth_h, group_h, order
             )
             gain = (gain - parent) / scale
