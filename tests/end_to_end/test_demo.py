@@ -34,6 +34,9 @@ def demo_secrets(finished_demo: FinishedDemo, monkeypatch: pytest.MonkeyPatch) -
         monkeypatch.setenv(name, value)
 
 
+SHORTEST_NAME = 8
+
+
 def events_of(demo: FinishedDemo) -> list[dict[str, Any]]:
     return [
         {**event, "site": delivery["site"]}
@@ -69,7 +72,9 @@ def test_no_customer_is_named_to_the_federation(finished_demo: FinishedDemo) -> 
     for site in map(site_of, settings.sites):
         with site.open() as warehouse:
             rows = warehouse.query("select customer_id, email from raw.customers")
-        names += [name for column in rows.columns for name in column.to_pylist() if name]
+        found = [name for column in rows.columns for name in column.to_pylist()]
+        # Some e-mails are generated unusable; a word like 'n/a' stands anywhere by chance.
+        names += [str(name) for name in found if name and len(str(name)) >= SHORTEST_NAME]
     assert len(names) > 10_000
     training = [one for one in finished_demo.egress.departures if one.kind != "webhook"]
     recorder = type(finished_demo.egress)()
