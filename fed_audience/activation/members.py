@@ -44,7 +44,7 @@ class Member:
 
 
 def read_contacts(warehouse: Warehouse, relation: Relation) -> Iterator[Contact]:
-    """Stream all customers of the brand, and who is suppressed, from ``int_contactable``."""
+    """Stream all customers of the brand, and who is suppressed, from ``int_contact_details``."""
     sql = f"SELECT customer_id, email, phone, is_suppressed FROM {relation.sql()}"
     for batch in warehouse.stream(sql):
         for customer, email, phone, suppressed in zip(*batch.to_pydict().values(), strict=True):

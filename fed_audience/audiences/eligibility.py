@@ -57,7 +57,7 @@ def decide(
 ) -> Eligibility:
     """Decide who of ``candidates`` may be reached.
 
-    ``candidates`` is `int_contactable` left-joined with the scores: customer_id, score,
+    ``candidates`` is `int_contact_details` left-joined with the scores: customer_id, score,
     is_suppressed, in_holdout, ``consent_column`` and the ``identifiers``. Steps in order:
     customers, scored, consent, not suppressed, not held out, usable identifier. Whatever is
     unknown counts against reaching: a null consent is no, a null suppression is yes.
@@ -110,7 +110,7 @@ def _require(candidates: pa.Table, columns: Sequence[str]) -> None:
             "eligibility lacks a column",
             value=", ".join(missing),
             looked=f"columns {', '.join(candidates.column_names)}",
-            fix="read the candidates from int_contactable joined with the scores",
+            fix="read the candidates from int_contact_details joined with the scores",
         )
 
 

@@ -52,7 +52,7 @@ def withdraw_some(
         with site.open() as warehouse:
             rows = warehouse.query(
                 f"select m.customer_id from {site.model('fct_audience_members').sql()} m"
-                f" join {site.model('int_contactable').sql()} c using (customer_id)"
+                f" join {site.model('int_contact_details').sql()} c using (customer_id)"
                 " where m.audience = ? and c.email is not null"
                 " order by md5(m.customer_id) limit ?",
                 [audience.name, PEOPLE_PER_BRAND],

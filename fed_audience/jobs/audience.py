@@ -135,7 +135,7 @@ def _scored_contacts(site: Site, warehouse: Warehouse, model: str) -> pa.Table:
     return warehouse.query(
         "select c.customer_id, c.email, c.phone, c.is_suppressed, c.in_holdout,"
         " s.score, s.model_version, s.is_rank"
-        f" from {site.model('int_contactable').sql()} c"
+        f" from {site.model('int_contact_details').sql()} c"
         f" left join {site.model('fct_scores').sql()} s"
         " on s.customer_id = c.customer_id and s.model_name = ?"
         " order by c.customer_id",

@@ -23,7 +23,7 @@ from fed_audience.activation.sync import run as run_sync
 from fed_audience.consent.gate import ConsentGate
 from fed_audience.consent.statement import ConsentRelations
 from fed_audience.jobs.sites import site_of
-from fed_audience.warehouse.protocol import Relation
+from fed_audience.warehouse.control import control
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -179,10 +179,10 @@ def _for_site(block: dict[str, Any], site: str) -> dict[str, Any]:
 
 
 def _members(site: Site, warehouse: Warehouse, audience: AudienceSettings) -> Iterator[Member]:
-    chosen = Relation("fed_audience", "audience_members")
+    chosen, details = control("audience_members"), site.model("int_contact_details")
     rows = warehouse.query(
-        "select m.customer_id, c.email, c.phone, m.score, m.model_version"
-        f" from {chosen.sql()} m join {site.model('int_contactable').sql()} c using (customer_id)"
+        "select m.customer_id, c.email, c.phone, m.score"
+        f" from {chosen.sql()} m join {details.sql()} c using (customer_id)"
         " where m.audience = ? order by m.customer_id",
         [audience.name],
     )
@@ -196,4 +196,4 @@ def _members(site: Site, warehouse: Warehouse, audience: AudienceSettings) -> It
 
 
 def _contacts(site: Site, warehouse: Warehouse) -> Iterator[Contact]:
-    return read_contacts(warehouse, site.model("int_contactable"))
+    return read_contacts(warehouse, site.model("int_contact_details"))
