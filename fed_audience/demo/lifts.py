@@ -12,13 +12,16 @@ import pyarrow.parquet as pq
 
 from fed_audience.audiences.baselines import random_scores, rfm_scores
 from fed_audience.audiences.reach import cut_by_share
+from fed_audience.jobs.quality import scores
 from fed_audience.jobs.sites import site_of
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
+    from fed_audience.audiences.tie_breaking import StringColumn
     from fed_audience.demo.workspace import Workspace
     from fed_audience.jobs.settings import SiteSettings
+    from fed_audience.jobs.train import TrainedModel
 
 SHARE: Final = 0.1
 _RFM: Final = ("f_recency_days", "f_orders_365d", "f_revenue_365d")
@@ -58,18 +61,49 @@ def hidden_lift(
     ids = rows["customer_id"].combine_chunks()
     recency, frequency, monetary = (_numbers(rows[name]) for name in _RFM)
 
+    return _compared(
+        high,
+        ids,
+        _numbers(rows["score"]),
+        random_scores(ids, seed=seed),
+        rfm_scores(recency, frequency, monetary),
+    )
+
+
+def seed_rule_lift(model: TrainedModel, site: str, category_key: bytes, *, seed: int) -> HiddenLift:
+    """Compare a model of every brand's own rule with two baselines, on held-out customers."""
+    rows = model.held_out[site]
+    labels = np.asarray(rows[model.manifest.label].to_numpy(), dtype=np.float64)
+    ids = rows[model.manifest.row_key].cast(pa.string()).combine_chunks()
+    recency, frequency, monetary = (_numbers(rows[name]) for name in _RFM)
+    return _compared(
+        labels,
+        ids,
+        scores(model.result, rows, category_key),
+        random_scores(ids, seed=seed),
+        rfm_scores(recency, frequency, monetary),
+    )
+
+
+def _compared(
+    high: NDArray[np.float64],
+    ids: StringColumn,
+    model: NDArray[np.float64],
+    random: NDArray[np.float64],
+    rfm: NDArray[np.float64],
+) -> HiddenLift:
     def lift(scores: NDArray[np.float64]) -> tuple[float, float]:
         chosen = cut_by_share(scores, ids, SHARE, key=b"hidden lift").chosen
         rate, base = float(high[chosen].mean()), float(high.mean())
         return rate / base, float(np.sqrt(rate * (1.0 - rate) / len(chosen))) / base
 
-    found, error = lift(_numbers(rows["score"]))
+    found, error = lift(model)
     return HiddenLift(
         model=found,
         low=found - 1.96 * error,
         high=found + 1.96 * error,
-        random=lift(random_scores(ids, seed=seed))[0],
-        rfm=lift(rfm_scores(recency, frequency, monetary))[0],
+        random=lift(random)[0],
+        rfm=lift(rfm)[0],
         ceiling=lift(high)[0],
     )
 

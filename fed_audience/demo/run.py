@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 import pyarrow.compute as pc
 
 from fed_audience.config import secret_from_environment
-from fed_audience.demo.lifts import SHARE, hidden_lift
+from fed_audience.demo.lifts import SHARE, hidden_lift, seed_rule_lift
 from fed_audience.demo.pooled import PooledComparison, train_pooled
 from fed_audience.demo.settings import AS_OF
 from fed_audience.demo.summary import DemoOutcome
@@ -40,6 +40,7 @@ if TYPE_CHECKING:
 LED_BY = "repurchase"
 DELIVERED = "likely_to_buy"
 LOOKALIKE = "premium"
+SEED_RULE = "high_value"
 
 
 @dataclass(frozen=True, slots=True)
@@ -132,7 +133,10 @@ def _through(
         title="Three generated brands",
         run=replace(facts.run, generated_data=True, pooled_sha256=pooled.sha256),
         quality=_with_pooled(facts.quality, pooled),
-        lookalikes=(_lookalike(workspace, outcome, data.seed),),
+        lookalikes=(
+            _lookalike(workspace, outcome, data.seed),
+            _seed_rule(outcome, secrets, data.seed),
+        ),
         syncs=tuple(
             sync_of(label, one)
             for label, reports in (
@@ -189,6 +193,31 @@ def _lookalike(workspace: Workspace, outcome: PipelineOutcome, seed: int) -> r.L
         features_kept=len(common.kept),
         left_out=tuple(common.left_out.items()),
         measured_against="the hidden taste that the generated people were given",
+    )
+
+
+def _seed_rule(outcome: PipelineOutcome, secrets: Secrets, seed: int) -> r.Lookalike:
+    trained = outcome.trained[SEED_RULE]
+    lifts = {
+        site: seed_rule_lift(trained, site, secrets.category, seed=seed)
+        for site in trained.held_out
+    }
+    return r.Lookalike(
+        name=trained.name,
+        mode="seed_rule",
+        share=SHARE,
+        targets=tuple(
+            r.LookalikeTarget(
+                brand=site,
+                lift=r.Estimate(lift.model, lift.low, lift.high),
+                random=lift.random,
+                rfm=lift.rfm,
+                ceiling=lift.ceiling,
+            )
+            for site, lift in lifts.items()
+        ),
+        features_kept=len(trained.manifest.features),
+        measured_against="who belonged to the best tenth by revenue in the 30 days that followed",
     )
 
 

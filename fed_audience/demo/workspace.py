@@ -122,8 +122,7 @@ def build_brand(workspace: Workspace, data: DemoData, site: SiteSettings) -> Non
         shutil.copyfile(workspace.built(brand.name), workspace.warehouse(brand.name))
         return
     load_raw(brand.raw, workspace.warehouse(brand.name))
-    if not (site.project / "dbt_packages").is_dir():
-        run_dbt(site.project, ["deps"])
+    _link_package(site.project)
     run_dbt(site.project, ["build"], vars=variables)
     workspace.built(brand.name).parent.mkdir(exist_ok=True)
     mark.unlink(missing_ok=True)
@@ -136,6 +135,16 @@ def environment(workspace: Workspace) -> dict[str, str]:
     return {
         f"{name}_FILE": str(workspace.folder / "secrets" / file) for name, file in SECRETS.items()
     }
+
+
+def _link_package(project: Path) -> None:
+    """Link our dbt package into a project, as `dbt deps` does, without its five seconds."""
+    link = project / "dbt_packages" / "fed_audience"
+    link.parent.mkdir(exist_ok=True)
+    if link.is_symlink():
+        link.unlink()
+    if not link.exists():
+        link.symlink_to(package_path())
 
 
 def _claim(folder: Path) -> None:

@@ -96,8 +96,9 @@ def _lookalikes(facts: ReportData) -> list[Table]:
     tables = []
     for lookalike in facts.lookalikes:
         table = _grid(
-            f"Lookalike '{lookalike.name}': lift of the hidden truth in the top "
-            f"{lookalike.share:.0%} (1 is chance)",
+            f"Lookalike '{lookalike.name}' ({lookalike.mode}): lift in the top "
+            f"{lookalike.share:.0%}, 1 is chance, against "
+            f"{lookalike.measured_against or 'the labels'}",
             "brand",
             "lookalike",
             "random",

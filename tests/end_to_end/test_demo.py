@@ -164,7 +164,8 @@ def test_every_brand_is_compared_with_itself_alone(finished_demo: FinishedDemo) 
 def test_the_lookalike_finds_the_hidden_taste_better_than_chance(
     finished_demo: FinishedDemo,
 ) -> None:
-    (lookalike,) = finished_demo.run.outcome.facts.lookalikes
+    lookalike, rule = finished_demo.run.outcome.facts.lookalikes
+    assert (lookalike.mode, rule.mode) == ("seed_brand", "seed_rule")
     targets = {target.brand: target for target in lookalike.targets}
     assert set(targets) == {"fashion", "grocery", "travel"}
     grocery = targets["grocery"].lift.low
