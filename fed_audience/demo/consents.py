@@ -40,7 +40,7 @@ from fed_audience.demo.ledger import (
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
-GRANT_RATES: Final = (0.985, 0.965, 0.905, 0.90, 0.76, 0.48, 0.14)
+GRANT_RATES: Final = (0.985, 0.965, 0.905, 0.90, 0.69, 0.48, 0.14)
 """How many want each purpose, in the order of ``ledger.PURPOSES``."""
 ASKED_RATES: Final = (1.0, 1.0, 1.0, 1.0, 1.0, 0.85, 0.5)
 """How many are asked for each purpose when they register."""

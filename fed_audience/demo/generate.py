@@ -23,11 +23,11 @@ from fed_audience.demo.people import People, people_of_brands
 from fed_audience.demo.settings import (
     AS_OF,
     BRANDS,
-    CONTRARY,
     Brand,
     Setting,
     brand_sizes,
     check_setting,
+    drivers,
 )
 from fed_audience.demo.shopping import lines_of, order_tables, orders_of
 from fed_audience.demo.trade import simulate
@@ -117,7 +117,7 @@ def _tables(
         brand,
         people.traits,
         customers.created,
-        contrary=brand.name in CONTRARY[setting],
+        drivers=drivers(brand, setting),
         rng=part("trade"),
     )
     orders = orders_of(brand, customers, trade, part("orders"))

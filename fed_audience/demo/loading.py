@@ -54,7 +54,8 @@ def load_raw(raw_folder: Path, duckdb_path: Path) -> dict[str, int]:
             fix="choose a folder that you may write to, with room for the raw tables",
         ) from error
     finally:
-        unfinished.unlink(missing_ok=True)
+        if unfinished.exists():
+            unfinished.unlink()
     return rows
 
 

@@ -95,8 +95,8 @@ def _middle_days() -> NDArray[np.float64]:
 FASHION: Final = Brand(
     name="fashion",
     share=0.6,
-    order_rate=-2.05,
-    visit_rate=-0.6,
+    order_rate=-2.2,
+    visit_rate=-0.75,
     noise=0.25,
     extra_lines=0.9,
     age=(35.0, 12.0),
@@ -119,8 +119,8 @@ FASHION: Final = Brand(
 GROCERY: Final = Brand(
     name="grocery",
     share=0.3,
-    order_rate=-1.45,
-    visit_rate=-0.7,
+    order_rate=-1.6,
+    visit_rate=-0.85,
     noise=0.25,
     extra_lines=1.7,
     age=(46.0, 14.0),
@@ -140,42 +140,75 @@ GROCERY: Final = Brand(
     peaks=((350, 12, 0.35), (100, 14, 0.15)),
     sales=((8, 22), (160, 174), (268, 282)),
     acquaintances=0.15,
+    absent={"orders": ("coupon",)},
 )
 TRAVEL: Final = Brand(
     name="travel",
     share=0.1,
-    order_rate=-2.3,
-    visit_rate=-0.5,
+    order_rate=-2.4,
+    visit_rate=-0.65,
     noise=0.25,
     extra_lines=0.6,
     age=(51.0, 13.0),
     countries={"DE": 0.34, "US": 0.22, "FR": 0.17, "GB": 0.12, "CH": 0.09, "NL": 0.06},
     trait_means={"premium": 0.2, "mobile": -0.35, "mailer": 0.15},
     categories=(
-        Category("city", 0.30, 62.0),
-        Category("beach", 0.26, 78.0),
-        Category("family", 0.18, 69.0),
-        Category("ski", 0.10, 88.0),
-        Category("suite", 0.0, 150.0),
-        Category("extras", 0.16, 27.0),
+        Category("city", 0.26, 46.0),
+        Category("beach", 0.22, 58.0),
+        Category("kids", 0.20, 44.0),
+        Category("sport", 0.16, 60.0),
+        Category("accessories", 0.16, 22.0),
+        Category("suite", 0.0, 110.0),
     ),
     currency="EUR",
     channels={"web": 0.74, "app": 0.16, "store": 0.10},
     peaks=((25, 20, 0.45), (140, 25, 0.2), (255, 18, 0.1)),
     sales=((4, 35), (305, 325)),
     acquaintances=0.2,
-    absent={"orders": ("coupon",), "email_engagement": ("opened_at",)},
+    absent={"email_engagement": ("opened_at",)},
 )
 BRANDS: Final = (FASHION, GROCERY, TRAVEL)
 
 PREMIUM_CATEGORY: Final = {"fashion": "premium", "grocery": "finefood", "travel": "suite"}
 """The department that premium taste leads to; chosen by taste, not by weight."""
 
-CONTRARY: Final[Mapping[Setting, frozenset[str]]] = {
-    "kindred": frozenset(),
-    "discord": frozenset({"travel"}),
-}
-"""Brands at which the drivers of a purchase act with the opposite sign."""
+
+@dataclass(frozen=True, slots=True)
+class Drivers:
+    """What makes customers of a brand buy, as factors of the terms in ``trade``.
+
+    ``base`` is added for everyone, ``intent`` weighs intent alike for everyone, ``satiety`` is how
+    much a recent order puts off the next one, ``lifetime`` the mean number of blocks until a
+    customer leaves.
+    """
+
+    propensity: float = 0.5
+    steady: float = 1.0
+    response: float = 1.0
+    rhythm: float = 1.1
+    base: float = 0.0
+    intent: float = 0.0
+    satiety: float = 0.0
+    lifetime: float = 70.0
+
+
+SHARED_DRIVERS: Final = Drivers()
+CONTRARY_DRIVERS: Final = Drivers(
+    propensity=0.0,
+    steady=-0.5,
+    response=0.0,
+    rhythm=0.0,
+    base=4.0,
+    intent=-1.0,
+    satiety=12.0,
+    lifetime=500.0,
+)
+"""Visitors research and do not buy, whoever has just bought has had enough, few leave."""
+
+
+def drivers(brand: Brand, setting: Setting) -> Drivers:
+    """Return what drives purchases at ``brand``: in ``discord``, travel goes the other way."""
+    return CONTRARY_DRIVERS if (setting, brand.name) == ("discord", "travel") else SHARED_DRIVERS
 
 
 def brand_sizes(customers: int) -> dict[str, int]:

@@ -111,7 +111,7 @@ def _categories(
     weights = np.array([each.weight for each in brand.categories])
     names = [each.name for each in brand.categories]
     favourites = np.stack([choose(rng, weights, customers.size) for _ in range(2)], axis=1)
-    with_children = names.index("family" if "family" in names else "kids")
+    with_children = names.index("kids")
     parents = happens(rng, logistic(2.0 * customers.people.traits.family - 1.2), customers.size)
     favourites[parents, 0] = with_children
     category = choose(rng, weights, buyer.size)

@@ -3,12 +3,11 @@
 All generated. In each block of ``BLOCK_DAYS`` days a customer visits and orders at Poisson rates:
 
     log order rate = brand + season + propensity + steady(traits) + response(traits) * intent
-                     + rhythm + sale(deal) + noise of person and brand
+                     + rhythm + sale(deal) - satiety + noise of person and brand
 
 ``intent`` is an AR(1) process that shows in visits, carts and clicks before it shows in orders;
-how much of it becomes a purchase depends on traits that show only in behaviour. Where the setting
-is contrary, response, rhythm and steady act with the opposite sign: visitors research and do
-not buy, and whoever has just bought buys next.
+how much of it becomes a purchase depends on traits that show only in behaviour. ``Drivers`` weigh
+the terms; with other drivers the same behaviour foretells something else.
 """
 
 from __future__ import annotations
@@ -20,7 +19,7 @@ import numpy as np
 
 from fed_audience.demo.columns import DAY, START_US
 from fed_audience.demo.draws import logistic
-from fed_audience.demo.settings import BLOCK_DAYS, BLOCKS, Brand
+from fed_audience.demo.settings import BLOCK_DAYS, BLOCKS, Brand, Drivers
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -29,6 +28,9 @@ if TYPE_CHECKING:
 
 INTENT_MEMORY: Final = 0.82
 """Correlation of intent between neighbouring blocks; 0.67 over the 30 days of a label."""
+
+SATIETY_BLOCKS: Final = 10.0
+"""Blocks after which an order puts off the next one only a third as much."""
 
 MOST_ORDERS: Final = 8
 
@@ -48,14 +50,14 @@ def response(traits: Traits) -> NDArray[np.float64]:
     """Return how strongly intent turns into orders: who clicks mail buys, who follows ads looks."""
     decided = logistic(2.2 * (traits.mailer - traits.paid))
     window_shopping = logistic(2.5 * (traits.mobile + traits.curious - 0.6))
-    return 1.15 * decided * (1.0 - 0.75 * window_shopping) + 0.1
+    return 1.8 * decided * (1.0 - 0.75 * window_shopping) + 0.1
 
 
 def steady(traits: Traits) -> NDArray[np.float64]:
     """Return the lasting log-rate effect of pairs of traits; none of it is linear."""
     parents_of_taste = logistic(3.0 * traits.family) * np.tanh(1.5 * traits.premium)
     bargain_evenings = logistic(3.0 * (traits.deal - 0.4)) * np.tanh(1.5 * traits.evening)
-    return 0.45 * parents_of_taste - 0.4 * bargain_evenings
+    return 0.6 * parents_of_taste - 0.55 * bargain_evenings
 
 
 def simulate(
@@ -63,24 +65,26 @@ def simulate(
     traits: Traits,
     created: NDArray[np.int64],
     *,
-    contrary: bool,
+    drivers: Drivers,
     rng: np.random.Generator,
 ) -> Trade:
     """Play all blocks for customers who registered at ``created`` (microseconds)."""
     size = created.size
-    sign = -1.0 if contrary else 1.0
     joined = (created - START_US) // (BLOCK_DAYS * DAY)
-    leaves = np.maximum(joined, 0) + rng.exponential(42.0 * np.exp(0.3 * traits.regular), size)
+    leaves = np.maximum(joined, 0) + rng.exponential(
+        drivers.lifetime * np.exp(0.3 * traits.regular), size
+    )
     lasting = (
         brand.order_rate
-        + 0.5 * traits.propensity
-        + sign * steady(traits)
+        + drivers.base
+        + drivers.propensity * traits.propensity
+        + drivers.steady * steady(traits)
         + rng.normal(0.0, brand.noise, size)
     )
     visiting = brand.visit_rate + 0.5 * traits.curious + 0.15 * traits.propensity
-    strength = sign * response(traits)
+    strength = drivers.response * response(traits) + drivers.intent
     cycle = np.clip(np.exp(1.3 - 0.35 * traits.propensity), 1.0, 12.0)
-    rhythm_strength = sign * 1.1 * logistic(1.8 * traits.regular)
+    rhythm_strength = drivers.rhythm * logistic(1.8 * traits.regular)
     on_sale, season = brand.on_sale(), brand.season()
     orders = np.zeros((size, BLOCKS), dtype=np.int64)
     visits = np.zeros((size, BLOCKS), dtype=np.int64)
@@ -93,6 +97,7 @@ def simulate(
         rhythm = np.exp(-(((since / cycle - 1.0) / 0.35) ** 2)) - 0.25
         at = block % 24 + 24 if block >= BLOCKS else block
         log_rate = lasting + season[at] + strength * now + rhythm_strength * rhythm
+        log_rate -= drivers.satiety * np.exp(-since / SATIETY_BLOCKS)
         log_rate += on_sale[at] * (0.35 * np.tanh(traits.deal) + 0.1)
         rate = active * np.exp(np.minimum(log_rate, 1.5))
         if block >= BLOCKS:
