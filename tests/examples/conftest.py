@@ -1,0 +1,45 @@
+"""The scripts of the example as modules, and the real file."""
+
+from __future__ import annotations
+
+import importlib.util
+import sys
+from pathlib import Path
+from types import ModuleType
+
+import pytest
+
+FILE = "online_retail_2010_2011.csv.gz"
+
+
+def script(path: Path) -> ModuleType:
+    spec = importlib.util.spec_from_file_location(f"online_retail_{path.stem}", path)
+    assert spec is not None
+    assert spec.loader is not None
+    module = importlib.util.module_from_spec(spec)
+    sys.modules[spec.name] = module
+    spec.loader.exec_module(module)
+    return module
+
+
+@pytest.fixture(scope="session")
+def example(repository: Path) -> Path:
+    return repository / "examples" / "online_retail"
+
+
+@pytest.fixture(scope="session")
+def preparing(example: Path) -> ModuleType:
+    return script(example / "prepare.py")
+
+
+@pytest.fixture(scope="session")
+def comparing(example: Path) -> ModuleType:
+    return script(example / "compare.py")
+
+
+@pytest.fixture(scope="session")
+def real_file(shared_data: Path) -> Path:
+    file = shared_data / FILE
+    if not file.is_file():
+        pytest.skip(f"the Online Retail file is not at {file}")
+    return file
