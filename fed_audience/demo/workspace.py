@@ -15,7 +15,6 @@ from typing import TYPE_CHECKING, Any, Final
 
 import yaml
 
-from fed_audience import __version__
 from fed_audience.demo.generate import BrandData, DemoData, generate
 from fed_audience.demo.loading import load_raw
 from fed_audience.demo.settings import AS_OF, BRANDS, check_setting
@@ -83,12 +82,17 @@ def prepare(
 ) -> tuple[Workspace, DemoData]:
     """Make or reuse the folder of a demo; earlier deliveries and secrets in it are replaced.
 
-    Generated data is reused when customers, seed, setting and version are the same. Raises
+    Generated data is reused when customers, seed, setting and generator are the same. Raises
     ResourceError when the folder cannot be written, or holds something else.
     """
     workspace = Workspace(folder.resolve())
     _claim(workspace.folder)
-    wanted = {"customers": customers, "seed": seed, "setting": setting, "version": __version__}
+    wanted = {
+        "customers": customers,
+        "seed": seed,
+        "setting": setting,
+        "generator": _digest(Path(str(files("fed_audience.demo"))), "*.py"),
+    }
     data = _reused(workspace, wanted)
     if data is None:
         on_step(f"generate {customers:,} customers of {len(BRANDS)} brands")
@@ -221,14 +225,25 @@ def _write_project(workspace: Workspace, brand: str) -> None:
 
 def _fingerprint(workspace: Workspace, brand: str) -> str:
     """Return what the built warehouse depends on: its data, its project and our dbt package."""
-    digest = hashlib.sha256(_stamp(workspace).read_bytes())
-    for root in (package_path(), Path(str(files("fed_audience.demo").joinpath("project")))):
-        for file in sorted(path for path in root.rglob("*") if path.is_file()):
-            relative = file.relative_to(root)
-            if not {"target", "logs", "dbt_packages"} & set(relative.parts):
-                digest.update(f"{relative}\0".encode())
-                digest.update(file.read_bytes())
-    return json.dumps({"brand": brand, "of": digest.hexdigest()})
+    project = Path(str(files("fed_audience.demo").joinpath("project")))
+    parts = {
+        "brand": brand,
+        "data": hashlib.sha256(_stamp(workspace).read_bytes()).hexdigest(),
+        "package": _digest(package_path(), "**/*"),
+        "project": _digest(project, "**/*"),
+    }
+    return json.dumps(parts)
+
+
+def _digest(root: Path, pattern: str) -> str:
+    """Return a hash of the files below ``root``, whatever dbt left there put aside."""
+    digest = hashlib.sha256()
+    for file in sorted(path for path in root.glob(pattern) if path.is_file()):
+        relative = file.relative_to(root)
+        if not {"target", "logs", "dbt_packages"} & set(relative.parts):
+            digest.update(f"{relative}\0".encode())
+            digest.update(file.read_bytes())
+    return digest.hexdigest()
 
 
 def _write(path: Path, text: str) -> None:
