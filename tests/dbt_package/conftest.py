@@ -27,6 +27,7 @@ HERE = Path(__file__).parent
 TEMPLATE = HERE.parents[1] / "fed_audience" / "demo" / "project"
 
 
+@pytest.hookimpl(tryfirst=True)
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     for item in items:
         if isinstance(item, pytest.Function) and "make_brand" in item.fixturenames:
@@ -244,12 +245,3 @@ def refused(sparse_brand: Brand, sparse: Stage) -> dict[str, str]:
         sparse_brand.dbt("run", "--select", "tag:refused", **CRM_ONLY)
     results = json.loads((sparse_brand.project / "target" / "run_results.json").read_text())
     return {node["unique_id"].split(".")[-1]: node["message"] for node in results["results"]}
-
-
-@pytest.hookimpl(tryfirst=True)
-def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Keep this folder on one worker: its built brands cost a minute, and are shared."""
-    here = Path(__file__).parent
-    for item in items:
-        if item.path.is_relative_to(here):
-            item.add_marker(pytest.mark.xdist_group("dbt_package"))
