@@ -64,6 +64,12 @@ def load_yaml(path: Path, model: type[ModelT]) -> ModelT:
             looked=str(path),
             fix="give its path with --config, or create it",
         ) from error
+    except UnicodeDecodeError as error:
+        raise ConfigError(
+            "configuration file is not UTF-8 text",
+            looked=f"{path}, byte {error.start}",
+            fix="give the path of a YAML file",
+        ) from None
     try:
         data = yaml.safe_load(text)
     except yaml.YAMLError as error:
@@ -83,20 +89,28 @@ def load_yaml(path: Path, model: type[ModelT]) -> ModelT:
 def secret_from_environment(name: str) -> SecretStr:
     """Read a secret from variable ``name``, or from the file that ``name``_FILE points to.
 
-    Raises ConfigError naming both places when neither is set; the value never appears.
+    Raises ConfigError naming both places when neither is set, or the file holds no text; the
+    value never appears.
     """
     if value := os.environ.get(name):
         return SecretStr(value)
     if file := os.environ.get(f"{name}_FILE"):
         try:
-            return SecretStr(Path(file).read_text(encoding="utf-8").strip())
-        except OSError as error:
+            value = Path(file).read_text(encoding="utf-8").strip()
+        except (OSError, UnicodeDecodeError) as error:
             raise ConfigError(
                 "secret file cannot be read",
-                value=error.strerror,
+                value=getattr(error, "strerror", None) or "not UTF-8 text",
                 looked=f"{name}_FILE={file}",
-                fix="point the variable at a readable file",
-            ) from error
+                fix="point the variable at a readable file of text",
+            ) from None
+        if value:
+            return SecretStr(value)
+        raise ConfigError(
+            "secret file is empty",
+            looked=f"{name}_FILE={file}",
+            fix="put the secret into it, or point the variable at another file",
+        )
     raise ConfigError(
         f"secret {name} is not set",
         looked=f"environment variables {name} and {name}_FILE",

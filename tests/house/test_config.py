@@ -77,3 +77,22 @@ def test_an_unreadable_secret_file_is_named_without_its_content(
     monkeypatch.setenv("A_SECRET_FILE", str(tmp_path / "gone"))
     with pytest.raises(ConfigError, match="gone"):
         secret_from_environment("A_SECRET")
+
+
+@pytest.mark.parametrize(
+    ("body", "words"), [(b" \n", "secret file is empty"), (b"\xff\xfe", "not UTF-8 text")]
+)
+def test_a_secret_file_without_text_is_no_secret(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path, body: bytes, words: str
+) -> None:
+    (tmp_path / "secret").write_bytes(body)
+    monkeypatch.setenv("A_SECRET_FILE", str(tmp_path / "secret"))
+    with pytest.raises(ConfigError, match=words):
+        secret_from_environment("A_SECRET")
+
+
+def test_a_configuration_that_is_no_text_is_refused(tmp_path: Path) -> None:
+    path = tmp_path / "binary.yml"
+    path.write_bytes(b"name: \xff")
+    with pytest.raises(ConfigError, match=r"not UTF-8 text; looked in: .*binary\.yml, byte 6"):
+        load_yaml(path, Outer)
