@@ -118,7 +118,12 @@ def audience(
 ) -> None:
     """Choose an audience from the scores at hand; nothing is trained or sent."""
     if share is not None and not 0.0 < share <= 1.0:
-        raise UsageError("--share is a part of the eligible people", value=share, limit="0 to 1")
+        raise UsageError(
+            "--share is a part of the eligible people",
+            value=share,
+            limit="above 0, at most 1",
+            fix="for example --share 0.1 for every tenth",
+        )
     from fed_audience.jobs.audience import build_audience  # noqa: PLC0415 - start-up time
 
     settings, secrets, instant = _opened(config, as_of)
@@ -179,11 +184,11 @@ def instant_of(text: str | None) -> datetime:
         return datetime.now(UTC).replace(tzinfo=None)
     try:
         instant = datetime.fromisoformat(text)
-    except ValueError:
+        return instant.astimezone(UTC).replace(tzinfo=None) if instant.tzinfo else instant
+    except (ValueError, OverflowError):
         raise UsageError(
             "--as-of is no instant", value=text, fix="write it as 2026-10-01T00:00"
         ) from None
-    return instant.astimezone(UTC).replace(tzinfo=None) if instant.tzinfo else instant
 
 
 def _opened(config: Path, as_of: str | None) -> tuple[FederationSettings, Secrets, datetime]:
