@@ -105,7 +105,7 @@ def build_audience(
 
 def _candidates(site: Site, audience: AudienceSettings, as_of: datetime) -> _Candidates:
     relations = ConsentRelations.of_schema(site.profile.schema_)
-    with site.open() as warehouse:
+    with site.open() as warehouse, warehouse.transaction():
         erase_scores(warehouse, consenting(warehouse, relations, (PROFILE,), as_of))
         rows = _scored_contacts(site, warehouse, audience.model)
         allowed = consenting(warehouse, relations, (PROFILE, audience.purpose), as_of)

@@ -157,16 +157,18 @@ def _prepared(
             relations.rules,
             timedelta(hours=settings.max_consent_age_hours),
         )
-        state = SyncState(warehouse, sync, secret)
-        plan = plan_sync(
-            _members(site, warehouse, audience),
-            _contacts(site, warehouse),
-            state,
-            gate,
-            destination.spec,
-            as_of,
-            confirm_removals=confirm_removals,
-        )
+        # One transaction: one snapshot to plan from, and the file is opened once.
+        with warehouse.transaction():
+            state = SyncState(warehouse, sync, secret)
+            plan = plan_sync(
+                _members(site, warehouse, audience),
+                _contacts(site, warehouse),
+                state,
+                gate,
+                destination.spec,
+                as_of,
+                confirm_removals=confirm_removals,
+            )
         yield _Prepared(plan, state, gate, destination)
 
 
