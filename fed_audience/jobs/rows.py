@@ -96,17 +96,18 @@ def agreed_features(
 ) -> tuple[Feature, ...]:
     """Return all features of all sites, sorted by name.
 
-    A column that is empty at a site says nothing about its type. Raises DataError when sites
-    that fill a feature disagree on whether it is a category.
+    A column that is empty at a site says nothing about its type, unless it is empty everywhere.
+    Raises DataError when sites that fill a feature disagree on whether it is a category.
     """
-    kinds: dict[str, dict[str, bool]] = {}
+    declared: dict[str, dict[str, bool]] = {}
+    filled: dict[str, dict[str, bool]] = {}
     for site, rows in by_site.items():
-        filled = rows.fill_rates
+        rates = rows.fill_rates
         for name, feature in rows.features(excluded).items():
-            votes = kinds.setdefault(name, {})
-            if filled[name] > 0.0:
-                votes[site] = feature.categorical
-    for name, votes in kinds.items():
+            declared.setdefault(name, {})[site] = feature.categorical
+            if rates[name] > 0.0:
+                filled.setdefault(name, {})[site] = feature.categorical
+    for name, votes in filled.items():
         if len(set(votes.values())) > 1:
             raise DataError(
                 f"feature {name} is text at one brand and a number at another",
@@ -114,8 +115,8 @@ def agreed_features(
                 fix="cast it to one type in each brand's dbt model",
             )
     return tuple(
-        Feature(name, categorical=next(iter(votes.values()), False))
-        for name, votes in sorted(kinds.items())
+        Feature(name, categorical=any(filled.get(name, declared[name]).values()))
+        for name in sorted(declared)
     )
 
 
