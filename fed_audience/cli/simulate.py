@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import os
 from contextlib import contextmanager
 from pathlib import Path  # noqa: TC003 - typer reads annotations while the program runs
 from typing import TYPE_CHECKING, Annotated, Any, cast
@@ -75,12 +76,8 @@ def simulate(  # noqa: PLR0913 - one parameter a flag
             "--test brings the test rows, --test-fraction would draw them",
             fix="give one or the other",
         )
-    if json is not None and not json.absolute().parent.is_dir():
-        raise UsageError(
-            "the folder for --json does not exist",
-            looked=str(json.absolute().parent),
-            fix="create it, or choose another path",
-        )
+    if json is not None:
+        _refuse_place(json, file, test)
     from fed_audience.simulate.outcome import write_json  # noqa: PLC0415 - start-up time
     from fed_audience.simulate.run import simulate as run  # noqa: PLC0415 - the same
     from fed_audience.simulate.settings import SimulationSettings  # noqa: PLC0415 - the same
@@ -116,6 +113,34 @@ def simulate(  # noqa: PLR0913 - one parameter a flag
     if json is not None:
         write_json(outcome, json)
     print_summary(outcome, json)
+
+
+def _refuse_place(json: Path, *inputs: Path | None) -> None:
+    """Raise UsageError where the result cannot go, before anything is read or trained."""
+    folder = json.absolute().parent
+    if not folder.is_dir():
+        raise UsageError(
+            "the folder for --json does not exist",
+            looked=str(folder),
+            fix="create it, or choose another path",
+        )
+    if json.is_dir():
+        raise UsageError(
+            "--json is a folder", value=json, looked=str(folder), fix="name a file in it"
+        )
+    if not os.access(folder, os.W_OK):
+        raise UsageError(
+            "the folder for --json is not writable",
+            looked=str(folder),
+            fix="choose another path",
+        )
+    if json.resolve() in {path.resolve() for path in inputs if path is not None}:
+        raise UsageError(
+            "--json would overwrite the table that is read",
+            value=json,
+            looked=str(folder),
+            fix="choose another path",
+        )
 
 
 @contextmanager

@@ -46,7 +46,12 @@ def check_seed_site(dealt: Deal, settings: SimulationSettings) -> str:
     """Return the name of the seed site; raise UsageError when it, or a target, is missing."""
     name = settings.seed_site
     if name not in dealt.sites:
-        raise UsageError("--seed-site is not a site", value=name, limit=", ".join(dealt.sites[:20]))
+        raise UsageError(
+            "--seed-site is not a site",
+            value=name,
+            limit=", ".join(dealt.sites[:20]),
+            fix="name one of them",
+        )
     if len(dealt.sites) == 1:
         raise UsageError("a lookalike needs a site beside the seed site", fix="use more sites")
     return name

@@ -31,6 +31,7 @@ _SAMPLE_BYTES: Final = 2**18
 _SAMPLE_LINES: Final = 200
 _GZIP: Final = b"\x1f\x8b"
 _PARQUET: Final = b"PAR1"
+_UTF16: Final = (codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)
 _ZIP: Final = b"PK\x03\x04"
 
 
@@ -98,12 +99,12 @@ def _read(path: Path, expected: Sequence[str], names: Sequence[str]) -> _File:
         else:
             file = _read_csv(path, magic, expected, names)
     except (OSError, EOFError, zlib.error, pa.ArrowInvalid, UnicodeError) as error:
-        reason = getattr(error, "strerror", None) or str(error).split("\n")[0][:120]
+        reason = getattr(error, "strerror", None) or str(error).split("\n")[0].split(". ")[0][:120]
         raise DataError(
             "the table cannot be read",
             value=reason,
             looked=str(path),
-            fix="give the path of a CSV, gzipped CSV or Parquet file",
+            fix="give the path of a CSV, gzipped CSV or Parquet file that is whole",
         ) from error
     if not file.table.num_rows:
         raise DataError("the table has no rows", looked=str(path), fix="give a file with rows")
@@ -129,6 +130,15 @@ def _read_csv(path: Path, magic: bytes, expected: Sequence[str], names: Sequence
     packed = magic.startswith(_GZIP)
     with gzip.open(path) if packed else path.open("rb") as opened:
         sample = opened.read(_SAMPLE_BYTES)
+    if not sample:
+        raise DataError("the file is empty", looked=str(path), fix="give a file with rows")
+    if b"\0" in sample and not sample.startswith(_UTF16):
+        raise DataError(
+            "this is a binary file, not a table of text",
+            looked=str(path),
+            limit="CSV, gzipped CSV or Parquet",
+            fix="export it as CSV",
+        )
     for encoding in _encodings(sample):
         try:
             return _read_text(path, sample, encoding, expected, names, packed=packed)
@@ -200,7 +210,7 @@ def _positions(count: int) -> list[str]:
 
 def _encodings(sample: bytes) -> tuple[str, ...]:
     """Return encodings to try, the likeliest first; only UTF-8 and UTF-16 notice a mistake."""
-    if sample.startswith((codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)):
+    if sample.startswith(_UTF16):
         return ("utf-16",)
     # The sample may end inside a character.
     decoder = codecs.getincrementaldecoder("utf-8")()
@@ -215,7 +225,11 @@ def _sniff(sample: str, path: Path) -> tuple[str, list[str]]:
     """Return the separator that cuts most lines into one number of fields, and the first line."""
     best: tuple[float, int, str, list[str]] | None = None
     for separator in _SEPARATORS:
-        rows = [row for row in csv.reader(io.StringIO(sample), delimiter=separator) if row]
+        try:
+            lines = io.StringIO(sample, newline=None)  # as pyarrow: \n, \r\n or \r ends a line
+            rows = [row for row in csv.reader(lines, delimiter=separator) if row]
+        except csv.Error:
+            continue
         # The last line of the sample may be torn.
         rows = rows[: max(1, min(len(rows) - 1, _SAMPLE_LINES))]
         if not rows or len(rows[0]) < 2:  # noqa: PLR2004 - a table has two columns

@@ -7,7 +7,7 @@ import re
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final, Literal
 
-from fed_audience.errors import UsageError
+from fed_audience.errors import ConfigError, UsageError
 from fed_audience.gbdt.parameters import TrainingParameters
 
 if TYPE_CHECKING:
@@ -16,6 +16,12 @@ if TYPE_CHECKING:
 MAX_SITES: Final = 500
 
 _SPLITS: Final = re.compile(r"iid|time|dirichlet:(?P<alpha>[0-9]*\.?[0-9]+(?:e-?[0-9]+)?)")
+_FLAGS: Final = {
+    "n_estimators": "--trees",
+    "max_depth": "--depth",
+    "learning_rate": "--learning-rate",
+    "max_bin": "--max-bin",
+}
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,7 +61,12 @@ class SimulationSettings:
                 fix="for example --split dirichlet:0.5",
             )
         if not 1 <= self.sites <= MAX_SITES:
-            raise UsageError("--sites is out of range", value=self.sites, limit=f"1 to {MAX_SITES}")
+            raise UsageError(
+                "--sites is out of range",
+                value=self.sites,
+                limit=f"1 to {MAX_SITES}",
+                fix="leave it at 3 if in doubt",
+            )
         if not 0.0 < self.test_fraction < 1.0:
             raise UsageError(
                 "--test-fraction is out of range",
@@ -64,7 +75,12 @@ class SimulationSettings:
                 fix="leave it at 0.25 if in doubt",
             )
         if self.task not in {"propensity", "lookalike"}:
-            raise UsageError("unknown --task", value=self.task, limit="propensity or lookalike")
+            raise UsageError(
+                "unknown --task",
+                value=self.task,
+                limit="propensity or lookalike",
+                fix="leave it out for propensity",
+            )
         if self.task == "lookalike" and self.seed_site is None:
             raise UsageError(
                 "a lookalike starts from the seeds of one site",
@@ -81,8 +97,24 @@ class SimulationSettings:
                 fix="choose another column for one of them",
             )
         if self.threads < 1:
-            raise UsageError("--threads is out of range", value=self.threads, limit="1 or more")
-        _ = self.parameters  # refuses trees, depth, learning rate and bins out of range
+            raise UsageError(
+                "--threads is out of range",
+                value=self.threads,
+                limit="1 or more",
+                fix="leave it out for one a core",
+            )
+        self._refuse_parameters()
+
+    def _refuse_parameters(self) -> None:
+        try:
+            _ = self.parameters
+        except ConfigError as error:
+            what = error.what
+            for parameter, flag in _FLAGS.items():
+                what = what.replace(f"training parameter {parameter}", flag)
+            raise UsageError(
+                what, value=error.value, limit=error.limit, fix="choose a value within that range"
+            ) from None
 
     @property
     def alpha(self) -> float | None:

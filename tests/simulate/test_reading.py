@@ -108,10 +108,21 @@ def test_a_test_file_without_a_header_takes_the_names(tmp_path: Path) -> None:
     assert table.columns["column_2"].to_pylist() == ["clerk", None, "cook", "cook"]
 
 
+def test_lines_may_end_as_on_an_old_machine(tmp_path: Path) -> None:
+    table = read_table(write(tmp_path, b"a,b\r1,x\r2,y\r"))
+    assert table.columns["b"].to_pylist() == ["x", "y"]
+
+
 @pytest.mark.parametrize(
     ("text", "complaint"),
     [
-        ("", "no table found"),
+        ("", "the file is empty"),
+        (
+            b"\x1f\x8b\x08\x00\x00\x00\x00\x00\x00\x03",
+            "cannot be read; value: Compressed file ended",
+        ),
+        (b"ab,\x00cd\n\xff,1\n", "a binary file, not a table of text"),
+        (b"\xff,\x81\n\x82,\x83,\x84\n", "row 2 has another number of values"),
         ("just words\nand more\n", "no table found"),
         ("a,b\n", "no rows"),
         ("a,b,a\n1,2,3\n", "two columns have the same name; value: 'a'"),

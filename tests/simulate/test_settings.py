@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from fed_audience.errors import ConfigError, UsageError
+from fed_audience.errors import UsageError
 from fed_audience.simulate.settings import SimulationSettings
 
 
@@ -38,9 +38,18 @@ def test_a_senseless_flag_is_refused(changes: dict[str, Any], complaint: str) ->
         make(**changes)
 
 
-@pytest.mark.parametrize("changes", [{"depth": 0}, {"depth": 13}, {"trees": 0}, {"max_bin": 999}])
-def test_a_parameter_out_of_range_is_refused(changes: dict[str, Any]) -> None:
-    with pytest.raises(ConfigError, match="out of range"):
+@pytest.mark.parametrize(
+    ("changes", "complaint"),
+    [
+        ({"depth": 0}, "--depth is out of range; value: 0; allowed: 1 to 12"),
+        ({"depth": 13}, "--depth is out of range; value: 13"),
+        ({"trees": 0}, "--trees is out of range"),
+        ({"max_bin": 999}, "--max-bin is out of range"),
+        ({"learning_rate": float("nan")}, "--learning-rate is out of range"),
+    ],
+)
+def test_a_parameter_out_of_range_names_its_flag(changes: dict[str, Any], complaint: str) -> None:
+    with pytest.raises(UsageError, match=complaint):
         make(**changes)
 
 
