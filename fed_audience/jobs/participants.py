@@ -5,9 +5,10 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
-from fed_audience.errors import ConfigError, DataError, WarehouseError
+from fed_audience.errors import ConfigError, DataError, FedAudienceError, WarehouseError
 from fed_audience.jobs.rows import SiteRows, read_consented_rows
 from fed_audience.warehouse.control import (
+    LEASE,
     TrainingRequest,
     claim_request,
     finish_request,
@@ -16,11 +17,14 @@ from fed_audience.warehouse.control import (
 )
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
+    from collections.abc import Callable, Mapping, Sequence
     from datetime import datetime
+
+    import pyarrow as pa
 
     from fed_audience.jobs.sites import Site
     from fed_audience.warehouse.manifest import ModelSpec
+    from fed_audience.warehouse.protocol import Warehouse
 
 CLAIMED_BY: Final = "fed-audience train"
 
@@ -49,13 +53,12 @@ class Claims:
         Raises DataError when no site has a request, or a table is not the one requested.
         """
         for site in self._sites:
-            with site.open() as warehouse:
-                request = claim_request(
-                    warehouse, claimed_by=CLAIMED_BY, now=self._now, model_name=self._model
-                )
-                if request is not None:
-                    self._held[site.name] = (site, request)
-                    verify_build(warehouse, request, now=self._now)
+            try:
+                with site.open() as warehouse:
+                    self._claim_at(site, warehouse)
+            except FedAudienceError as error:
+                error.looked = f"{site.name}, {error.looked or 'its warehouse'}"
+                raise
         if not self._held:
             raise DataError(
                 "no brand has queued a training of that model",
@@ -65,35 +68,54 @@ class Claims:
             )
         return {name: request for name, (_, request) in self._held.items()}
 
+    def _claim_at(self, site: Site, warehouse: Warehouse) -> None:
+        request = claim_request(
+            warehouse, claimed_by=CLAIMED_BY, now=self._now, model_name=self._model
+        )
+        if request is not None:
+            self._held[site.name] = (site, request)
+            verify_build(warehouse, request, now=self._now)
+
     def succeed(self) -> None:
         """End every claimed request as succeeded."""
         for site, request in self._held.values():
             with site.open() as warehouse:
                 finish_request(warehouse, request.request_id, status="succeeded", now=self._now)
 
-    def fail(self, why: str) -> None:
-        """End every claimed request as failed, saying why; dbt's next build may queue again."""
-        for site, request in self._still_open():
-            with site.open() as warehouse:
-                finish_request(
-                    warehouse, request.request_id, status="failed", now=self._now, detail=why
-                )
+    def fail(self, why: str) -> str:
+        """End every claimed request as failed, saying why; dbt's next build may queue again.
 
-    def give_back(self) -> None:
-        """Make every claimed request pending again, as after an interruption."""
-        for site, request in self._still_open():
-            with site.open() as warehouse:
-                release_request(warehouse, request, claimed_by=CLAIMED_BY)
+        Returns what a user must know of requests that could not be reached, or nothing.
+        """
 
-    def _still_open(self) -> Iterator[tuple[Site, TrainingRequest]]:
+        def end(warehouse: Warehouse, request: TrainingRequest) -> None:
+            finish_request(
+                warehouse, request.request_id, status="failed", now=self._now, detail=why
+            )
+
+        return self._settle(end)
+
+    def give_back(self) -> str:
+        """Make every claimed request pending again; returns as ``fail`` does."""
+        return self._settle(
+            lambda warehouse, request: release_request(warehouse, request, claimed_by=CLAIMED_BY)
+        )
+
+    def _settle(self, settle: Callable[[Warehouse, TrainingRequest], None]) -> str:
+        """Settle the requests that are still claimed, each brand whatever befalls another."""
+        lost = []
         for site, request in self._held.values():
-            with site.open() as warehouse:
-                status = warehouse.query(
-                    "select status from fed_audience.training_requests where request_id = ?",
-                    [request.request_id],
-                )["status"]
-            if len(status) and status[0].as_py() == "claimed":
-                yield site, request
+            try:
+                with site.open() as warehouse:
+                    status = warehouse.query(
+                        "select status from fed_audience.training_requests where request_id = ?",
+                        [request.request_id],
+                    )["status"]
+                    if len(status) and status[0].as_py() == "claimed":
+                        settle(warehouse, request)
+            except FedAudienceError:
+                lost.append(site.name)
+        return f"the request at {', '.join(lost)} stays claimed for {LEASE}" if lost else ""
 
 
 def agreed_spec(requests: dict[str, TrainingRequest]) -> ModelSpec:
@@ -129,6 +151,25 @@ def check_partners(sites: Sequence[Site], requests: dict[str, TrainingRequest]) 
                 )
 
 
+def check_rows(
+    participants: Sequence[Participant], training: Mapping[str, pa.Table], minimum: int
+) -> None:
+    """Raise DataError when a brand would train with fewer than ``minimum`` rows.
+
+    ``training``: the rows of each brand, less those kept aside.
+    """
+    for one in participants:
+        rows = training[one.site.name].num_rows
+        if rows < minimum:
+            raise DataError(
+                f"{one.site.name} has too few consented rows to train with",
+                value=f"{rows:,}, and {one.rows.table.num_rows - rows:,} kept aside to measure on",
+                limit=f"{minimum:,} or more (minimum_rows)",
+                looked=f"consent of {one.rows.table.num_rows + one.rows.withdrawn:,} rows",
+                fix="wait for more consented rows, or leave the site out of the model's sites",
+            )
+
+
 def labelled_participant(
     site: Site, request: TrainingRequest | None, model: str, as_of: datetime
 ) -> Participant:
@@ -142,7 +183,12 @@ def labelled_participant(
         )
     with site.open() as warehouse:
         rows = read_consented_rows(
-            site, warehouse, request.relation, entity=request.spec.entity, as_of=as_of
+            site,
+            warehouse,
+            request.relation,
+            entity=request.spec.entity,
+            label=request.spec.label,
+            as_of=as_of,
         )
     return Participant(site, rows, request)
 

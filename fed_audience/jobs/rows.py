@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from difflib import get_close_matches
 from typing import TYPE_CHECKING, Final
 
 import pyarrow as pa
@@ -64,12 +65,14 @@ def read_consented_rows(
     *,
     entity: str,
     as_of: datetime,
+    label: str | None = None,
     where: str = "",
     parameters: Sequence[object] = (),
 ) -> SiteRows:
     """Read ``relation`` and keep the rows of people who allow training at ``as_of``.
 
-    Raises DataError when a customer stands in it twice.
+    Raises DataError when a customer stands in it twice, when column ``entity`` or ``label`` is
+    missing, or when the label is no number.
     """
     relations = ConsentRelations.of_schema(site.profile.schema_)
     allowed = consenting(warehouse, relations, TRAINING_PURPOSES, as_of)
@@ -79,6 +82,17 @@ def read_consented_rows(
         if batches
         else warehouse.query(f"select * from {relation.sql()} limit 0")
     )
+    for column in (entity, label):
+        if column is not None:
+            require_column(site.name, relation, table, column)
+    if label is not None and _is_text(table.schema.field(label).type):
+        raise DataError(
+            f"{site.name}: the label is text",
+            value=label,
+            limit="0 or 1",
+            looked=relation.sql(),
+            fix="make it a number in the brand's dbt model",
+        )
     ids = table[entity].cast(pa.string())
     if pc.count_distinct(ids).as_py() != table.num_rows:
         raise DataError(
@@ -89,6 +103,33 @@ def read_consented_rows(
         )
     kept = table.filter(pc.is_in(ids, value_set=allowed))
     return SiteRows(site.name, kept, table.num_rows - kept.num_rows)
+
+
+def require_column(site: str, relation: Relation, table: pa.Table, column: str) -> None:
+    """Raise DataError naming the nearest column when ``table`` lacks ``column``."""
+    if column in table.column_names:
+        return
+    near = get_close_matches(column, table.column_names, n=1, cutoff=0.4)
+    raise DataError(
+        f"{site}: the table has no column {column}",
+        looked=relation.sql(),
+        fix=f"did you mean '{near[0]}'? Name it in meta.fed_audience of the model"
+        if near
+        else "add it to the brand's dbt model",
+    )
+
+
+def require_features(by_site: Mapping[str, SiteRows], features: Sequence[Feature]) -> None:
+    """Raise DataError when a site lacks one of ``features``."""
+    for site, rows in by_site.items():
+        lacking = [one.name for one in features if one.name not in rows.table.column_names]
+        if lacking:
+            raise DataError(
+                f"{site} lacks features that another brand has, and missing_features is 'refuse'",
+                value=", ".join(lacking[:5]),
+                looked=f"training table of {site}",
+                fix="add them there, exclude them, or set missing_features: accept for the model",
+            )
 
 
 def agreed_features(

@@ -11,7 +11,7 @@ from uuid import uuid4
 
 import pyarrow.compute as pc
 
-from fed_audience.errors import ConfigError, FedAudienceError, RunInterrupted
+from fed_audience.errors import ConfigError, DataError, FedAudienceError, FederationError
 from fed_audience.federation import (
     ArrowSource,
     InProcessTransport,
@@ -31,10 +31,11 @@ from fed_audience.jobs.participants import (
     Participant,
     agreed_spec,
     check_partners,
+    check_rows,
     labelled_participant,
     unlabelled_participant,
 )
-from fed_audience.jobs.rows import agreed_features
+from fed_audience.jobs.rows import agreed_features, require_column, require_features
 from fed_audience.jobs.sites import Site, site_of
 from fed_audience.warehouse.control import TrainingRun, record_run
 from fed_audience.warehouse.registry import RegisteredModel, register_model
@@ -99,8 +100,9 @@ def train_model(
     """Claim the brands' requests for ``model``, train it, and register it at each brand.
 
     Consent is asked again as of ``as_of`` (naive UTC); whoever withdrew since the build is left
-    out. ``on_message`` sees every byte that crosses a site's border. On failure the requests
-    end as failed, saying why; after Ctrl-C they are pending again.
+    out. ``on_message`` sees every byte that crosses a site's border. When the rounds break the
+    requests end as failed, saying why; after Ctrl-C, and after an error that the user mends
+    (configuration, data, a locked warehouse), they are pending again.
     """
     sites = [site_of(site) for site in settings.sites_of(model.sites)]
     run_id = f"{model.name}-{as_of:%Y%m%dT%H%M%S}-{uuid4().hex[:8]}"
@@ -117,15 +119,24 @@ def train_model(
 def _settled(claims: Claims) -> Iterator[None]:
     try:
         yield
-    except (KeyboardInterrupt, RunInterrupted):
+    except KeyboardInterrupt:
         claims.give_back()
         raise
+    except FederationError as error:
+        _add(error, claims.fail(str(error)))
+        raise
     except FedAudienceError as error:
-        claims.fail(str(error))
+        # Brands that did nothing wrong keep their place in the queue.
+        _add(error, claims.give_back())
         raise
     except BaseException as error:
         claims.fail(f"unexpected {type(error).__name__}")
         raise
+
+
+def _add(error: FedAudienceError, fate: str) -> None:
+    if fate:
+        error.fix = f"{error.fix or 'run this again'}; {fate}"
 
 
 def _cohort(
@@ -151,9 +162,10 @@ def _cohort(
             labelled_participant(site, requests.get(site.name), model.name, as_of) for site in sites
         )
         by_site = {one.site.name: one.rows for one in participants}
-        return _Cohort(
-            spec, participants, agreed_features(by_site, spec.exclude_features), rules, None
-        )
+        features = agreed_features(by_site, spec.exclude_features)
+        if model.missing_features == "refuse":
+            require_features(by_site, features)
+        return _Cohort(spec, participants, features, rules, None)
     participants = _around_seed_brand(sites, requests, spec, model.name, as_of)
     features, common = shared_features(participants, spec, rules)
     return _Cohort(spec, participants, features, rules, common)
@@ -169,7 +181,16 @@ def _around_seed_brand(
     """Read the seed brand's labelled rows, and the targets' features at the same cutoff."""
     seed_site = next(site for site in sites if site.name == spec.seed_brand)
     seed = labelled_participant(seed_site, requests.get(seed_site.name), model, as_of)
+    if seed.request is not None:
+        require_column(seed_site.name, seed.request.relation, seed.rows.table, spec.cutoff)
     cutoff = pc.max(seed.rows.table[spec.cutoff]).as_py()
+    if cutoff is None:
+        raise DataError(
+            f"{seed_site.name} has no consented row with a cutoff, so there are no seeds",
+            value=f"{seed.rows.withdrawn:,} rows without consent now",
+            looked=f"{spec.cutoff} of its training table",
+            fix="build the training table again, and check --as-of",
+        )
     return tuple(
         seed if site is seed_site else unlabelled_participant(site, spec, cutoff, as_of)
         for site in sites
@@ -194,6 +215,7 @@ def _train(
     }
     training = {name: part[0] for name, part in parts.items()}
     tables = {one.site.name: one.rows.table for one in cohort.participants} | training
+    check_rows(cohort.participants, tables, settings.minimum_rows)
     warnings: tuple[str, ...] = ()
     differences: dict[str, BrandDifference] = {}
     if rules is not None:
