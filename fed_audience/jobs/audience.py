@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from datetime import timedelta
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -17,10 +18,12 @@ from fed_audience.audiences.federation_cut import (
     reach_vector,
 )
 from fed_audience.audiences.reach import Cut, ReachCurve, count_of_share, cut_by_share, reach_curve
+from fed_audience.consent.gate import ConsentGate
 from fed_audience.consent.purposes import PROFILE
 from fed_audience.consent.statement import ConsentRelations, consenting
 from fed_audience.errors import DataError
 from fed_audience.jobs.sites import site_of
+from fed_audience.warehouse.control import control
 from fed_audience.warehouse.scores import erase_scores, write_audience
 
 if TYPE_CHECKING:
@@ -73,12 +76,16 @@ def build_audience(
 
     ``share`` overrides the reach of the settings; nothing is trained or scored again. Scores of
     people who do not allow `profile` any more are erased on the way. ``key`` breaks ties by a
-    keyed hash of the customer id. Raises DataError when a site has no scores.
+    keyed hash of the customer id. Raises DataError when a site has no scores, or younger ones
+    than ``as_of``, and ConsentError when its ledger is too old for ``as_of``; nobody's scores
+    are erased then.
     """
     reach = audience.share if share is None else share
-    found = [
-        _candidates(site_of(site), audience, as_of) for site in settings.sites_of(audience.sites)
-    ]
+    max_age = timedelta(hours=settings.max_consent_age_hours)
+    sites = [site_of(site) for site in settings.sites_of(audience.sites)]
+    for site in sites:
+        _refuse_instant(site, audience, as_of, max_age)
+    found = [_candidates(site, audience, as_of) for site in sites]
     cuts = _cut(found, audience, reach, key)
     built = []
     for one, cut in zip(found, cuts, strict=True):
@@ -101,6 +108,27 @@ def build_audience(
         curve = reach_curve(one.scores, calibrated=not one.is_rank)
         built.append(SiteAudience(one.site.name, one.eligibility, curve, cut, one.is_rank))
     return tuple(built)
+
+
+def _refuse_instant(
+    site: Site, audience: AudienceSettings, as_of: datetime, max_age: timedelta
+) -> None:
+    """Raise when the ledger cannot speak of ``as_of``: consent then is no ground to erase on."""
+    relations = ConsentRelations.of_schema(site.profile.schema_)
+    table = control("scores")
+    with site.open() as warehouse:
+        gate = ConsentGate(warehouse, relations.ledger, relations.rules, max_age)
+        gate.allowed([], audience.purpose, as_of)
+        rows = warehouse.query(f"select max(scored_at) as newest from {table.sql()}")
+    newest = rows["newest"][0].as_py()
+    if newest is not None and newest > as_of:
+        raise DataError(
+            f"{site.name} has scores that are younger than the instant asked for",
+            value=f"{as_of:%Y-%m-%d %H:%M} UTC",
+            limit=f"{newest:%Y-%m-%d %H:%M} UTC or later",
+            looked=table.sql(),
+            fix="leave --as-of out, or give the instant of the scores or a later one",
+        )
 
 
 def _candidates(site: Site, audience: AudienceSettings, as_of: datetime) -> _Candidates:
