@@ -14,7 +14,7 @@ from fed_audience.jobs.egress import EgressTally
 from fed_audience.jobs.quality import BrandQuality, measure
 from fed_audience.jobs.score import SiteScores, score_model
 from fed_audience.jobs.sites import site_of
-from fed_audience.jobs.sync import SiteReport, sync_audience
+from fed_audience.jobs.sync import SiteReport, sync_audience, targets_of
 from fed_audience.jobs.train import TrainedModel, train_model
 from fed_audience.warehouse.dbt import run_dbt
 
@@ -83,8 +83,11 @@ def run_pipeline(
     """Train and score every model of ``settings``, then build and deliver every audience.
 
     The brands' dbt projects must be built (``build_brands``). ``deliver`` False stops before
-    anything is sent. Raises whatever a step raises; finished steps stay finished.
+    anything is sent. Raises whatever a step raises; finished steps stay finished. Sites and
+    destinations that cannot be used are met before the first step.
     """
+    for audience in settings.audiences if deliver else ():
+        targets_of(settings, audience, base=base)
     trained, egress = train_models(settings, as_of=as_of, secrets=secrets, listeners=listeners)
     listeners.on_step("compare each brand alone with the federation")
     quality = {

@@ -109,7 +109,7 @@ def require_column(site: str, relation: Relation, table: pa.Table, column: str) 
     """Raise DataError naming the nearest column when ``table`` lacks ``column``."""
     if column in table.column_names:
         return
-    near = get_close_matches(column, table.column_names, n=1, cutoff=0.4)
+    near = get_close_matches(column, table.column_names, n=1, cutoff=0.6)
     raise DataError(
         f"{site}: the table has no column {column}",
         looked=relation.sql(),

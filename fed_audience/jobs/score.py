@@ -34,8 +34,8 @@ def score_model(
 
     Only customers in `fct_scoring_features` are scored: those who allow `profile`.
     """
-    for settings_of_site in settings.sites_of(model.sites):
-        site = site_of(settings_of_site)
+    # All are resolved before the first is touched.
+    for site in [site_of(site) for site in settings.sites_of(model.sites)]:
         with site.open() as warehouse:
             held = active_model(warehouse, model.name)
             scores = score(

@@ -33,7 +33,7 @@ if TYPE_CHECKING:
     from pydantic import SecretStr
 
     from fed_audience.activation import SyncEvent
-    from fed_audience.jobs.settings import AudienceSettings, FederationSettings, SiteSettings
+    from fed_audience.jobs.settings import AudienceSettings, FederationSettings
     from fed_audience.jobs.sites import Site
     from fed_audience.warehouse.protocol import Warehouse
 
@@ -57,6 +57,15 @@ class SiteReport:
 
 
 @dataclass(frozen=True, slots=True)
+class Target:
+    """One brand and one destination of an audience, ready to be delivered to."""
+
+    site: Site
+    name: str
+    destination: Destination
+
+
+@dataclass(frozen=True, slots=True)
 class _Prepared:
     plan: Plan
     state: SyncState
@@ -73,9 +82,9 @@ def plan_audience(
     secret: SecretStr,
 ) -> Iterator[SitePlan]:
     """Yield what a sync of ``audience`` would send from each brand; nothing is sent."""
-    for site, name in _pairs(settings, audience):
-        with _prepared(settings, audience, site, name, base, as_of, secret) as ready:
-            yield SitePlan(site.name, name, ready.plan)
+    for target in targets_of(settings, audience, base=base):
+        with _prepared(settings, audience, target, as_of, secret) as ready:
+            yield SitePlan(target.site.name, target.name, ready.plan)
 
 
 def sync_audience(
@@ -96,9 +105,9 @@ def sync_audience(
     ``on_event`` gets the site and what happens there. Yields one report a brand and destination
     as it finishes; raises what the engine raises, with everything acknowledged recorded.
     """
-    for site, name in _pairs(settings, audience):
+    for target in targets_of(settings, audience, base=base):
         with _prepared(
-            settings, audience, site, name, base, as_of, secret, confirm_removals=confirm_removals
+            settings, audience, target, as_of, secret, confirm_removals=confirm_removals
         ) as ready:
             report = run_sync(
                 ready.plan,
@@ -106,17 +115,24 @@ def sync_audience(
                 ready.state,
                 ready.gate,
                 clock=clock,
-                on_event=_at(site.name, on_event),
+                on_event=_at(target.site.name, on_event),
             )
-        yield SiteReport(site.name, name, report)
+        yield SiteReport(target.site.name, target.name, report)
 
 
-def _pairs(
-    settings: FederationSettings, audience: AudienceSettings
-) -> Iterator[tuple[SiteSettings, str]]:
-    for site in settings.sites_of(audience.sites):
-        for name in audience.destinations:
-            yield site, name
+def targets_of(
+    settings: FederationSettings, audience: AudienceSettings, *, base: Path
+) -> tuple[Target, ...]:
+    """Resolve every brand and destination of ``audience``; nothing is sent.
+
+    Raises ConfigError or DestinationError for one that cannot be used, so that a mistake at the
+    last is met before the first is sent anything.
+    """
+    return tuple(
+        Target(site, name, open_destination(name, _for_site(block, site.name), base=base))
+        for site in map(site_of, settings.sites_of(audience.sites))
+        for name, block in ((name, settings.destinations[name]) for name in audience.destinations)
+    )
 
 
 def _at(
@@ -131,21 +147,17 @@ def _at(
 def _prepared(
     settings: FederationSettings,
     audience: AudienceSettings,
-    site_settings: SiteSettings,
-    destination_name: str,
-    base: Path,
+    target: Target,
     as_of: datetime,
     secret: SecretStr,
     *,
     confirm_removals: bool = False,
 ) -> Iterator[_Prepared]:
-    site = site_of(site_settings)
-    block = _for_site(settings.destinations[destination_name], site.name)
-    destination = open_destination(destination_name, block, base=base)
+    site, destination = target.site, target.destination
     sync = Sync(
         site=site.name,
         audience=audience.name,
-        destination=destination_name,
+        destination=target.name,
         purpose=audience.purpose,
         min_change={"score": 0.02},
     )
