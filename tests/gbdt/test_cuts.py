@@ -38,8 +38,12 @@ def fewest_digits(low: float, high: float) -> int:
         first, last = math.floor(Fraction(low) / unit) + 1, math.ceil(Fraction(high) / unit) - 1
         if first <= last:
             nearest_zero = min((first, last, 0), key=lambda n: (not first <= n <= last, abs(n)))
-            if low < float(nearest_zero * unit) < high:
-                best = min(best, len(str(abs(nearest_zero)).rstrip("0") or "0"))
+            # The first decimals inside may still be read as the double `low`, the last as `high`.
+            tried = {nearest_zero, *range(first, min(first + 9, last) + 1)}
+            tried |= set(range(max(last - 9, first), last + 1))
+            for n in tried:
+                if low < float(n * unit) < high:
+                    best = min(best, len(str(abs(n)).rstrip("0") or "0"))
     return best
 
 
