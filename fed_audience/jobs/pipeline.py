@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import ThreadPoolExecutor, wait
 from dataclasses import dataclass, field
 from functools import partial
 from typing import TYPE_CHECKING
 
 from fed_audience.consent.funnel import Funnel, funnel
 from fed_audience.consent.statement import ConsentRelations
+from fed_audience.errors import RunInterrupted
 from fed_audience.jobs.audience import SiteAudience, build_audience
 from fed_audience.jobs.egress import EgressTally
 from fed_audience.jobs.quality import BrandQuality, measure
@@ -16,7 +17,7 @@ from fed_audience.jobs.score import SiteScores, score_model
 from fed_audience.jobs.sites import site_of
 from fed_audience.jobs.sync import SiteReport, sync_audience, targets_of
 from fed_audience.jobs.train import TrainedModel, train_model
-from fed_audience.warehouse.dbt import run_dbt
+from fed_audience.warehouse.dbt import end_running_dbt, run_dbt
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
@@ -130,7 +131,8 @@ def build_brands(
 ) -> None:
     """Run `dbt deps` and `dbt build` in every brand's project, two brands at a time.
 
-    ``build`` replaces the two commands for one brand. Raises DbtError naming the node.
+    ``build`` replaces the two commands for one brand. Raises DbtError naming the node, and
+    RunInterrupted on Ctrl-C, after every dbt has ended.
     """
 
     def build_one(site: SiteSettings) -> None:
@@ -140,7 +142,17 @@ def build_brands(
         dbt(["build"], vars={"fed_audience__as_of": f"{as_of:%Y-%m-%d %H:%M:%S}"})
 
     with ThreadPoolExecutor(2, "dbt") as pool:
-        list(pool.map(build or build_one, settings.sites))
+        building = [pool.submit(build or build_one, site) for site in settings.sites]
+        try:
+            for one in building:
+                one.result()
+        except KeyboardInterrupt:
+            # Only this thread hears of Ctrl-C. A brand between two commands starts the second.
+            while wait([one for one in building if not one.cancel()], timeout=0.2).not_done:
+                end_running_dbt()
+            raise RunInterrupted("stopped while dbt was running; dbt was ended with it") from None
+        finally:
+            pool.shutdown(wait=False, cancel_futures=True)
 
 
 def train_models(

@@ -13,7 +13,7 @@ import signal
 import subprocess
 import sys
 import sysconfig
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
@@ -24,6 +24,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping, Sequence
 
 _GRACE_S: Final = 10.0
+_running: Final[set[subprocess.Popen[str]]] = set()
 _KEPT_LINES: Final = 30
 _BAD: Final = frozenset({"error", "fail", "runtime error", "partial success"})
 _COLOUR: Final = re.compile(r"\x1b\[[0-9;]*m")
@@ -99,6 +100,15 @@ def run_dbt(
     return DbtResult(tuple(args), nodes, logs / "dbt.log")
 
 
+def end_running_dbt() -> None:
+    """End every dbt that this process runs, also in other threads, whose ``run_dbt`` then raises.
+
+    Python tells only the main thread of Ctrl-C; it calls this for the others.
+    """
+    for process in tuple(_running):
+        _end(process)
+
+
 def dbt_executable() -> str:
     """Return the dbt that is installed beside this interpreter; raises DbtError without one."""
     path = Path(sysconfig.get_path("scripts")) / ("dbt.exe" if os.name == "nt" else "dbt")
@@ -155,6 +165,7 @@ def _process(
         errors="replace",
         start_new_session=True,
     )
+    _running.add(process)
     try:
         yield process
     except KeyboardInterrupt:
@@ -162,6 +173,9 @@ def _process(
         raise RunInterrupted("stopped while dbt was running; dbt was ended with it") from None
     finally:
         _end(process)
+        _running.discard(process)
+        if process.stdout is not None:
+            process.stdout.close()
 
 
 def _end(process: subprocess.Popen[str]) -> None:
@@ -169,13 +183,10 @@ def _end(process: subprocess.Popen[str]) -> None:
     for sign in (signal.SIGINT, signal.SIGKILL):
         if process.poll() is not None:
             break
-        os.killpg(process.pid, sign)
-        try:
+        # It may end, and another thread may notice, between the question and the signal.
+        with suppress(subprocess.TimeoutExpired, ProcessLookupError):
+            os.killpg(process.pid, sign)
             process.wait(_GRACE_S)
-        except subprocess.TimeoutExpired:
-            continue
-    if process.stdout is not None:
-        process.stdout.close()
 
 
 def _nodes(results: Path) -> tuple[NodeResult, ...]:
