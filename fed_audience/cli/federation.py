@@ -42,9 +42,10 @@ def run(
     from fed_audience.jobs.facts import report_of  # noqa: PLC0415
     from fed_audience.jobs.pipeline import build_brands, run_pipeline  # noqa: PLC0415
     from fed_audience.report import terminal  # noqa: PLC0415
-    from fed_audience.report.page import write_report  # noqa: PLC0415
+    from fed_audience.report.page import check_place, write_report  # noqa: PLC0415
 
     settings, secrets, instant = _opened(config, as_of)
+    check_place(report)
     console = Console()
     with Steps(console) as steps:
         if not skip_build:

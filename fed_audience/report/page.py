@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from contextlib import suppress
 from types import SimpleNamespace
 from typing import TYPE_CHECKING, Any, Final
 
@@ -65,15 +66,38 @@ def write_report(data: ReportData, path: Path) -> Path:
             os.fsync(file.fileno())
         temporary.replace(path)
     except OSError as error:
-        if temporary.exists():
-            temporary.unlink()
         raise ResourceError(
             f"the report could not be written: {error.strerror}",
             value=formatting.size(len(page)),
             looked=str(path),
             fix="free some space or give another path; no half-written file was left",
         ) from error
+    finally:
+        with suppress(OSError):
+            temporary.unlink()
     return path
+
+
+def check_place(path: Path) -> None:
+    """Raise ResourceError when no report can be drawn or written there; before hours of work.
+
+    Folders on the way are made.
+    """
+    _charts()
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        refused = "it is a folder" if path.is_dir() else None
+        if refused is None and not os.access(path.parent, os.W_OK):
+            refused = "its folder is not writable"
+    except OSError as error:
+        refused = error.strerror
+    if refused:
+        raise ResourceError(
+            "the report cannot be written there",
+            value=refused,
+            looked=str(path),
+            fix="give the path of a file with --report",
+        )
 
 
 def render(data: ReportData) -> str:
