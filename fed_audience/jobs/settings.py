@@ -15,6 +15,7 @@ from fed_audience.gbdt.parameters import TrainingParameters
 
 Name = Annotated[str, Field(pattern=r"^[a-z][a-z0-9_]{0,62}$")]
 FoundT = TypeVar("FoundT")
+SomeSites = Annotated[tuple[Name, ...], Field(min_length=1)]
 Share = Annotated[float, Field(gt=0.0, le=1.0)]
 
 
@@ -31,7 +32,7 @@ class ModelSettings(StrictModel):
     """How one audience model is trained; what it learns is declared in each brand's dbt model."""
 
     name: Name
-    sites: tuple[Name, ...] | None = None
+    sites: SomeSites | None = None
     parameters: dict[str, float | int] = Field(default_factory=dict)
     holdout_fraction: Annotated[float, Field(ge=0.0, le=0.5)] = 0.2
     missing_features: Literal["accept", "refuse"] = "accept"
@@ -61,7 +62,7 @@ class AudienceSettings(StrictModel):
     model: Name
     channel: Name
     share: Share
-    sites: tuple[Name, ...] | None = None
+    sites: SomeSites | None = None
     cut: Literal["per_brand", "federation"] = "per_brand"
     floor_share: Annotated[float, Field(ge=0.0, le=1.0)] = 0.0
     cap_share: Share = 1.0
@@ -99,10 +100,16 @@ class FederationSettings(StrictModel):
     @model_validator(mode="after")
     def _names_resolve(self) -> Self:
         sites = {site.name for site in self.sites}
-        if len(sites) != len(self.sites):
-            message = "two sites have the same name"
-            raise ValueError(message)
         models = {model.name for model in self.models}
+        audiences = {audience.name for audience in self.audiences}
+        for kind, names, declared in (
+            ("sites", sites, self.sites),
+            ("models", models, self.models),
+            ("audiences", audiences, self.audiences),
+        ):
+            if len(names) != len(declared):
+                message = f"two {kind} have the same name"
+                raise ValueError(message)
         for audience in self.audiences:
             _known(f"audience {audience.name}: model", [audience.model], models)
             _known(f"audience {audience.name}: site", audience.sites or (), sites)
