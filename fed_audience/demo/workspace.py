@@ -18,7 +18,7 @@ import yaml
 from fed_audience.demo.generate import BrandData, DemoData, generate
 from fed_audience.demo.loading import load_raw
 from fed_audience.demo.settings import AS_OF, BRANDS, check_setting
-from fed_audience.errors import ResourceError
+from fed_audience.errors import ResourceError, UsageError
 from fed_audience.warehouse.dbt import package_path, run_dbt
 
 if TYPE_CHECKING:
@@ -32,6 +32,10 @@ SECRETS: Final = {
     "FED_AUDIENCE_WEBHOOK_SECRET": "webhook_secret",
 }
 """Environment variables of a demo, and the file of its folder that each one's _FILE names."""
+
+SMALLEST: Final = 2_500
+"""Customers of which the smallest brand, a tenth, keeps enough consented rows to train with."""
+_MARK: Final = "A fed-audience demo. Everything in here is generated.\n"
 
 
 @dataclass(frozen=True, slots=True)
@@ -83,9 +87,11 @@ def prepare(
     """Make or reuse the folder of a demo; earlier deliveries and secrets in it are replaced.
 
     Generated data is reused when customers, seed, setting and generator are the same. Raises
-    ResourceError when the folder cannot be written, or holds something else.
+    ResourceError when the folder cannot be written, or holds something else, and UsageError, with
+    the folder untouched, for arguments that make no demo.
     """
     workspace = Workspace(folder.resolve())
+    _check(customers, seed, setting)
     _claim(workspace.folder)
     wanted = {
         "customers": customers,
@@ -151,17 +157,34 @@ def _link_package(project: Path) -> None:
         link.symlink_to(package_path())
 
 
+def _check(customers: int, seed: int, setting: str) -> None:
+    """Raise UsageError before the folder is touched."""
+    check_setting(setting)
+    if customers < SMALLEST:
+        raise UsageError(
+            "too few customers for a demo: its smallest brand would refuse to train",
+            value=customers,
+            limit=f"{SMALLEST:,} or more",
+            fix="ask for more with --customers",
+        )
+    if seed < 0:
+        raise UsageError(
+            "--seed is out of range", value=seed, limit="0 or more", fix="choose another seed"
+        )
+
+
 def _claim(folder: Path) -> None:
     marker = folder / "README.txt"
     try:
-        if folder.exists() and any(folder.iterdir()) and not marker.is_file():
+        ours = marker.is_file() and marker.read_bytes() == _MARK.encode()
+        if folder.exists() and any(folder.iterdir()) and not ours:
             raise ResourceError(
                 "the demo's folder holds something else",
                 looked=str(folder),
                 fix="choose an empty folder with --dir",
             )
         folder.mkdir(parents=True, exist_ok=True)
-        marker.write_text("A fed-audience demo. Everything in here is generated.\n", "utf-8")
+        marker.write_bytes(_MARK.encode())
     except OSError as error:
         raise ResourceError(
             "the demo's folder cannot be written",
