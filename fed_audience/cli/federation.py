@@ -40,11 +40,12 @@ def run(
 
     from fed_audience.cli.progress import Steps  # noqa: PLC0415
     from fed_audience.jobs.facts import report_of  # noqa: PLC0415
-    from fed_audience.jobs.pipeline import build_brands, run_pipeline  # noqa: PLC0415
+    from fed_audience.jobs.pipeline import build_brands, check_settings, run_pipeline  # noqa: PLC0415
     from fed_audience.report import terminal  # noqa: PLC0415
     from fed_audience.report.page import check_place, write_report  # noqa: PLC0415
 
     settings, secrets, instant = _opened(config, as_of)
+    check_settings(settings, base=config.resolve().parent, deliver=not dry_run)
     check_place(report)
     console = Console()
     with Steps(console) as steps:

@@ -87,8 +87,7 @@ def run_pipeline(
     anything is sent. Raises whatever a step raises; finished steps stay finished. Sites and
     destinations that cannot be used are met before the first step.
     """
-    for audience in settings.audiences if deliver else ():
-        targets_of(settings, audience, base=base)
+    check_settings(settings, base=base, deliver=deliver)
     trained, egress = train_models(settings, as_of=as_of, secrets=secrets, listeners=listeners)
     listeners.on_step("compare each brand alone with the federation")
     quality = {
@@ -121,6 +120,17 @@ def run_pipeline(
         audiences=audiences,
         syncs=syncs,
     )
+
+
+def check_settings(settings: FederationSettings, *, base: Path, deliver: bool = True) -> None:
+    """Resolve every site and, with ``deliver``, every destination; nothing is begun.
+
+    Raises ConfigError or DestinationError: better now than after hours of work.
+    """
+    for site in settings.sites:
+        site_of(site)
+    for audience in settings.audiences if deliver else ():
+        targets_of(settings, audience, base=base)
 
 
 def build_brands(
