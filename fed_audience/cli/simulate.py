@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import logging
 import os
 from contextlib import contextmanager
 from pathlib import Path  # noqa: TC003 - typer reads annotations while the program runs
@@ -106,8 +105,6 @@ def simulate(  # noqa: PLR0913 - one parameter a flag
         seed=seed,
         **{name: value for name, value in chosen.items() if value is not None},
     )
-    # Sites without positives are reported once, in words, at the end.
-    logging.getLogger("fed_audience.federation").setLevel(logging.ERROR)
     with _progress() as on_stage:
         outcome = run(settings, on_stage=on_stage)
     if json is not None:
@@ -134,7 +131,8 @@ def _refuse_place(json: Path, *inputs: Path | None) -> None:
             looked=str(folder),
             fix="choose another path",
         )
-    if json.resolve() in {path.resolve() for path in inputs if path is not None}:
+    read = {os.path.realpath(path) for path in inputs if path is not None}
+    if os.path.realpath(json) in read:
         raise UsageError(
             "--json would overwrite the table that is read",
             value=json,
