@@ -99,7 +99,8 @@ def _read(path: Path, expected: Sequence[str], names: Sequence[str]) -> _File:
         else:
             file = _read_csv(path, magic, expected, names)
     except (OSError, EOFError, zlib.error, pa.ArrowInvalid, UnicodeError) as error:
-        reason = getattr(error, "strerror", None) or str(error).split("\n")[0].split(". ")[0][:120]
+        said = str(error).replace(str(path), path.name).split("\n")[0].split(". ")[0]
+        reason = getattr(error, "strerror", None) or said[:120]
         raise DataError(
             "the table cannot be read",
             value=reason,
