@@ -252,7 +252,7 @@ class SiteProgram:
     def _score(self, run: _Run, request: m.ScoreValidation) -> NDArray[np.int64]:
         booster = _booster(run)
         trees = trees_from_message(request, run.bins)
-        model = Model(run.manifest.features, run.bins, trees, request.base_score, 1.0)
+        model = Model(run.manifest.features, run.bins, trees, (request.base_score,), 1.0)
         raw = raw_scores(model, booster.validation_codes(), threads=self._threads)
         labels = booster.validation_labels
         counts = score_histogram(labels, raw)

@@ -138,7 +138,7 @@ class _Training:
         grown = boosting.run()
         kept = grown.trees[: grown.best_iteration]
         learning_rate = manifest.parameters.learning_rate
-        model = Model(manifest.features, bins, kept, base, learning_rate)
+        model = Model(manifest.features, bins, kept, (base,), learning_rate)
         metrics = None
         if counts.validation_rows:
             metrics = _evaluate(coordinator, manifest, model, 0)
@@ -242,7 +242,7 @@ def _evaluate(
 ) -> Metrics | None:
     request = m.ScoreValidation(
         slot=coordinator.slot(m.EVALUATION, number),
-        base_score=model.base_score,
+        base_score=model.base_scores[0],
         **trees_to_arrays(model.trees),
     )
     size = 2 * SCORE_BINS + 1

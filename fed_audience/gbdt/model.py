@@ -33,22 +33,32 @@ _NUMERIC_MISSING_RIGHT: Final = 8
 _NUMERIC_MISSING_LEFT: Final = 10
 _WORD: Final = 32
 _FORBIDDEN: Final = frozenset('=",:[]{}\\')
+_ONE_SCORE: Final = ("binary sigmoid:1", "regression", "poisson", "tweedie")
 
 
 @dataclass(frozen=True, slots=True)
 class Model:
     """An additive ensemble of trees over agreed bins.
 
-    ``base_score`` is the raw score (log odds) every row starts from; ``learning_rate`` is already
-    in the leaf values and recorded only. Raises ConfigError when features and bins disagree.
+    ``base_scores``: the raw score (before the objective's link) that every row starts from, one a
+    class; a model of one score has one. Trees are stored iteration by iteration: tree ``i``
+    belongs to class ``i % classes``. ``learning_rate`` is already in the leaf values and recorded
+    only. ``objective`` is LightGBM's line for it, such as 'binary sigmoid:1', 'regression',
+    'poisson', 'tweedie' or 'multiclass num_class:3'.
+    Raises ConfigError when features, bins, trees, base scores and objective disagree.
     """
 
     features: tuple[Feature, ...]
     bins: tuple[FeatureBins, ...]
     trees: tuple[Tree, ...]
-    base_score: float
+    base_scores: tuple[float, ...]
     learning_rate: float
-    objective: Literal["binary"] = "binary"
+    objective: str = "binary sigmoid:1"
+
+    @property
+    def classes(self) -> int:
+        """Raw scores of a row, and trees of an iteration."""
+        return len(self.base_scores)
 
     def __post_init__(self) -> None:
         if len(self.features) != len(self.bins) or not self.features:
@@ -65,6 +75,22 @@ class Model:
                     fix="declare the feature categorical where its bins are categories",
                 )
         check_feature_names([feature.name for feature in self.features])
+        classes = self.classes
+        lines = _ONE_SCORE if classes == 1 else (f"multiclass num_class:{classes}",)
+        if self.objective not in lines:
+            raise ConfigError(
+                "an objective that does not fit the number of base scores",
+                value=f"{self.objective!r}, {classes} base scores",
+                limit=", ".join(lines),
+                fix="give one base score, or one a class of a multiclass objective",
+            )
+        if len(self.trees) % classes:
+            raise ConfigError(
+                "the trees of a model are not whole iterations",
+                value=f"{len(self.trees)} trees",
+                limit=f"a multiple of {classes}, one tree a class",
+                fix="drop the trees of the iteration that was not finished",
+            )
 
 
 def check_feature_names(names: Iterable[str]) -> None:
@@ -92,25 +118,28 @@ def check_feature_names(names: Iterable[str]) -> None:
 def to_text(model: Model, *, cover: Cover = "none") -> str:
     """Write ``model`` as LightGBM v4 text; ``lightgbm.Booster`` gives its raw scores bit for bit.
 
-    The base score is added to the leaves of tree 0 by the same addition that the trainer's scores
-    start from. A model without trees becomes one constant leaf. Numeric splits always say where
-    a missing value goes; otherwise LightGBM would read it as zero.
+    A class's base score is added to the leaves of its first tree by the same addition that the
+    trainer's scores start from. A model without trees becomes one constant leaf a class. Numeric
+    splits always say where a missing value goes; otherwise LightGBM would read it as zero.
     """
-    blocks = [_constant_block(model.base_score)] if not model.trees else []
+    blocks: list[str] = []
+    if not model.trees:
+        blocks = [_constant_block(index, base) for index, base in enumerate(model.base_scores)]
     for index, tree in enumerate(model.trees):
-        base = model.base_score if index == 0 else 0.0
+        first = index < model.classes
+        base = model.base_scores[index] if first else 0.0
         # As LightGBM writes it: a tree that carries the base score has shrinkage 1.
-        shrinkage = 1.0 if index == 0 else model.learning_rate
+        shrinkage = 1.0 if first else model.learning_rate
         blocks.append(_tree_block(index, tree, model.bins, base, shrinkage, cover))
     names = [feature.name for feature in model.features]
     header = [
         "tree",
         "version=v4",
-        "num_class=1",
-        "num_tree_per_iteration=1",
+        f"num_class={model.classes}",
+        f"num_tree_per_iteration={model.classes}",
         "label_index=0",
         f"max_feature_idx={len(names) - 1}",
-        f"objective={model.objective} sigmoid:1",
+        f"objective={model.objective}",
         f"feature_names={_join(names)}",
         f"feature_infos={_join(_feature_info(bins) for bins in model.bins)}",
         f"tree_sizes={_join(len(block.encode()) for block in blocks)}",
@@ -157,9 +186,9 @@ def _threshold(split: Split, bins: FeatureBins) -> float:
     return bins.thresholds[split.bin]
 
 
-def _constant_block(value: float) -> str:
+def _constant_block(index: int, value: float) -> str:
     empty = "split_feature split_gain threshold decision_type left_child right_child"
-    lines = ["Tree=0", "num_leaves=1", "num_cat=0", *(f"{key}=" for key in empty.split())]
+    lines = [f"Tree={index}", "num_leaves=1", "num_cat=0", *(f"{key}=" for key in empty.split())]
     lines += [f"leaf_value={value!r}", "leaf_weight=", "leaf_count=1"]
     lines += ["internal_value=", "internal_weight=", "internal_count=", "is_linear=0"]
     return "\n".join([*lines, "shrinkage=1"]) + "\n\n\n"
@@ -174,7 +203,7 @@ def _tree_block(
     cover: Cover,
 ) -> str:
     if not tree.splits:
-        return _constant_block(tree.leaf_values[0] + base).replace("Tree=0", f"Tree={index}", 1)
+        return _constant_block(index, tree.leaf_values[0] + base)
     thresholds: list[float] = []
     decisions: list[int] = []
     boundaries, words = [0], list[int]()

@@ -31,10 +31,12 @@ class Predictor:
 
     Every split is a set of codes that go left, a bitset of 256 bits, so numbers, missing values
     and categories need one test. ``left`` and ``right`` hold positions in the flat arrays, or
-    ``-leaf - 1``; ``roots`` holds where each tree starts.
+    ``-leaf - 1``; ``roots`` holds where each tree starts; tree ``i`` adds to class
+    ``i % classes``.
     """
 
     features: int
+    classes: int
     roots: npt.NDArray[np.int32]
     split_feature: npt.NDArray[np.int32]
     left_set: npt.NDArray[np.uint32]
@@ -44,7 +46,7 @@ class Predictor:
 
     @classmethod
     def of(cls, model: Model) -> Predictor:
-        """Compile ``model``; the base score joins the leaves of tree 0 as in its text."""
+        """Compile ``model``; base scores join the first leaves as in its text."""
         roots: list[int] = []
         features: list[int] = []
         sets: list[list[int]] = []
@@ -58,12 +60,13 @@ class Predictor:
             sets += [_left_set(split) for split in tree.splits]
             for children, mine in ((tree.left, left), (tree.right, right)):
                 mine += [child + nodes if child >= 0 else child - leaves for child in children]
-            base = model.base_score if index == 0 else 0.0
+            base = model.base_scores[index] if index < model.classes else 0.0
             values += [value + base for value in tree.leaf_values]
         if not model.trees:
-            roots, values = [-1], [model.base_score]
+            roots, values = [-1 - k for k in range(model.classes)], list(model.base_scores)
         return cls(
             features=len(model.features),
+            classes=model.classes,
             roots=np.array(roots, np.int32),
             split_feature=np.array(features, np.int32),
             left_set=np.array(sets, np.uint32).reshape(-1, 8),
@@ -75,9 +78,10 @@ class Predictor:
     def raw_scores(
         self, codes: npt.NDArray[np.uint8], *, threads: int = 1
     ) -> npt.NDArray[np.float64]:
-        """Log odds of each row of ``codes`` (uint8[n, F]); raises DataError on another shape.
+        """Raw scores of the rows of ``codes`` (uint8[n, F]); raises DataError on another shape.
 
-        Trees are added in order, as LightGBM adds them, whatever ``threads``.
+        float64[n] of a model of one score, float64[K, n] of one of K classes. Trees are added in
+        order, as LightGBM adds them, whatever ``threads``.
         """
         shape = (codes.shape[0], self.features)
         if codes.shape != shape or codes.dtype != np.uint8:
@@ -88,11 +92,12 @@ class Predictor:
                 fix="encode the rows with the encoder that came with the model",
             )
         codes = np.ascontiguousarray(codes)
-        scores = np.zeros(len(codes))
+        scores = np.empty((self.classes, len(codes)))
         cuts = np.linspace(0, len(codes), threads + 1).astype(np.int64)
 
         def score(part: int) -> None:
             rows = slice(cuts[part], cuts[part + 1])
+            mine = np.zeros((self.classes, cuts[part + 1] - cuts[part]))
             _add_trees(
                 codes[rows],
                 self.roots,
@@ -101,21 +106,26 @@ class Predictor:
                 self.left,
                 self.right,
                 self.leaf_values,
-                scores[rows],
+                mine,
             )
+            scores[:, rows] = mine
 
         if threads == 1:
             score(0)
         else:
             with ThreadPoolExecutor(threads) as pool:
                 list(pool.map(score, range(threads)))
-        return scores
+        return scores if self.classes > 1 else scores[0]
 
 
 def raw_scores(
     model: Model, codes: npt.NDArray[np.uint8], *, threads: int = 1
 ) -> npt.NDArray[np.float64]:
-    """Log odds of each row of ``codes`` (uint8[n, F]) under ``model``."""
+    """Raw scores of the rows of ``codes`` (uint8[n, F]) under ``model``.
+
+    float64[n] of a model of one score (log odds when its objective is binary), float64[K, n] of
+    one of K classes.
+    """
     return Predictor.of(model).raw_scores(codes, threads=threads)
 
 
@@ -139,9 +149,11 @@ def _add_trees(
     leaf_values: npt.NDArray[np.float64],
     scores: npt.NDArray[np.float64],
 ) -> None:
+    classes = scores.shape[0]
     for start in range(0, codes.shape[0], _BLOCK):
         stop = min(start + _BLOCK, codes.shape[0])
-        for root in roots:
+        for tree, root in enumerate(roots):
+            of = tree % classes
             for row in range(start, stop):
                 node = root
                 while node >= 0:
@@ -150,4 +162,4 @@ def _add_trees(
                         node = left[node]
                     else:
                         node = right[node]
-                scores[row] += leaf_values[-node - 1]
+                scores[of, row] += leaf_values[-node - 1]

@@ -128,7 +128,7 @@ def test_one_leaf_split_is_lightgbms() -> None:
     data = lgb.Dataset(x[:, None].astype(float), y.astype(float), params={"verbosity": -1})
     options = {"objective": "binary", "num_leaves": 2, "verbosity": -1, "num_threads": 1}
     reference = lgb.train(options, data, num_boost_round=1)
-    mine = [result.model.base_score + value for value in result.model.trees[0].leaf_values]
+    mine = [result.model.base_scores[0] + value for value in result.model.trees[0].leaf_values]
     expected = np.asarray(reference.predict(np.array([[0.0], [1.0]]), raw_score=True))
     assert np.allclose(mine, expected, rtol=0, atol=1e-5)
-    assert result.model.base_score == pytest.approx(float(logs([y.mean() / (1 - y.mean())])[0]))
+    assert result.model.base_scores[0] == pytest.approx(float(logs([y.mean() / (1 - y.mean())])[0]))

@@ -35,7 +35,7 @@ MODEL = Model(
         ),
         Tree((), (), (), (0.015,), (), (NodeSums(-3, 90),)),
     ),
-    base_score=-1.5,
+    base_scores=(-1.5,),
     learning_rate=0.1,
 )
 
@@ -119,6 +119,45 @@ def test_a_leaf_that_holds_next_to_nothing_still_covers_one() -> None:
 def test_a_model_without_trees_is_its_base_score() -> None:
     booster = load_booster(to_text(replace(MODEL, trees=())))
     assert booster.predict(np.zeros((2, 3)), raw_score=True).tolist() == [-1.5, -1.5]
+
+
+def test_the_trees_of_three_classes_take_turns() -> None:
+    stump = Tree((), (), (), (0.5,), (), (NodeSums(0, 1),))
+    model = replace(
+        MODEL,
+        trees=(stump,) * 6,
+        base_scores=(1.0, 2.0, 3.0),
+        objective="multiclass num_class:3",
+    )
+    text = to_text(model)
+    assert "num_class=3\nnum_tree_per_iteration=3\n" in text
+    assert [line[11:] for line in text.split("\n") if line.startswith("leaf_value=")] == [
+        *("1.5", "2.5", "3.5"),
+        *("0.5", "0.5", "0.5"),
+    ]
+    assert load_booster(text).predict(np.zeros((1, 3)), raw_score=True).tolist() == [[2, 3, 4]]
+    alone = load_booster(to_text(replace(model, trees=())))
+    assert alone.predict(np.zeros((1, 3)), raw_score=True).tolist() == [[1, 2, 3]]
+
+
+@pytest.mark.parametrize(
+    ("objective", "scores"),
+    [
+        ("binary", 1),
+        ("multiclass num_class:1", 1),
+        ("multiclass num_class:3", 2),
+        ("regression", 3),
+        ("poisson", 0),
+    ],
+)
+def test_objective_and_base_scores_must_agree(objective: str, scores: int) -> None:
+    with pytest.raises(ConfigError, match="does not fit the number of base scores"):
+        replace(MODEL, objective=objective, base_scores=(0.0,) * scores)
+
+
+def test_an_unfinished_iteration_is_refused() -> None:
+    with pytest.raises(ConfigError, match="2 trees; allowed: a multiple of 3"):
+        replace(MODEL, objective="multiclass num_class:3", base_scores=(0.0,) * 3)
 
 
 @pytest.mark.parametrize("cover", ["none", "full"])

@@ -91,15 +91,29 @@ def tree_over(draw: st.DrawFn, bins: tuple[FeatureBins, ...]) -> Tree:
     )
 
 
+OBJECTIVES = {
+    "binary sigmoid:1": 1,
+    "regression": 1,
+    "poisson": 1,
+    "tweedie": 1,
+    "multiclass num_class:3": 3,
+}
+"""LightGBM's line of every objective, and the scores a row has under it."""
+
+
 @st.composite
 def models(draw: st.DrawFn) -> Model:
     bins = tuple(draw(st.lists(feature_bins(), min_size=1, max_size=4)))
+    objective = draw(st.sampled_from(sorted(OBJECTIVES)))
+    classes = OBJECTIVES[objective]
+    trees = classes * draw(st.integers(0, 4 if classes == 1 else 2))
     return Model(
         features=tuple(Feature(f"f{i}", isinstance(b, CategoryBins)) for i, b in enumerate(bins)),
         bins=bins,
-        trees=tuple(draw(st.lists(tree_over(bins), max_size=4))),
-        base_score=draw(finite(20.0)),
+        trees=tuple(draw(tree_over(bins)) for _ in range(trees)),
+        base_scores=tuple(draw(finite(20.0)) for _ in range(classes)),
         learning_rate=draw(st.floats(1e-3, 1.0)),
+        objective=objective,
     )
 
 
@@ -119,7 +133,18 @@ def telling_values(bins: tuple[FeatureBins, ...]) -> np.ndarray:
 
 
 def bits(scores: np.ndarray) -> list[bytes]:
-    return [struct.pack("<d", score) for score in scores]
+    return [struct.pack("<d", score) for score in scores.ravel()]
+
+
+def linked(objective: str, raw: np.ndarray) -> np.ndarray:
+    """Predictions by the textbook's link; ``raw`` is float64[n] or float64[n, K]."""
+    with np.errstate(over="ignore"):
+        if objective.startswith("multiclass"):
+            powers = np.exp(raw - raw.max(axis=1, keepdims=True))
+            return np.asarray(powers / powers.sum(axis=1, keepdims=True))
+        if objective in {"poisson", "tweedie"}:
+            return np.asarray(np.exp(raw))
+        return np.asarray(1 / (1 + np.exp(-raw))) if objective.startswith("binary") else raw
 
 
 @given(models(), st.sampled_from(["none", "full"]))
@@ -128,7 +153,11 @@ def test_scores_equal_lightgbm_bit_for_bit(model: Model, cover: str) -> None:
     values = telling_values(model.bins)
     booster = load_booster(to_text(model, cover=cover))  # type: ignore[arg-type]
     theirs = booster.predict(values, raw_score=True, num_threads=1)
-    assert bits(raw_scores(model, encode(values, model.bins))) == bits(theirs)
+    ours = raw_scores(model, encode(values, model.bins)).T
+    assert ours.shape == theirs.shape
+    assert bits(ours) == bits(theirs)
+    predicted = booster.predict(values, num_threads=1)
+    np.testing.assert_allclose(predicted, linked(model.objective, ours), rtol=1e-12, atol=1e-300)
 
 
 @given(models(), st.integers(1, 5))
@@ -142,7 +171,7 @@ def test_threads_do_not_change_a_bit(model: Model, threads: int) -> None:
 def stump(split: Split, bins: FeatureBins) -> Model:
     tree = Tree((split,), (-1,), (-2,), (-1.0, 1.0), (NodeSums(0, 2),), (NodeSums(0, 1),) * 2)
     feature = Feature("f", isinstance(bins, CategoryBins))
-    return Model((feature,), (bins,), (tree,), base_score=0.25, learning_rate=0.1)
+    return Model((feature,), (bins,), (tree,), base_scores=(0.25,), learning_rate=0.1)
 
 
 @pytest.mark.parametrize(

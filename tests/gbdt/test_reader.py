@@ -51,7 +51,7 @@ def grown(trees: int, *, seed: int = 0) -> Model:
             )
             for _ in range(trees)
         ),
-        base_score=-2.0,
+        base_scores=(-2.0,),
         learning_rate=0.1,
     )
 
@@ -153,7 +153,7 @@ def test_a_chain_deeper_than_the_limit_is_refused_and_a_long_one_is_read() -> No
             internal_sums=(zero,) * nodes,
             leaf_sums=(zero,) * (nodes + 1),
         )
-        return to_text(Model((Feature("x"),), (NumericBins((1.0,)),), (tree,), 0.0, 0.1))
+        return to_text(Model((Feature("x"),), (NumericBins((1.0,)),), (tree,), (0.0,), 0.1))
 
     booster = load_booster(chain(1_024))
     assert booster.predict(np.array([[2.0]]), pred_contrib=True).sum() == pytest.approx(0.5)
