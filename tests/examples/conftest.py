@@ -1,4 +1,4 @@
-"""The scripts of the example as modules, and the real file."""
+"""The scripts of the examples as modules, and the real file."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ FILE = "online_retail_2010_2011.csv.gz"
 
 
 def script(path: Path) -> ModuleType:
-    spec = importlib.util.spec_from_file_location(f"online_retail_{path.stem}", path)
+    spec = importlib.util.spec_from_file_location(f"{path.parent.name}_{path.stem}", path)
     assert spec is not None
     assert spec.loader is not None
     module = importlib.util.module_from_spec(spec)
