@@ -7,9 +7,9 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from fed_audience.federation.refusal import Refusal
-from fed_audience.gbdt.arithmetic import logloss_sum
 from fed_audience.gbdt.histogram import SlotLayout, build_histograms
-from fed_audience.gbdt.objectives import gradient_pairs, gradient_scale
+from fed_audience.gbdt.objectives import objective_of
+from fed_audience.gbdt.parameters import TrainingParameters
 from fed_audience.gbdt.partition import RowPartition
 
 if TYPE_CHECKING:
@@ -47,7 +47,7 @@ class SiteBooster:
         self._layout = SlotLayout.from_bins(bins)
         self._labels = labels
         self._training_rows = training_rows
-        self._scale = gradient_scale(row_cap)
+        self._objective = objective_of(TrainingParameters(row_cap=row_cap))
         self._pool = pool
         self._threads = threads
         self._scores = np.zeros(matrix.rows)
@@ -62,10 +62,10 @@ class SiteBooster:
 
     def start_tree(self) -> NDArray[np.int64]:
         """Compute gradients, put every row into the root; its histogram, int64[slots, 2]."""
-        gradient_pairs(
+        self._objective.gradient_pairs(
             self._scores[: self._training_rows],
             self._labels[: self._training_rows],
-            self._scale,
+            None,
             self._pairs,
             pool=self._pool,
             threads=self._threads,
@@ -93,7 +93,7 @@ class SiteBooster:
             self._training.rows,
             self._training.ranges(nodes),
             self._pairs,
-            self._scale,
+            self._objective.fixed,
             pool=self._pool,
             threads=self._threads,
         )
@@ -111,7 +111,9 @@ class SiteBooster:
 
     def validation_loss(self) -> int:
         """Fixed-point sum of the validation rows' losses."""
-        return logloss_sum(self.validation_labels, self._scores[self._training_rows :])
+        return self._objective.loss_sum(
+            self._scores[self._training_rows :], self.validation_labels, None
+        )
 
     @property
     def validation_labels(self) -> NDArray[np.float64]:

@@ -127,16 +127,25 @@ def softplus(x: float) -> float:
 
 # LLVM finds this one too large to inline, and a loop around it vectorises only when it is.
 @njit(cache=True, nogil=True, error_model="numpy", inline="always")
-def logloss_fixed(label: float, raw: float) -> np.int64:
-    """Log loss of a row in fixed point: the nearest multiple of 2^-LOSS_BITS, ties to even.
+def fixed_loss(loss: float, cap: float, factor: float) -> np.int64:
+    """``loss * factor`` as the nearest integer, ties to even.
+
+    ``loss``, at least 0, is first confined to ``cap``, which also stands for NaN; ``cap * factor``
+    is at most 2^51.
+    """
+    capped = loss if loss < cap else cap  # noqa: FURB136 - min() would lose NaN
+    shifted = np.float64(capped * factor + _INTEGER_SHIFT)
+    return np.int64(shifted.view(np.int64) - _INTEGER_SHIFT_BITS)
+
+
+@njit(cache=True, nogil=True, error_model="numpy", inline="always")
+def logloss_fixed(label: float, raw: float, factor: float = 1 << LOSS_BITS) -> np.int64:
+    """Log loss of a row times ``factor`` as the nearest integer, ties to even.
 
     The loss is -ln of the probability that the log-odds ``raw`` give to ``label`` (0 or 1), at most
     LOSS_CAP, which also stands for NaN.
     """
-    loss = softplus(-raw if label > 0 else raw)
-    capped = loss if loss < LOSS_CAP else LOSS_CAP  # noqa: FURB136 - min() would lose NaN
-    shifted = np.float64(capped * (1 << LOSS_BITS) + _INTEGER_SHIFT)
-    return np.int64(shifted.view(np.int64) - _INTEGER_SHIFT_BITS)
+    return fixed_loss(softplus(-raw if label > 0 else raw), LOSS_CAP, factor)
 
 
 @njit(cache=True, nogil=True, error_model="numpy")

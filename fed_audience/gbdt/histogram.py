@@ -27,6 +27,7 @@ if TYPE_CHECKING:
 
     from fed_audience.gbdt.bins import FeatureBins
     from fed_audience.gbdt.codes import BinnedMatrix
+    from fed_audience.gbdt.fixed_point import FixedPoint
 
     Integers = NDArray[np.int64]
     Rows = NDArray[np.uint32]
@@ -69,13 +70,12 @@ class SlotLayout:
         return int(self.offsets[-1])
 
 
-def rows_before_flush(scale: int) -> int:
-    """Rows that a packed accumulator holds without overflow, for gradients within +-``scale``.
+def rows_before_flush(fixed: FixedPoint) -> int:
+    """Rows that a packed accumulator holds without overflow, each at its largest.
 
-    The gradient half is a signed 32-bit sum of at most ``scale`` a row, the hessian half an
-    unsigned one of at most ``scale / 4`` (at least 1) a row.
+    The gradient half is a signed 32-bit sum, the hessian half an unsigned one.
     """
-    return min((2**31 - 1) // scale, (2**32 - 1) // max(scale // 4, 1))
+    return min((2**31 - 1) // fixed.gradient_bound, (2**32 - 1) // fixed.hessian_bound)
 
 
 @njit(nogil=True, cache=True)
@@ -193,7 +193,7 @@ def build_histograms(
     rows: NDArray[np.uint32],
     ranges: NDArray[np.int64],
     packed: NDArray[np.int64],
-    scale: int,
+    fixed: FixedPoint,
     *,
     pool: ThreadPoolExecutor | None = None,
     threads: int = 1,
@@ -201,8 +201,9 @@ def build_histograms(
     """Sum gradient and hessian by bin for several nodes; return int64[K, slots, 2].
 
     ``rows``: uint32[n] row numbers; node k owns ``rows[ranges[k, 0]:ranges[k, 1]]``. ``packed``:
-    int64[matrix.rows] pairs of ``objectives.gradient_pairs``. With a ``pool`` the rows are shared
-    out over ``threads`` jobs; the sums are integers, so the result does not depend on how.
+    int64[matrix.rows] pairs of ``Objective.gradient_pairs``, within the bounds of ``fixed``. With
+    a ``pool`` the rows are shared out over ``threads`` jobs; the sums are integers, so the result
+    does not depend on how.
     """
 
     def job(part: NDArray[np.int64]) -> NDArray[np.int64]:
@@ -213,7 +214,7 @@ def build_histograms(
             rows,
             part,
             packed,
-            rows_before_flush(scale),
+            rows_before_flush(fixed),
             layout.offsets,
             layout.sizes,
             out,

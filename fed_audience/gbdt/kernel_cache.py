@@ -19,7 +19,7 @@ def use_own_folder() -> None:
     than its partners. A folder that the user chose with NUMBA_CACHE_DIR gets a subfolder.
     """
     digest = blake2b(digest_size=8)
-    for source in sorted(Path(__file__).parent.glob("*.py")):
+    for source in sorted(Path(__file__).parent.rglob("*.py")):
         digest.update(source.read_bytes())
     chosen = os.environ.get(VARIABLE)
     home = Path(chosen) if chosen else _user_cache() / "fed-audience"

@@ -3,9 +3,13 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, fields
-from typing import Final
+from typing import Final, Literal, get_args
 
 from fed_audience.errors import ConfigError
+
+ObjectiveName = Literal["binary", "regression", "poisson", "tweedie", "multiclass"]
+
+MOST_CLASSES: Final = 100
 
 _RANGES: Final[dict[str, tuple[float, float]]] = {
     "n_estimators": (1, 10_000),
@@ -23,6 +27,10 @@ _RANGES: Final[dict[str, tuple[float, float]]] = {
     "early_stopping_round": (0, 10_000),
     "validation_fraction": (0.0, 0.5),
     "row_cap": (1, 2**34),
+    "num_class": (1, MOST_CLASSES),
+    "tweedie_variance_power": (1.01, 1.99),
+    "poisson_max_delta_step": (0.0, 10.0),
+    "scale_pos_weight": (1e-6, 1e6),
 }
 
 
@@ -32,7 +40,8 @@ class TrainingParameters:
 
     ``row_cap`` bounds the training rows of all sites together and fixes the gradient scale, so
     that no sum can wrap. ``early_stopping_round`` 0 trains all ``n_estimators`` trees and keeps
-    no validation rows. Raises ConfigError when a value leaves its range.
+    no validation rows. Raises ConfigError when a value leaves its range or does not go with the
+    objective.
     """
 
     n_estimators: int = 100
@@ -51,6 +60,11 @@ class TrainingParameters:
     validation_fraction: float = 0.2
     row_cap: int = 2**27
     seed: int = 0
+    objective: ObjectiveName = "binary"
+    num_class: int = 1
+    tweedie_variance_power: float = 1.5
+    poisson_max_delta_step: float = 0.7
+    scale_pos_weight: float = 1.0
 
     def __post_init__(self) -> None:
         for field in fields(self):
@@ -65,3 +79,28 @@ class TrainingParameters:
                     limit=f"{low:g} to {high:g}",
                     fix=f"set {field.name} within that range",
                 )
+        self._check_objective()
+
+    def _check_objective(self) -> None:
+        names = get_args(ObjectiveName)
+        if self.objective not in names:
+            raise ConfigError(
+                "training parameter objective is unknown",
+                value=self.objective,
+                limit=", ".join(names),
+                fix="choose one of these",
+            )
+        if (self.objective == "multiclass") != (self.num_class > 1):
+            raise ConfigError(
+                f"training parameter num_class does not go with objective {self.objective}",
+                value=self.num_class,
+                limit="2 or more for multiclass, 1 for any other objective",
+                fix="set num_class to the number of classes, or choose objective multiclass",
+            )
+        if self.objective != "binary" and self.scale_pos_weight != 1.0:
+            raise ConfigError(
+                f"training parameter scale_pos_weight does not go with objective {self.objective}",
+                value=self.scale_pos_weight,
+                limit="1 for any objective but binary",
+                fix="weight the rows with a weight column instead",
+            )

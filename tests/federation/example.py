@@ -61,7 +61,12 @@ def table(rows: int, *, seed: int = 0, positives: float = 0.3) -> pa.Table:
 def manifest(sites: Sequence[str], **changes: Any) -> Manifest:
     """Manifest of the example's table; fields of the parameters may be given directly."""
     names = set(TrainingParameters.__dataclass_fields__)
-    chosen = {"n_estimators": 8, "max_depth": 4, "num_leaves": 15, "row_cap": 100_000}
+    chosen: dict[str, Any] = {
+        "n_estimators": 8,
+        "max_depth": 4,
+        "num_leaves": 15,
+        "row_cap": 100_000,
+    }
     chosen |= {name: changes.pop(name) for name in list(changes) if name in names}
     fields: dict[str, Any] = {
         "run_id": "run",

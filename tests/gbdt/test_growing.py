@@ -11,6 +11,7 @@ from hypothesis import strategies as st
 from fed_audience.errors import FederationError
 from fed_audience.gbdt.bins import MISSING_CODE, CategoryBins, FeatureBins, NumericBins
 from fed_audience.gbdt.codes import BinnedMatrix
+from fed_audience.gbdt.fixed_point import FixedPoint
 from fed_audience.gbdt.growing import GrowthStep, TreeGrower
 from fed_audience.gbdt.histogram import SlotLayout, build_histograms
 from fed_audience.gbdt.objectives import base_score, gradient_pairs, gradient_scale
@@ -59,7 +60,12 @@ class Rows:
         self.built += list(nodes)
         ranges = self.partition.ranges(nodes)
         return build_histograms(
-            self.matrix, self.layout, self.partition.rows, ranges, self.pairs, scale
+            self.matrix,
+            self.layout,
+            self.partition.rows,
+            ranges,
+            self.pairs,
+            FixedPoint(1 / scale, 1 / scale, scale, scale // 4),
         )
 
 

@@ -11,12 +11,20 @@ from hypothesis import strategies as st
 
 from fed_audience.gbdt.bins import MISSING_CODE, CategoryBins, FeatureBins, NumericBins
 from fed_audience.gbdt.codes import BinnedMatrix
+from fed_audience.gbdt.fixed_point import FixedPoint
 from fed_audience.gbdt.histogram import SlotLayout, build_histograms, rows_before_flush
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from numpy.typing import NDArray
+
+
+def bounds(gradient: int, hessian: int) -> FixedPoint:
+    return FixedPoint(1.0, 1.0, gradient, hessian)
+
+
+BOUNDS = bounds(2**16, 2**14)
 
 
 def twin(
@@ -66,9 +74,7 @@ def test_kernel_gives_the_integers_of_its_numpy_twin(features: int) -> None:
     matrix, layout = BinnedMatrix.from_columns(columns, bins), SlotLayout.from_bins(bins)
     rows = np.random.default_rng(1).permutation(5_000).astype(np.uint32)
     ranges = np.array([[0, 1_700], [1_700, 1_701], [2_000, 2_000], [3_000, 5_000]])
-    built = build_histograms(
-        matrix, layout, rows, ranges, (gradients << 32) + hessians, scale=2**16
-    )
+    built = build_histograms(matrix, layout, rows, ranges, (gradients << 32) + hessians, BOUNDS)
     assert built.shape == (4, layout.slots, 2)
     for node, (begin, end) in enumerate(ranges):
         expected = twin(columns, bins, rows[begin:end], gradients, hessians)
@@ -83,43 +89,44 @@ def test_sums_do_not_depend_on_threads(threads: int, cuts: list[int]) -> None:
     ranges = np.array(list(pairwise(edges)), dtype=np.int64)
     rows = np.arange(900, dtype=np.uint32)
     pairs = (gradients << 32) + hessians
-    alone = build_histograms(matrix, layout, rows, ranges, pairs, 2**16)
+    alone = build_histograms(matrix, layout, rows, ranges, pairs, BOUNDS)
     with ThreadPoolExecutor(threads) as pool:
         shared = build_histograms(
-            matrix, layout, rows, ranges, pairs, 2**16, pool=pool, threads=threads
+            matrix, layout, rows, ranges, pairs, BOUNDS, pool=pool, threads=threads
         )
     assert np.array_equal(alone, shared)
 
 
-@pytest.mark.parametrize("scale", [2**12, 2**13, 2**16])
-@pytest.mark.parametrize("gradient_sign", [-1, 1])
-def test_accumulators_hold_the_extremes_at_the_flush_bound(scale: int, gradient_sign: int) -> None:
+EXTREMES = [(2**12, 2**10), (2**16, 2**14), (2**16, 2**20), (2**20, 2**20), (2**20, 1)]
+
+
+@pytest.mark.parametrize(("gradient", "hessian"), EXTREMES)
+@pytest.mark.parametrize("sign", [-1, 1])
+def test_accumulators_hold_the_extremes_at_the_flush_bound(
+    gradient: int, hessian: int, sign: int
+) -> None:
     """All rows in one bin, each at the largest gradient and hessian: nothing carries over."""
-    count = 2 * rows_before_flush(scale) + 3
+    fixed = bounds(gradient, hessian)
+    count = 2 * rows_before_flush(fixed) + 3
     bins: list[FeatureBins] = [NumericBins((0.0,))]
     matrix = BinnedMatrix.from_columns(np.zeros((1, count), dtype=np.uint8), bins)
-    pairs = np.full(count, ((gradient_sign * scale) << 32) + scale // 4)
     built = build_histograms(
         matrix,
         SlotLayout.from_bins(bins),
         np.arange(count, dtype=np.uint32),
         np.array([[0, count]]),
-        pairs,
-        scale,
+        np.full(count, ((sign * gradient) << 32) + hessian),
+        fixed,
     )
-    assert built[0].tolist() == [
-        [gradient_sign * scale * count, scale // 4 * count],
-        [0, 0],
-        [0, 0],
-    ]
+    assert built[0].tolist() == [[sign * gradient * count, hessian * count], [0, 0], [0, 0]]
 
 
-@pytest.mark.parametrize("scale", [2**12, 2**16])
-def test_flush_bound_is_the_last_safe_one(scale: int) -> None:
-    rows = rows_before_flush(scale)
-    assert rows * scale < 2**31
-    assert rows * (scale // 4) < 2**32
-    assert (rows + 1) * scale >= 2**31 or (rows + 1) * (scale // 4) >= 2**32
+@pytest.mark.parametrize(("gradient", "hessian"), EXTREMES)
+def test_flush_bound_is_the_last_safe_one(gradient: int, hessian: int) -> None:
+    rows = rows_before_flush(bounds(gradient, hessian))
+    assert rows * gradient < 2**31
+    assert rows * hessian < 2**32
+    assert (rows + 1) * gradient >= 2**31 or (rows + 1) * hessian >= 2**32
 
 
 def test_layout_gives_each_feature_its_bins_and_one_slot_for_missing() -> None:
