@@ -1,32 +1,27 @@
 """A finished model, and its text in LightGBM's v4 format.
 
 The text is a pure function of the model: equal models give equal bytes, so its hash is the
-model's identity. It holds public cuts and leaf values, never a minimum, maximum or count of rows
-(unless ``cover='full'`` asks for the sums).
+model's identity. It holds public cuts and leaf values, never a minimum, maximum or count of rows;
+what else it tells of its nodes is a level of ``cover``.
 """
 
 from __future__ import annotations
 
-import math
 import sys
 from collections import Counter
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Final, Literal
+from typing import TYPE_CHECKING, Final
 
 from fed_audience.errors import ConfigError
 from fed_audience.gbdt.bins import CategoryBins, NumericBins
+from fed_audience.gbdt.cover_levels import node_cover
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
     from fed_audience.gbdt.bins import Feature, FeatureBins
+    from fed_audience.gbdt.cover_levels import CoverLevel
     from fed_audience.gbdt.tree import Split, Tree
-
-Cover = Literal["none", "full"]
-"""``none``: every leaf covers 1, nothing else is told. ``full``: gains, hessians and values."""
-
-COVER_UNITS: Final = 1_000_000
-"""Cover of the root in a ``full`` export: counts are parts per million of its hessian."""
 
 _CATEGORICAL: Final = 1
 _NUMERIC_MISSING_RIGHT: Final = 8
@@ -115,12 +110,13 @@ def check_feature_names(names: Iterable[str]) -> None:
             )
 
 
-def to_text(model: Model, *, cover: Cover = "none") -> str:
+def to_text(model: Model, *, cover: CoverLevel = "none") -> str:
     """Write ``model`` as LightGBM v4 text; ``lightgbm.Booster`` gives its raw scores bit for bit.
 
-    A class's base score is added to the leaves of its first tree by the same addition that the
-    trainer's scores start from. A model without trees becomes one constant leaf a class. Numeric
-    splits always say where a missing value goes; otherwise LightGBM would read it as zero.
+    ``cover``: what the text tells of the rows below each node (see ``CoverLevel``); scores do not
+    depend on it. A class's base score is added to the leaves of its first tree by the same addition
+    that the trainer's scores start from. A model without trees becomes one constant leaf a class.
+    Numeric splits always say where a missing value goes; otherwise LightGBM would read it as zero.
     """
     blocks: list[str] = []
     if not model.trees:
@@ -200,7 +196,7 @@ def _tree_block(
     bins: tuple[FeatureBins, ...],
     base: float,
     shrinkage: float,
-    cover: Cover,
+    cover: CoverLevel,
 ) -> str:
     if not tree.splits:
         return _constant_block(index, tree.leaf_values[0] + base)
@@ -218,7 +214,7 @@ def _tree_block(
             decisions.append(
                 _NUMERIC_MISSING_LEFT if split.missing_left else _NUMERIC_MISSING_RIGHT
             )
-    known = _full_cover(tree) if cover == "full" else _no_cover(tree)
+    known = node_cover(tree, cover, base)
     lines = [
         f"Tree={index}",
         f"num_leaves={tree.leaves}",
@@ -234,51 +230,8 @@ def _tree_block(
         f"leaf_count={_join(known.leaf_counts)}",
         f"internal_value={_numbers(known.internal_values)}",
         f"internal_weight={_numbers(known.internal_weights)}",
-        f"internal_count={_join(_sum_up(tree, known.leaf_counts))}",
+        f"internal_count={_join(known.internal_counts)}",
     ]
     if words:
         lines += [f"cat_boundaries={_join(boundaries)}", f"cat_threshold={_join(words)}"]
     return "\n".join([*lines, "is_linear=0", f"shrinkage={_numbers([shrinkage])}"]) + "\n\n\n"
-
-
-@dataclass(frozen=True, slots=True)
-class _Cover:
-    gains: list[float]
-    leaf_weights: list[float]
-    leaf_counts: list[int]
-    internal_values: list[float]
-    internal_weights: list[float]
-
-
-def _no_cover(tree: Tree) -> _Cover:
-    nodes, leaves = len(tree.splits), tree.leaves
-    return _Cover([0.0] * nodes, [0.0] * leaves, [1] * leaves, [0.0] * nodes, [0.0] * nodes)
-
-
-def _full_cover(tree: Tree) -> _Cover:
-    """Hessians in the run's fixed-point units; counts are their shares, at least 1 a leaf."""
-    total = max(1, sum(s.hessian for s in tree.leaf_sums))
-    values = [-s.gradient / s.hessian if s.hessian else 0.0 for s in tree.internal_sums]
-    return _Cover(
-        gains=[split.gain if math.isfinite(split.gain) else 0.0 for split in tree.splits],
-        leaf_weights=[float(s.hessian) for s in tree.leaf_sums],
-        leaf_counts=[max(1, s.hessian * COVER_UNITS // total) for s in tree.leaf_sums],
-        internal_values=values,
-        internal_weights=[float(s.hessian) for s in tree.internal_sums],
-    )
-
-
-def _sum_up(tree: Tree, leaf_counts: list[int]) -> list[int]:
-    """Sum leaf counts up to the root, as TreeSHAP relies on."""
-    counts = [0] * len(tree.splits)
-    order, pending = list[int](), [0]
-    while pending:
-        node = pending.pop()
-        order.append(node)
-        pending += [child for child in (tree.left[node], tree.right[node]) if child >= 0]
-    for node in reversed(order):
-        counts[node] = sum(
-            counts[child] if child >= 0 else leaf_counts[-child - 1]
-            for child in (tree.left[node], tree.right[node])
-        )
-    return counts

@@ -31,8 +31,8 @@ class Predictor:
 
     Every split is a set of codes that go left, a bitset of 256 bits, so numbers, missing values
     and categories need one test. ``left`` and ``right`` hold positions in the flat arrays, or
-    ``-leaf - 1``; ``roots`` holds where each tree starts; tree ``i`` adds to class
-    ``i % classes``.
+    ``-leaf - 1``; ``roots`` holds where each tree starts and ``first_leaves`` where its
+    leaves do; tree ``i`` adds to class ``i % classes``.
     """
 
     features: int
@@ -43,6 +43,7 @@ class Predictor:
     left: npt.NDArray[np.int32]
     right: npt.NDArray[np.int32]
     leaf_values: npt.NDArray[np.float64]
+    first_leaves: npt.NDArray[np.int64]
 
     @classmethod
     def of(cls, model: Model) -> Predictor:
@@ -53,8 +54,10 @@ class Predictor:
         left: list[int] = []
         right: list[int] = []
         values: list[float] = []
+        first_leaves: list[int] = []
         for index, tree in enumerate(model.trees):
             nodes, leaves = len(features), len(values)
+            first_leaves.append(leaves)
             roots.append(nodes if tree.splits else -leaves - 1)
             features += [split.feature for split in tree.splits]
             sets += [_left_set(split) for split in tree.splits]
@@ -64,6 +67,7 @@ class Predictor:
             values += [value + base for value in tree.leaf_values]
         if not model.trees:
             roots, values = [-1 - k for k in range(model.classes)], list(model.base_scores)
+            first_leaves = list(range(model.classes))
         return cls(
             features=len(model.features),
             classes=model.classes,
@@ -73,6 +77,7 @@ class Predictor:
             left=np.array(left, np.int32),
             right=np.array(right, np.int32),
             leaf_values=np.array(values, np.float64),
+            first_leaves=np.array(first_leaves, np.int64),
         )
 
     def raw_scores(
@@ -83,15 +88,7 @@ class Predictor:
         float64[n] of a model of one score, float64[K, n] of one of K classes. Trees are added in
         order, as LightGBM adds them, whatever ``threads``.
         """
-        shape = (codes.shape[0], self.features)
-        if codes.shape != shape or codes.dtype != np.uint8:
-            raise DataError(
-                "codes do not fit the model",
-                value=f"{codes.dtype}{list(codes.shape)}",
-                limit=f"uint8[rows, {self.features}]",
-                fix="encode the rows with the encoder that came with the model",
-            )
-        codes = np.ascontiguousarray(codes)
+        codes = self._checked(codes)
         scores = np.empty((self.classes, len(codes)))
         cuts = np.linspace(0, len(codes), threads + 1).astype(np.int64)
 
@@ -117,6 +114,39 @@ class Predictor:
                 list(pool.map(score, range(threads)))
         return scores if self.classes > 1 else scores[0]
 
+    def leaf_cover(
+        self, codes: npt.NDArray[np.uint8], weights: npt.NDArray[np.float64] | None = None
+    ) -> list[npt.NDArray[np.float64]]:
+        """Weight of the rows of ``codes`` in each leaf, by tree: float64[leaves].
+
+        Rows weigh 1 without ``weights`` (float64[n]). Raises DataError for codes of another shape.
+        """
+        codes = self._checked(codes)
+        weights = np.ones(len(codes)) if weights is None else weights
+        cover = np.zeros(len(self.leaf_values))
+        _add_weights(
+            codes,
+            weights,
+            self.roots,
+            self.split_feature,
+            self.left_set,
+            self.left,
+            self.right,
+            cover,
+        )
+        return np.split(cover, self.first_leaves[1:])
+
+    def _checked(self, codes: npt.NDArray[np.uint8]) -> npt.NDArray[np.uint8]:
+        shape = (codes.shape[0], self.features)
+        if codes.shape != shape or codes.dtype != np.uint8:
+            raise DataError(
+                "codes do not fit the model",
+                value=f"{codes.dtype}{list(codes.shape)}",
+                limit=f"uint8[rows, {self.features}]",
+                fix="encode the rows with the encoder that came with the model",
+            )
+        return np.ascontiguousarray(codes)
+
 
 def raw_scores(
     model: Model, codes: npt.NDArray[np.uint8], *, threads: int = 1
@@ -139,6 +169,23 @@ def _left_set(split: Split) -> list[int]:
 
 
 @numba.njit(nogil=True, cache=True)
+def _leaf_of(
+    codes: npt.NDArray[np.uint8],
+    root: int,
+    split_feature: npt.NDArray[np.int32],
+    left_set: npt.NDArray[np.uint32],
+    left: npt.NDArray[np.int32],
+    right: npt.NDArray[np.int32],
+) -> int:
+    node = root
+    while node >= 0:
+        code = codes[split_feature[node]]
+        goes_left = (left_set[node, code >> 5] >> (code & 31)) & 1
+        node = left[node] if goes_left else right[node]
+    return -node - 1
+
+
+@numba.njit(nogil=True, cache=True)
 def _add_trees(
     codes: npt.NDArray[np.uint8],
     roots: npt.NDArray[np.int32],
@@ -155,11 +202,24 @@ def _add_trees(
         for tree, root in enumerate(roots):
             of = tree % classes
             for row in range(start, stop):
-                node = root
-                while node >= 0:
-                    code = codes[row, split_feature[node]]
-                    if (left_set[node, code >> 5] >> (code & 31)) & 1:
-                        node = left[node]
-                    else:
-                        node = right[node]
-                scores[of, row] += leaf_values[-node - 1]
+                leaf = _leaf_of(codes[row], root, split_feature, left_set, left, right)
+                scores[of, row] += leaf_values[leaf]
+
+
+@numba.njit(nogil=True, cache=True)
+def _add_weights(
+    codes: npt.NDArray[np.uint8],
+    weights: npt.NDArray[np.float64],
+    roots: npt.NDArray[np.int32],
+    split_feature: npt.NDArray[np.int32],
+    left_set: npt.NDArray[np.uint32],
+    left: npt.NDArray[np.int32],
+    right: npt.NDArray[np.int32],
+    cover: npt.NDArray[np.float64],
+) -> None:
+    for start in range(0, codes.shape[0], _BLOCK):
+        stop = min(start + _BLOCK, codes.shape[0])
+        for root in roots:
+            for row in range(start, stop):
+                leaf = _leaf_of(codes[row], root, split_feature, left_set, left, right)
+                cover[leaf] += weights[row]

@@ -10,7 +10,7 @@ import pytest
 
 from fed_audience.errors import ConfigError
 from fed_audience.gbdt.bins import CategoryBins, Feature, NumericBins
-from fed_audience.gbdt.model import COVER_UNITS, Model, to_text
+from fed_audience.gbdt.model import Model, to_text
 from fed_audience.gbdt.reader import load_booster, read_model
 from fed_audience.gbdt.tree import NodeSums, Split, Tree
 
@@ -98,22 +98,6 @@ end of trees
 def test_text_is_this_to_the_byte() -> None:
     assert to_text(MODEL) == GOLDEN
     assert read_model(GOLDEN).features == ("recency_days", "länd", "constant")
-
-
-def test_full_cover_tells_sums_and_none_tells_nothing() -> None:
-    full, none = (read_model(to_text(MODEL, cover=c)).trees[0] for c in ("full", "none"))  # type: ignore[arg-type]
-    assert full.split_gain == (12.5, 3.25, 1.0)
-    assert full.leaf_count == (500_000, 100_000, 300_000, 100_000)
-    assert full.internal_count == (COVER_UNITS, 600_000, 400_000)
-    assert none.split_gain == (0.0, 0.0, 0.0)
-    assert none.leaf_count == (1, 1, 1, 1)
-    assert none.leaf_value == full.leaf_value
-
-
-def test_a_leaf_that_holds_next_to_nothing_still_covers_one() -> None:
-    tree = replace(MODEL.trees[0], leaf_sums=(NodeSums(0, 0), *MODEL.trees[0].leaf_sums[1:]))
-    text = to_text(replace(MODEL, trees=(tree,)), cover="full")
-    assert read_model(text).trees[0].leaf_count[0] == 1
 
 
 def test_a_model_without_trees_is_its_base_score() -> None:
