@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 from difflib import get_close_matches
+from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Self, TypeVar
 
@@ -28,7 +29,7 @@ class StrictModel(BaseModel):
     def _name_nearest_key(cls, data: object) -> object:
         if not isinstance(data, dict):
             return data
-        known = {field.alias or name for name, field in cls.model_fields.items()}
+        known = _keys_of(cls)
         for key in data:
             if key not in known:
                 near = get_close_matches(str(key), sorted(known), n=1, cutoff=0.4)
@@ -51,6 +52,11 @@ class StrictModel(BaseModel):
                 looked=source,
                 fix="correct that key; nothing was started",
             ) from None
+
+
+@cache
+def _keys_of(model: type[BaseModel]) -> frozenset[str]:
+    return frozenset(field.alias or name for name, field in model.model_fields.items())
 
 
 def load_yaml(path: Path, model: type[ModelT]) -> ModelT:

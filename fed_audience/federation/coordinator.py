@@ -12,7 +12,7 @@ from fed_audience.federation import messages as m
 from fed_audience.federation.refusal import refusal_error
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Iterator, Sequence
 
     from numpy.typing import NDArray
 
@@ -60,19 +60,18 @@ class Coordinator:
 
         Raises FederationError when a site refuses, does not answer, or answers another question.
         """
-        self.rounds += 1
-        bodies = self._call(m.encode(request), to)
-        return {site: self._read(site, bodies[site], request.slot, kind) for site in to}
+        return dict(self._replies(request, to, kind))
 
     def sum(
         self, request: m.Request, to: Sequence[str], kind: type[m.VectorReply], size: int
     ) -> NDArray[np.int64]:
         """Send ``request`` to each site and return the sum of the vectors, int64[size].
 
-        Ring arithmetic: sums wrap modulo 2^64 and mean something once every site is in.
+        Ring arithmetic: sums wrap modulo 2^64 and mean something once every site is in. A reply
+        is added and let go before the next is read.
         """
         total = np.zeros(size, dtype=np.int64)
-        for site, reply in self.ask(request, to, kind).items():
+        for site, reply in self._replies(request, to, kind):
             if len(reply.values) != size:
                 raise FederationError(
                     f"site {site} answered with a vector of another length",
@@ -82,6 +81,14 @@ class Coordinator:
                 )
             total += reply.values
         return total
+
+    def _replies(
+        self, request: m.Request, to: Sequence[str], kind: type[ReplyT]
+    ) -> Iterator[tuple[str, ReplyT]]:
+        self.rounds += 1
+        bodies = self._call(m.encode(request), to)
+        for site in to:
+            yield site, self._read(site, bodies.pop(site), request.slot, kind)
 
     def _call(self, body: bytes, to: Sequence[str]) -> dict[str, bytes]:
         replies: dict[str, bytes] = {}

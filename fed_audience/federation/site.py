@@ -111,7 +111,7 @@ class SiteProgram:
             slot = request.slot
             if isinstance(request, m.OpenRun):
                 return self._open(request, body)
-            return self._answer(request)
+            return self._answer(request, body)
         except Refusal as refusal:
             _LOG.warning("site %s refused a request: %s", self.name, refusal)
             return m.encode(m.Refused(slot=slot, reason=refusal.reason, column=refusal.column))
@@ -160,13 +160,13 @@ class SiteProgram:
         digest = hmac.digest(self._category_key, f"category check|{run_id}".encode(), "sha256")
         return digest.hex()[:16]
 
-    def _answer(self, request: m.Request) -> bytes:
+    def _answer(self, request: m.Request, body: bytes) -> bytes:
         run, slot = self._run, request.slot
         if run is None:
             raise Refusal("wrong_state", detail="no run is open")
         if slot.run != run.manifest.run_id:
             raise Refusal("wrong_run")
-        content = m.encode(request.model_copy(update={"slot": _without_attempt(slot)}))
+        content = _first_sending(request, body)
         last = run.answer
         if last is not None and slot.position <= last.slot.position:
             return self._answer_again(last, slot, content)
@@ -259,8 +259,12 @@ class SiteProgram:
         return np.append(counts.ravel(), _ring(logloss_sum(labels, raw)))
 
 
-def _without_attempt(slot: m.Slot) -> m.Slot:
-    return slot.model_copy(update={"attempt": 0})
+def _first_sending(request: m.Request, body: bytes) -> bytes:
+    """Return the bytes of ``request`` under attempt 0; ``body`` are its own."""
+    if request.slot.attempt == 0:
+        return body
+    first = request.slot.model_copy(update={"attempt": 0})
+    return m.encode(request.model_copy(update={"slot": first}))
 
 
 def _ring(value: int) -> NDArray[np.int64]:

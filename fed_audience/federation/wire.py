@@ -11,7 +11,9 @@ from __future__ import annotations
 import json
 import struct
 from dataclasses import dataclass
+from functools import cache
 from math import prod
+from types import MappingProxyType
 from typing import TYPE_CHECKING, Any, ClassVar, Final
 
 import numpy as np
@@ -33,6 +35,16 @@ MAX_BODY_BYTES: Final = 2**30
 _MAGIC: Final = b"FAUD"
 _PREFIX: Final = struct.Struct("<4sBBHII")
 _WORD: Final = 8
+_WRITER: Final = json.JSONEncoder(
+    sort_keys=True, separators=(",", ":"), allow_nan=False, ensure_ascii=True
+)
+
+
+def _refuse_constant(name: str) -> None:
+    raise ValueError(f"{name} is not a number")
+
+
+_READER: Final = json.JSONDecoder(parse_constant=_refuse_constant)
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,23 +79,23 @@ class WireModel(StrictModel):
     reveals: ClassVar[str]
 
     @classmethod
-    def array_types(cls) -> dict[str, ArrayType]:
+    @cache
+    def array_types(cls) -> Mapping[str, ArrayType]:
         """Array fields in declared order."""
-        return {
-            name: kind
-            for name, field in cls.model_fields.items()
-            for kind in field.metadata
-            if isinstance(kind, ArrayType)
-        }
+        return MappingProxyType(
+            {
+                name: kind
+                for name, field in cls.model_fields.items()
+                for kind in field.metadata
+                if isinstance(kind, ArrayType)
+            }
+        )
 
 
 def encode(message: WireModel) -> bytes:
     """Return the bytes of ``message``; equal messages give equal bytes."""
-    names = list(message.array_types())
-    arrays = [getattr(message, name) for name in names]
-    header = message.model_dump(mode="json", exclude=set(names))
-    text = _canonical({"arrays": [list(array.shape) for array in arrays], "fields": header})
-    text += b" " * _padding(len(text))
+    arrays = [getattr(message, name) for name in message.array_types()]
+    text = _header(message, [list(array.shape) for array in arrays])
     parts = [_PREFIX.pack(_MAGIC, WIRE_VERSION, message.kind, 0, len(text), len(arrays))]
     parts.append(text)
     for array in arrays:
@@ -113,7 +125,7 @@ def _decode(body: bytes, types: Mapping[int, type[WireModel]]) -> WireModel:
     if kind not in types:
         raise ValueError(f"kind {kind} is not in the catalogue")
     message_type = types[kind]
-    document = json.loads(header, parse_constant=_refuse_constant)
+    document = _READER.decode(header.decode("ascii"))
     expected = message_type.array_types()
     shapes = document["arrays"]
     if count != len(expected) or len(shapes) != count:
@@ -125,9 +137,7 @@ def _decode(body: bytes, types: Mapping[int, type[WireModel]]) -> WireModel:
     if position != len(body):
         raise ValueError(f"{len(body) - position} bytes follow its end")
     message = message_type.model_validate(fields)
-    again = message.model_dump(mode="json", exclude=set(expected))
-    text = _canonical({"arrays": shapes, "fields": again})
-    if text + b" " * _padding(len(text)) != header:
+    if _header(message, shapes) != header:
         raise ValueError("its header is not in canonical form")
     return message
 
@@ -167,18 +177,15 @@ def _read_array(
     return array, padded
 
 
-def _canonical(document: Any) -> bytes:
-    return json.dumps(
-        document, sort_keys=True, separators=(",", ":"), allow_nan=False, ensure_ascii=True
-    ).encode("ascii")
+def _header(message: WireModel, shapes: list[list[int]]) -> bytes:
+    """Canonical JSON of all that is not an array, padded."""
+    fields = message.model_dump(mode="json", exclude=set(message.array_types()))
+    text = _WRITER.encode({"arrays": shapes, "fields": fields}).encode("ascii")
+    return text + b" " * _padding(len(text))
 
 
 def _padding(length: int) -> int:
     return -length % _WORD
-
-
-def _refuse_constant(name: str) -> None:
-    raise ValueError(f"{name} is not a number")
 
 
 def _first_reason(error: Exception) -> str:

@@ -38,6 +38,31 @@ def test_sites_work_at_once_up_to_the_bound(threads: int) -> None:
     assert Slow.most == threads
 
 
+class Busy(SiteProgram):
+    """Computes for ``seconds`` of processor time and answers with the thread it ran in."""
+
+    seconds = 0.0
+
+    def handle(self, body: bytes) -> bytes:
+        ends = time.thread_time() + self.seconds
+        while time.thread_time() < ends:
+            pass
+        return body + threading.current_thread().name.encode()
+
+
+@pytest.mark.parametrize(("seconds", "takes_turns"), [(0.0, True), (0.02, False)])
+def test_sites_take_turns_while_their_answers_are_brief(
+    monkeypatch: pytest.MonkeyPatch, *, seconds: float, takes_turns: bool
+) -> None:
+    monkeypatch.setattr(Busy, "seconds", seconds)
+    source = programs({"x": table(1)})["x"]._source
+    transport = InProcessTransport({name: Busy(name, source, KEY) for name in "ab"}, threads=2)
+    transport.call(b"", ["a", "b"], 1.0)
+    replies, _ = transport.call(b"", ["a", "b"], 1.0)
+    here = threading.current_thread().name.encode()
+    assert all((thread == here) == takes_turns for thread in replies.values())
+
+
 def test_every_byte_both_ways_is_shown_before_anyone_uses_it() -> None:
     seen: list[Envelope] = []
     result = run({"a": table(300), "b": table(300, seed=9)}, on_message=seen.append)
