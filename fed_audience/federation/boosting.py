@@ -13,7 +13,7 @@ from fed_audience.federation.payload import leaves_to_arrays, splits_to_arrays
 from fed_audience.gbdt.arithmetic import LOSS_BITS
 from fed_audience.gbdt.growing import GrowthStep, TreeGrower
 from fed_audience.gbdt.histogram import SlotLayout
-from fed_audience.gbdt.objectives import gradient_scale
+from fed_audience.gbdt.objectives import objective_of
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -60,7 +60,7 @@ class BoostingRounds:
         self._layout = SlotLayout.from_bins(bins)
         self._counts = counts
         self._base_score = base_score
-        self._scale = gradient_scale(manifest.parameters.row_cap)
+        self._fixed = objective_of(manifest.parameters).fixed
         self._on_event = on_event
         self._trees: list[Tree] = []
         self._losses: list[int] = []
@@ -104,7 +104,7 @@ class BoostingRounds:
         return sums[:size].reshape(-1, 2)
 
     def _grow(self, number: int, root: NDArray[np.int64]) -> tuple[TreeGrower, GrowthStep]:
-        grower = TreeGrower(self._layout, self._parameters, self._scale, self._counts.rows)
+        grower = TreeGrower(self._layout, self._parameters, self._fixed, self._counts.rows)
         step = grower.start(root)
         level = 0
         while step.build:

@@ -1,12 +1,17 @@
 """The best way to split a node by one feature: a border, a category, a set of categories.
 
 Sums arrive as integers below 2^53, so that their conversion to float is exact; ``G`` and ``H`` are
-the node's sums and ``l2`` is scaled like them. Of equal gains the first wins.
+the node's sums, everything else is in the same units. Of equal gains the first wins. A gain is
+that of both children, before the parent's is taken off.
+
+Two forms of the gain exist. The plain one is g^2 / (h + l2) of each side, brought to one division.
+The shaped one is that of an output which L1 has shrunk and bounds have clipped, and refuses
+children in the wrong order (LightGBM's ``GetSplitGains``); a tree uses one form throughout.
 """
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 from numba import njit
@@ -17,25 +22,75 @@ if TYPE_CHECKING:
     Floats = NDArray[np.float64]
     Integers = NDArray[np.int64]
 
-MAX_CATEGORIES_LEFT: Final = 32
-"""Most categories on the left of one split (LightGBM's ``max_cat_threshold``)."""
+
+class Terms(NamedTuple):
+    """What a candidate must satisfy and how its gain is computed, all in fixed-point units.
+
+    ``least``: hessian of a child; ``low`` and ``high`` bound the children's outputs; ``sign`` is
+    the order of the outputs that a monotone feature demands (right minus left), 0 for none.
+    """
+
+    shaped: bool
+    least: float
+    l1: float
+    l2: float
+    low: float
+    high: float
+    sign: float
+
+
+class Grouping(NamedTuple):
+    """How categories are ordered and grouped: hessians in units, ``most`` categories on the left."""
+
+    smooth: float
+    smooth_h: int
+    group_h: int
+    most: int
 
 
 @njit(nogil=True, cache=True, error_model="numpy")
-def _scan(
-    left_g: Floats,
-    left_h: Floats,
-    count: int,
-    G: float,
-    H: float,
-    least: int,
-    l2: float,
-    gains: Floats,
-) -> None:
-    """Gains (before the parent's is taken off) of ``count`` borders; -1 where a side is light.
+def output_of(g: float, d: float, terms: Terms) -> float:
+    """Output of a leaf of gradient ``g`` and hessian plus L2 ``d``, within the bounds."""
+    return min(max(-_shrunk(g, terms.l1) / d, terms.low), terms.high)
 
-    gl^2 / (hl + l2) + gr^2 / (hr + l2), brought to one division.
-    """
+
+@njit(nogil=True, cache=True, error_model="numpy")
+def gain_of(g: float, d: float, terms: Terms) -> float:
+    """Gain of one node, in the form of its tree."""
+    if not terms.shaped:
+        return g * g / d
+    t = _shrunk(g, terms.l1)
+    v = output_of(g, d, terms)
+    return -(2.0 * t * v + d * v * v)
+
+
+@njit(nogil=True, cache=True, error_model="numpy")
+def _shrunk(g: float, l1: float) -> float:
+    """Soft threshold: ``g`` drawn towards zero by ``l1``."""
+    return max(g - l1, 0.0) + min(g + l1, 0.0)
+
+
+@njit(nogil=True, cache=True, error_model="numpy")
+def _pair_gain(gl: float, hl: float, gr: float, hr: float, terms: Terms) -> float:
+    """Gain of two children, -inf where they are too light or in the wrong order."""
+    if not min(hl, hr) >= terms.least:
+        return -np.inf
+    dl = hl + terms.l2
+    dr = hr + terms.l2
+    if not terms.shaped:
+        return (gl * gl * dr + gr * gr * dl) / (dl * dr)
+    if (output_of(gr, dr, terms) - output_of(gl, dl, terms)) * terms.sign < 0.0:
+        return -np.inf
+    return gain_of(gl, dl, terms) + gain_of(gr, dr, terms)
+
+
+@njit(nogil=True, cache=True, error_model="numpy")
+def _scan_plain(
+    left_g: Floats, left_h: Floats, count: int, G: float, H: float, terms: Terms, gains: Floats
+) -> None:
+    """``_pair_gain`` of ``count`` borders without a branch, so that it becomes vector code."""
+    least = terms.least
+    l2 = terms.l2
     for b in range(count):
         gl = left_g[b]
         hl = left_h[b]
@@ -44,33 +99,69 @@ def _scan(
         dl = hl + l2
         dr = hr + l2
         gain = (gl * gl * dr + gr * gr * dl) / (dl * dr)
-        gains[b] = gain if min(hl, hr) >= least else -1.0
+        gains[b] = gain if min(hl, hr) >= least else -np.inf
 
 
 @njit(nogil=True, cache=True, error_model="numpy")
-def _first_best(gains: Floats, count: int) -> tuple[float, int]:
-    best = -1.0
-    where = -1
+def _scan_shaped(
+    left_g: Floats, left_h: Floats, count: int, G: float, H: float, terms: Terms, gains: Floats
+) -> None:
+    """The same in the shaped form."""
+    _, least, l1, l2, low, high, sign = terms
     for b in range(count):
-        if gains[b] > best:
-            best = gains[b]
-            where = b
-    return best, where
+        gl = left_g[b]
+        hl = left_h[b]
+        gr = G - gl
+        hr = H - hl
+        dl = hl + l2
+        dr = hr + l2
+        tl = max(gl - l1, 0.0) + min(gl + l1, 0.0)
+        tr = max(gr - l1, 0.0) + min(gr + l1, 0.0)
+        vl = min(max(-tl / dl, low), high)
+        vr = min(max(-tr / dr, low), high)
+        gain = -(2.0 * tl * vl + dl * vl * vl) + -(2.0 * tr * vr + dr * vr * vr)
+        allowed = (min(hl, hr) >= least) & ((vr - vl) * sign >= 0.0)
+        gains[b] = gain if allowed else -np.inf
 
 
 @njit(nogil=True, cache=True, error_model="numpy")
-def best_numeric(  # noqa: PLR0913, PLR0917 - a kernel's arguments are its data
+def _highest(gains: Floats, count: int) -> float:
+    """Largest of ``count`` gains; four running maxima, as one would wait for itself."""
+    a = b = c = d = -np.inf
+    fours = np.uint64(count // 4 * 4)
+    for i in range(np.uint64(0), fours, np.uint64(4)):
+        a = max(a, gains[i])
+        b = max(b, gains[i + np.uint64(1)])
+        c = max(c, gains[i + np.uint64(2)])
+        d = max(d, gains[i + np.uint64(3)])
+    for i in range(fours, np.uint64(count)):
+        a = max(a, gains[i])
+    return max(max(a, b), max(c, d))
+
+
+@njit(nogil=True, cache=True, error_model="numpy")
+def _first(gains: Floats, gain: float) -> int:
+    b = 0
+    while gains[b] != gain:
+        b += 1
+    return b
+
+
+@njit(nogil=True, cache=True, error_model="numpy")
+def best_numeric(
     sums: Integers,
     size: int,
     G: float,
     H: float,
-    least: int,
-    l2: float,
-    left_g: Floats,
-    left_h: Floats,
-    gains: Floats,
+    terms: Terms,
+    enough: float,
+    scratch: Floats,
 ) -> tuple[float, int, bool]:
-    """Best border of one numeric feature: gain, bin, whether missing goes left."""
+    """Best border of one numeric feature: gain, bin (-1: none as good as ``enough``), missing left.
+
+    ``scratch``: float64[3, 256]. Of equal gains the lowest bin wins, then missing to the right.
+    """
+    left_g, left_h, gains = scratch[0], scratch[1], scratch[2]
     g = np.int64(0)
     h = np.int64(0)
     for b in range(size):
@@ -78,39 +169,42 @@ def best_numeric(  # noqa: PLR0913, PLR0917 - a kernel's arguments are its data
         h += sums[b, 1]
         left_g[b] = g
         left_h[b] = h
-    _scan(left_g, left_h, size, G, H, least, l2, gains)
-    best, where = _first_best(gains, size)
     missing_g = sums[size, 0]
     missing_h = sums[size, 1]
+    best = enough
+    where = -1
     missing_left = False
-    if missing_g != 0 or missing_h != 0:
-        for b in range(size - 1):
-            left_g[b] += missing_g
-            left_h[b] += missing_h
-        _scan(left_g, left_h, size - 1, G, H, least, l2, gains)
-        other, there = _first_best(gains, size - 1)
-        if other > best or (other == best and there < where):
-            best, where, missing_left = other, there, True
+    for way in range(2):
+        count = size - way
+        if way == 1:
+            if missing_g == 0 and missing_h == 0:
+                break
+            for b in range(count):
+                left_g[b] += missing_g
+                left_h[b] += missing_h
+        if terms.shaped:
+            _scan_shaped(left_g, left_h, count, G, H, terms, gains)
+        else:
+            _scan_plain(left_g, left_h, count, G, H, terms, gains)
+        highest = _highest(gains, count)
+        if highest >= best and highest > -np.inf:
+            first = _first(gains, highest)
+            if highest > best or where < 0 or first < where:
+                best = highest
+                where = first
+                missing_left = way == 1
     return best, where, missing_left
 
 
 @njit(nogil=True, cache=True, error_model="numpy")
-def best_single(
-    sums: Integers, size: int, G: float, H: float, least: int, l2: float
-) -> tuple[float, int]:
-    """Best category of a few, alone on the left: gain, code."""
-    best = -1.0
+def best_single(sums: Integers, size: int, G: float, H: float, terms: Terms) -> tuple[float, int]:
+    """Best category of a few, alone on the left: gain, code (-1: none)."""
+    best = -np.inf
     where = -1
     for b in range(size):
         gl = float(sums[b, 0])
         hl = float(sums[b, 1])
-        gr = G - gl
-        hr = H - hl
-        if min(hl, hr) < least:
-            continue
-        dl = hl + l2
-        dr = hr + l2
-        gain = (gl * gl * dr + gr * gr * dl) / (dl * dr)
+        gain = _pair_gain(gl, hl, G - gl, H - hl, terms)
         if gain > best:
             best = gain
             where = b
@@ -118,16 +212,13 @@ def best_single(
 
 
 @njit(nogil=True, cache=True, error_model="numpy")
-def best_ordered(  # noqa: PLR0913, PLR0917 - one pass over the order, from both ends
+def best_ordered(  # noqa: PLR0913, PLR0917 - a kernel's arguments are its data
     sums: Integers,
     size: int,
     G: float,
     H: float,
-    least: int,
-    l2: float,
-    smooth: float,
-    smooth_h: int,
-    group_h: int,
+    terms: Terms,
+    grouping: Grouping,
     order: Integers,
 ) -> tuple[float, int, int, int]:
     """Best prefix or suffix of the categories in order of g / (h + smooth).
@@ -135,6 +226,7 @@ def best_ordered(  # noqa: PLR0913, PLR0917 - one pass over the order, from both
     Categories with less hessian than ``smooth_h`` stay right. ``order`` receives the codes;
     returns gain, direction (0 from the front, 1 from the back), categories taken, of how many.
     """
+    smooth, smooth_h, group_h, most = grouping
     used = 0
     keys = np.empty(size, np.float64)
     codes = np.empty(size, np.int64)
@@ -146,31 +238,27 @@ def best_ordered(  # noqa: PLR0913, PLR0917 - one pass over the order, from both
     by_key = np.argsort(keys[:used], kind="mergesort")
     for i in range(used):
         order[i] = codes[by_key[i]]
-    best = -1.0
+    best = -np.inf
     direction = 0
     taken = 0
-    most = min(MAX_CATEGORIES_LEFT, (used + 1) // 2)
     for way in range(2):
         gl = 0.0
         hl = 0.0
         group = 0.0
-        for i in range(most):
+        for i in range(min(most, (used + 1) // 2)):
             code = order[i] if way == 0 else order[used - 1 - i]
             gl += sums[code, 0]
             hl += sums[code, 1]
             group += sums[code, 1]
-            if hl < least:
+            if hl < terms.least:
                 continue
             hr = H - hl
-            if hr < least or hr < group_h:
+            if hr < terms.least or hr < group_h:
                 break
             if group < group_h:
                 continue
             group = 0.0
-            gr = G - gl
-            dl = hl + l2
-            dr = hr + l2
-            gain = (gl * gl * dr + gr * gr * dl) / (dl * dr)
+            gain = _pair_gain(gl, hl, G - gl, hr, terms)
             if gain > best:
                 best = gain
                 direction = way

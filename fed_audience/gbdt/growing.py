@@ -12,12 +12,13 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from fed_audience.gbdt.splitting import SplitRules, find_split, left_sums
+from fed_audience.gbdt.splitting import NO_SIBLING, Found, OutputRange, SplitRules, find_split
 from fed_audience.gbdt.tree import NodeSums, Split, Tree
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
+    from fed_audience.gbdt.fixed_point import FixedPoint
     from fed_audience.gbdt.histogram import SlotLayout
     from fed_audience.gbdt.parameters import TrainingParameters
 
@@ -45,8 +46,9 @@ class _Node:
     depth: int
     sums: NodeSums
     l2: float
+    bounds: OutputRange
     histogram: NDArray[np.int64] | None = None
-    best: Split | None = None
+    best: Found | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,27 +59,32 @@ class _Family:
 
 
 class TreeGrower:
-    """Depth-wise growth of one tree, or best-first in batches of ``leaves_per_round``.
+    """Depth-wise growth of one tree, or best-first with ``leaves_per_round`` splits a round.
 
-    ``rows`` are the training rows of all sites, ``scale`` the fixed-point scale. Node numbers
-    are given in order of creation, the root is 0. Raises FederationError when a summed histogram
+    ``fixed`` says what the integers are worth, ``rows`` are the training rows of all sites.
+    ``features``: bool[F], those drawn for this tree (all by default); ``monotone``: int8[F], -1 or
+    +1 where the score may only fall or rise with the feature, 0 elsewhere. Node numbers are given
+    in order of creation, the root is 0. Raises FederationError when a summed histogram
     contradicts itself or its parent.
     """
 
-    def __init__(
+    def __init__(  # noqa: PLR0913 - the two masks come by name
         self,
         layout: SlotLayout,
         parameters: TrainingParameters,
-        scale: int,
+        fixed: FixedPoint,
         rows: int,
         *,
-        leaves_per_round: int | None = None,
+        features: NDArray[np.bool_] | None = None,
+        monotone: NDArray[np.int8] | None = None,
     ) -> None:
+        count = len(layout.sizes)
         self._layout = layout
         self._parameters = parameters
-        self._scale = scale
+        self._fixed = fixed
         self._rows = rows
-        self._leaves_per_round = leaves_per_round
+        self._features = np.ones(count, dtype=np.bool_) if features is None else features
+        self._monotone = np.zeros(count, dtype=np.int8) if monotone is None else monotone
         self._nodes: dict[int, _Node] = {}
         self._splits: list[NodeSplit] = []
         self._open: set[int] = set()
@@ -87,24 +94,29 @@ class TreeGrower:
         """Take the root's summed histogram, int64[slots, 2]; return the first step."""
         first = histogram[: int(self._layout.offsets[1])].sum(axis=0)
         root = NodeSums(int(first[0]), int(first[1]))
-        self._rules = SplitRules.of_tree(self._parameters, self._scale, root, self._rows)
-        self._nodes[0] = _Node(0, root, self._parameters.lambda_l2, histogram)
-        self._find([0])
+        self._rules = SplitRules.of_tree(
+            self._parameters,
+            self._fixed,
+            root,
+            self._rows,
+            used=self._features,
+            monotone=self._monotone,
+        )
+        node = _Node(0, root, self._rules.lambda_l2, self._rules.widest, histogram)
+        self._nodes[0] = node
+        self._find(0)
         return self._step()
 
     def advance(self, built: NDArray[np.int64]) -> GrowthStep:
         """Take the summed histograms of the last step's ``build``, int64[K, slots, 2]."""
-        ready: list[int] = []
         for family, histogram in zip(self._families, built, strict=True):
             parent = self._nodes[family.parent]
-            assert parent.histogram is not None  # noqa: S101 - kept until its children are known
             self._nodes[family.built].histogram = histogram
-            rest = np.subtract(parent.histogram, histogram, out=parent.histogram)
-            self._nodes[family.derived].histogram = rest
+            self._nodes[family.derived].histogram = parent.histogram
             parent.histogram = None
-            ready += sorted((family.built, family.derived))
+            self._find(family.derived, histogram)
+            self._find(family.built)
         self._families = []
-        self._find(ready)
         return self._step()
 
     def leaf_values(self) -> dict[int, float]:
@@ -129,19 +141,21 @@ class TreeGrower:
         )
 
     def _value(self, node: _Node) -> float:
-        weight = node.sums.hessian + node.l2 * self._scale
-        if weight <= 0:
-            return 0.0
-        return -self._parameters.learning_rate * (node.sums.gradient / weight)
+        output = self._rules.output(node.sums, node.l2, node.bounds)
+        unit = self._fixed.gradient_unit / self._fixed.hessian_unit
+        return self._parameters.learning_rate * (output * unit)
 
-    def _find(self, numbers: list[int]) -> None:
-        """Find the best split of each node that may be split; it is then open."""
-        for number in numbers:
-            node = self._nodes[number]
-            if self._may_split(node) and node.histogram is not None:
-                node.best = find_split(node.histogram, node.sums, self._layout, self._rules)
-                if node.best is not None:
-                    self._open.add(number)
+    def _find(self, number: int, sibling: NDArray[np.int64] = NO_SIBLING) -> None:
+        """Find the best split of a node that may be split; it is then open."""
+        node = self._nodes[number]
+        if self._may_split(node) and node.histogram is not None:
+            node.best = find_split(
+                node.histogram, node.sums, self._layout, self._rules, node.bounds, sibling=sibling
+            )
+        if node.best is not None:
+            self._open.add(number)
+        else:
+            node.histogram = None
 
     def _may_split(self, node: _Node) -> bool:
         return node.depth < self._parameters.max_depth and self._rules.can_split(node.sums)
@@ -150,17 +164,17 @@ class TreeGrower:
         """Pick open nodes to split now: best gain first, then the lowest number."""
         budget = self._parameters.num_leaves - 1 - len(self._splits)
         candidates = self._open
-        if self._leaves_per_round is None and candidates:
+        if self._parameters.leaves_per_round:
+            budget = min(budget, self._parameters.leaves_per_round)
+        elif candidates:
             level = min(self._nodes[number].depth for number in candidates)
             candidates = {n for n in candidates if self._nodes[n].depth == level}
-        else:
-            budget = min(budget, self._leaves_per_round or budget)
         ranked = sorted(candidates, key=self._rank)
         return sorted(ranked[: max(budget, 0)])
 
     def _rank(self, number: int) -> tuple[float, int]:
         best = self._nodes[number].best
-        return (-best.gain if best else 0.0, number)
+        return (-best.split.gain if best else 0.0, number)
 
     def _step(self) -> GrowthStep:
         """Split chosen nodes until a child has to be built or nothing is left to split."""
@@ -175,17 +189,15 @@ class TreeGrower:
 
     def _split(self, number: int) -> NodeSplit:
         node = self._nodes[number]
-        split = node.best
-        assert split is not None  # noqa: S101 - only open nodes, which have one, are chosen
-        assert node.histogram is not None  # noqa: S101 - the same
+        found = node.best
+        assert found is not None  # noqa: S101 - only open nodes, which have one, are chosen
         self._open.discard(number)
-        one = left_sums(split, node.histogram, self._layout)
-        other = NodeSums(node.sums.gradient - one.gradient, node.sums.hessian - one.hessian)
         left = len(self._nodes)
-        l2 = self._rules.leaf_l2(split, self._layout)
-        self._nodes[left] = _Node(node.depth + 1, one, l2)
-        self._nodes[left + 1] = _Node(node.depth + 1, other, l2)
-        done = NodeSplit(number, split, left, left + 1)
+        l2 = self._rules.leaf_l2(found.split, self._layout)
+        ranges = self._rules.child_ranges(found, node.sums, node.bounds)
+        for sums, bounds in zip((found.left, node.sums - found.left), ranges, strict=True):
+            self._nodes[len(self._nodes)] = _Node(node.depth + 1, sums, l2, bounds)
+        done = NodeSplit(number, found.split, left, left + 1)
         self._splits.append(done)
         return done
 

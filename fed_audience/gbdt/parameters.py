@@ -3,9 +3,19 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, fields
-from typing import Final, Literal, get_args
+from difflib import get_close_matches
+from typing import TYPE_CHECKING, Final, Literal, get_args
+
+import numpy as np
 
 from fed_audience.errors import ConfigError
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from numpy.typing import NDArray
+
+    from fed_audience.gbdt.bins import Feature
 
 ObjectiveName = Literal["binary", "regression", "poisson", "tweedie", "multiclass"]
 
@@ -31,6 +41,14 @@ _RANGES: Final[dict[str, tuple[float, float]]] = {
     "tweedie_variance_power": (1.01, 1.99),
     "poisson_max_delta_step": (0.0, 10.0),
     "scale_pos_weight": (1e-6, 1e6),
+    "leaves_per_round": (0, 4_095),
+    "lambda_l1": (0.0, 1e9),
+    "max_delta_step": (0.0, 1e9),
+    "feature_fraction": (1e-6, 1.0),
+    "bagging_fraction": (1e-6, 1.0),
+    "min_data_per_group": (1, 10**9),
+    "max_cat_threshold": (1, 254),
+    "max_cat_to_onehot": (1, 254),
 }
 
 
@@ -65,6 +83,15 @@ class TrainingParameters:
     tweedie_variance_power: float = 1.5
     poisson_max_delta_step: float = 0.7
     scale_pos_weight: float = 1.0
+    leaves_per_round: int = 0
+    lambda_l1: float = 0.0
+    max_delta_step: float = 0.0
+    feature_fraction: float = 1.0
+    bagging_fraction: float = 1.0
+    monotone_constraints: tuple[tuple[str, int], ...] = ()
+    min_data_per_group: int = 100
+    max_cat_threshold: int = 32
+    max_cat_to_onehot: int = 4
 
     def __post_init__(self) -> None:
         for field in fields(self):
@@ -80,6 +107,7 @@ class TrainingParameters:
                     fix=f"set {field.name} within that range",
                 )
         self._check_objective()
+        self._check_monotone_constraints()
 
     def _check_objective(self) -> None:
         names = get_args(ObjectiveName)
@@ -104,3 +132,38 @@ class TrainingParameters:
                 limit="1 for any objective but binary",
                 fix="weight the rows with a weight column instead",
             )
+
+    def _check_monotone_constraints(self) -> None:
+        names = [name for name, _ in self.monotone_constraints]
+        if twice := sorted({name for name in names if names.count(name) > 1}):
+            raise ConfigError(
+                "training parameter monotone_constraints names a feature twice",
+                value=", ".join(twice),
+                fix="give each feature one direction",
+            )
+        for name, sign in self.monotone_constraints:
+            if sign not in {-1, 1}:
+                raise ConfigError(
+                    f"training parameter monotone_constraints has no direction for '{name}'",
+                    value=sign,
+                    limit="1 (the score may only rise with the feature) or -1 (only fall)",
+                    fix="choose one of these, or leave the feature out",
+                )
+
+    def monotone_signs(self, features: Sequence[Feature]) -> NDArray[np.int8]:
+        """Return int8[F]: the direction of each of ``features``, 0 where it is free.
+
+        Raises ConfigError when a constrained feature is not among them, or is categorical.
+        """
+        signs = dict(self.monotone_constraints)
+        numeric = [feature.name for feature in features if not feature.categorical]
+        for name in signs:
+            if name not in numeric:
+                near = get_close_matches(name, numeric, n=1, cutoff=0.4)
+                raise ConfigError(
+                    "training parameter monotone_constraints names no numeric feature of the model",
+                    value=name,
+                    limit=", ".join(numeric) or "the model has no numeric feature",
+                    fix=f"did you mean '{near[0]}'?" if near else "take it out",
+                )
+        return np.array([signs.get(feature.name, 0) for feature in features], dtype=np.int8)

@@ -1,40 +1,65 @@
 """The best split of a node, from summed integer histograms.
 
 All sums are integers below 2^53, so their conversion to float is exact; gains are computed in
-units of the fixed-point scale, by + - * / in one fixed order. Equal gains are decided by the
-lowest feature, then the lowest bin, then missing to the right. Gain, category order and limits
-follow LightGBM (Ke et al. 2017; parameters ``cat_smooth``, ``cat_l2``, ``max_cat_threshold``).
+fixed-point units, by + - * / in one fixed order. Equal gains are decided by the lowest feature,
+then the lowest bin, then missing to the right. Gain, category order and limits follow LightGBM
+(Ke et al. 2017).
+
+Monotone constraints are those of LightGBM's method ``basic``: a split of a constrained feature
+must give ordered outputs, its children share the range at the mean of both outputs, and all that
+descends from them stays within. Two things differ: the gain taken off is that of the node's own
+output within its range (LightGBM takes the output it would have without a range, and so stops
+earlier), and there is no ``monotone_penalty``. A missing value counts as larger than all others
+where it goes right, smaller where it goes left, as in LightGBM.
 """
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from fractions import Fraction
-from math import ceil
-from typing import TYPE_CHECKING, Final, Self
+from math import ceil, inf
+from typing import TYPE_CHECKING, Final, NamedTuple, Self
 
 import numpy as np
 from numba import njit
 
 from fed_audience.errors import FederationError
-from fed_audience.gbdt.candidates import best_numeric, best_ordered, best_single
+from fed_audience.gbdt.candidates import (
+    Grouping,
+    Terms,
+    best_numeric,
+    best_ordered,
+    best_single,
+    gain_of,
+)
 from fed_audience.gbdt.tree import NodeSums, Split
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
+    from fed_audience.gbdt.fixed_point import FixedPoint
     from fed_audience.gbdt.histogram import SlotLayout
     from fed_audience.gbdt.parameters import TrainingParameters
 
+    Floats = NDArray[np.float64]
     Integers = NDArray[np.int64]
-
-ONE_VS_REST_CATEGORIES: Final = 4
-"""Up to so many categories each is tried alone (LightGBM's ``max_cat_to_onehot``)."""
-
-MIN_DATA_PER_GROUP: Final = 100
-"""Rows between two candidate borders of ordered categories (LightGBM's name and default)."""
+    Codes = NDArray[np.uint8]
 
 _LEAST_GAIN: Final = 1e-9
+
+
+class OutputRange(NamedTuple):
+    """Bounds of a node's output, in units of gradient over units of hessian."""
+
+    low: float = -inf
+    high: float = inf
+
+
+class Found(NamedTuple):
+    """The best split of a node and the sums of the rows it sends left."""
+
+    split: Split
+    left: NodeSums
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,38 +67,60 @@ class SplitRules:
     """The parameters of a search, in fixed-point units of one tree.
 
     A floor on rows is a floor on the hessian: rows of a node are estimated as its hessian times
-    ``rows / root hessian``, because no count travels with a histogram.
+    ``rows / root hessian``, because no count travels with a histogram. ``used``: bool[F], features
+    drawn for the tree; ``monotone``: int8[F], order that a feature demands of outputs.
     """
 
-    scale: int
     min_hessian: int
     group_hessian: int
     smooth_hessian: int
+    most_categories: int
+    one_hot_categories: int
+    lambda_l1: float
     lambda_l2: float
     cat_l2: float
     cat_smooth: float
+    gain_unit: float
     min_gain: float
+    shaped: bool
+    widest: OutputRange
+    used: NDArray[np.bool_]
+    monotone: NDArray[np.int8]
 
     @classmethod
-    def of_tree(cls, parameters: TrainingParameters, scale: int, root: NodeSums, rows: int) -> Self:
+    def of_tree(  # noqa: PLR0913 - the two masks come by name
+        cls,
+        parameters: TrainingParameters,
+        fixed: FixedPoint,
+        root: NodeSums,
+        rows: int,
+        *,
+        used: NDArray[np.bool_],
+        monotone: NDArray[np.int8],
+    ) -> Self:
         """Rules of a tree whose ``root`` sums ``rows`` rows (at least 1)."""
 
         def hessian_of(data: float) -> int:
             return ceil(Fraction(data) * root.hessian / max(rows, 1))
 
+        weight = Fraction(parameters.min_child_weight) / Fraction(fixed.hessian_unit)
+        step = parameters.max_delta_step * (fixed.hessian_unit / fixed.gradient_unit) or inf
         return cls(
-            scale=scale,
-            min_hessian=max(
-                1,
-                ceil(Fraction(parameters.min_child_weight) * scale),
-                hessian_of(parameters.min_data_in_leaf),
-            ),
-            group_hessian=hessian_of(MIN_DATA_PER_GROUP),
+            min_hessian=max(1, ceil(weight), hessian_of(parameters.min_data_in_leaf)),
+            group_hessian=hessian_of(parameters.min_data_per_group),
             smooth_hessian=hessian_of(parameters.cat_smooth),
-            lambda_l2=parameters.lambda_l2,
-            cat_l2=parameters.cat_l2,
-            cat_smooth=parameters.cat_smooth,
-            min_gain=parameters.min_gain_to_split,
+            most_categories=parameters.max_cat_threshold,
+            one_hot_categories=parameters.max_cat_to_onehot,
+            lambda_l1=parameters.lambda_l1 / fixed.gradient_unit,
+            lambda_l2=parameters.lambda_l2 / fixed.hessian_unit,
+            cat_l2=parameters.cat_l2 / fixed.hessian_unit,
+            cat_smooth=parameters.cat_smooth / fixed.hessian_unit,
+            gain_unit=fixed.gradient_unit * fixed.gradient_unit / fixed.hessian_unit,
+            min_gain=max(parameters.min_gain_to_split, _LEAST_GAIN),
+            shaped=parameters.lambda_l1 > 0 or step < inf or bool(monotone.any()),
+            widest=OutputRange(-step, step),
+            used=used,
+            monotone=monotone,
         )
 
     def can_split(self, sums: NodeSums) -> bool:
@@ -81,9 +128,29 @@ class SplitRules:
         return sums.hessian >= 2 * self.min_hessian
 
     def leaf_l2(self, split: Split, layout: SlotLayout) -> float:
-        """L2 of the children of ``split``: ordered categories carry ``cat_l2`` as well."""
-        ordered = split.categorical and layout.sizes[split.feature] > ONE_VS_REST_CATEGORIES
+        """L2 of the children of ``split``, in units: ordered categories carry ``cat_l2`` too."""
+        ordered = split.categorical and layout.sizes[split.feature] > self.one_hot_categories
         return self.lambda_l2 + self.cat_l2 if ordered else self.lambda_l2
+
+    def output(self, sums: NodeSums, l2: float, bounds: OutputRange) -> float:
+        """Output of a leaf, in units: -G / (H + l2), G shrunk by L1, within ``bounds``."""
+        weight = sums.hessian + l2
+        if weight <= 0:
+            return 0.0
+        shrunk = max(sums.gradient - self.lambda_l1, 0.0) + min(sums.gradient + self.lambda_l1, 0.0)
+        return min(max(-shrunk / weight, bounds.low), bounds.high)
+
+    def child_ranges(
+        self, found: Found, total: NodeSums, bounds: OutputRange
+    ) -> tuple[OutputRange, OutputRange]:
+        """Ranges of the left and the right child of a node that is split as ``found``."""
+        sign = 0 if found.split.categorical else int(self.monotone[found.split.feature])
+        if sign == 0:
+            return bounds, bounds
+        left = self.output(found.left, self.lambda_l2, bounds)
+        middle = (left + self.output(total - found.left, self.lambda_l2, bounds)) / 2
+        below, above = OutputRange(bounds.low, middle), OutputRange(middle, bounds.high)
+        return (below, above) if sign > 0 else (above, below)
 
 
 @njit(nogil=True, cache=True, error_model="numpy")
@@ -98,96 +165,156 @@ def _adds_up(sums: Integers, G: int, H: int) -> bool:
 
 
 @njit(nogil=True, cache=True, error_model="numpy")
-def _find(
+def _find(  # noqa: C901, PLR0913, PLR0917 - one pass over the features of a node
     histogram: Integers,
-    total: tuple[int, int],
+    sibling: Integers,
     offsets: Integers,
     sizes: Integers,
     categorical: NDArray[np.bool_],
-    integers: tuple[int, int, int],
-    reals: tuple[float, float, float, float, float],
-    left: NDArray[np.uint8],
+    used: NDArray[np.bool_],
+    monotone: NDArray[np.int8],
+    shaped: bool,
+    integers: tuple[int, int, int, int, int, int, int],
+    reals: tuple[float, float, float, float, float, float, float, float],
+    left: Codes,
 ) -> tuple[float, int, int, bool]:
     """Find gain, feature, bin and side of missing; ``left`` receives a categorical left set.
 
-    Feature -1: no split. Feature -2 - f: the slots of feature f do not add up to ``total``.
+    Feature -1: no split. Feature -2 - f: the slots of feature f do not add up to the total. A
+    ``sibling`` that is not empty is first taken off, in place, feature by feature while in cache.
     """
-    least, group_h, smooth_h = integers
-    l2, cat_l2, smooth, scale, least_gain = reals
-    left_g = np.empty(256, np.float64)
-    left_h = np.empty(256, np.float64)
-    gains = np.empty(256, np.float64)
+    total_g, total_h, least, group_h, smooth_h, most, one_hot = integers
+    l1, l2, cat_l2, smooth, gain_unit, min_gain, low, high = reals
+    scratch = np.empty((3, 256), np.float64)
     order = np.empty(256, np.int64)
-    G = float(total[0])
-    H = float(total[1])
-    parent = G * G / (H + l2) if H + l2 > 0 else 0.0
-    best = least_gain
+    grouping = Grouping(smooth, smooth_h, group_h, most)
+    free = Terms(shaped, float(least), l1, l2, low, high, 0.0)
+    many = Terms(shaped, float(least), l1, l2 + cat_l2, low, high, 0.0)
+    G = float(total_g)
+    H = float(total_h)
+    parent = gain_of(G, H + l2, free) if H + l2 > 0 else 0.0
+    best = min_gain
+    highest = -np.inf
     found = -1
     found_bin = -1
     found_missing_left = False
     for feature in range(sizes.size):
+        if not used[feature]:
+            continue
         size = sizes[feature]
         sums = histogram[offsets[feature] : offsets[feature + 1]]
-        if not _adds_up(sums, total[0], total[1]):
+        if sibling.shape[0] > 0:
+            _take_off(sums, sibling[offsets[feature] : offsets[feature + 1]])
+        if not _adds_up(sums, total_g, total_h):
             return 0.0, -2 - feature, -1, False
         if size == 0:
             continue
         if not categorical[feature]:
-            gain, where, missing_left = best_numeric(
-                sums, size, G, H, least, l2, left_g, left_h, gains
-            )
-            gain = (gain - parent) / scale
+            sign = float(monotone[feature])
+            terms = Terms(shaped, float(least), l1, l2, low, high, sign)
+            raw, where, missing_left = best_numeric(sums, size, G, H, terms, highest, scratch)
+            gain = (raw - parent) * gain_unit
             if where >= 0 and gain > best:
                 best = gain
+                highest = raw
                 found = feature
                 found_bin = where
                 found_missing_left = missing_left
-        elif size <= ONE_VS_REST_CATEGORIES:
-            gain, where = best_single(sums, size, G, H, least, l2)
-            gain = (gain - parent) / scale
+        elif size <= one_hot:
+            raw, where = best_single(sums, size, G, H, free)
+            gain = (raw - parent) * gain_unit
             if where >= 0 and gain > best:
                 best = gain
+                highest = raw
                 found = feature
                 left[:] = 0
                 left[where] = 1
         else:
-            gain, direction, taken, used = best_ordered(
-                sums, size, G, H, least, l2 + cat_l2, smooth, smooth_h, group_h, order
-            )
-            gain = (gain - parent) / scale
+            raw, direction, taken, usable = best_ordered(sums, size, G, H, many, grouping, order)
+            gain = (raw - parent) * gain_unit
             if taken > 0 and gain > best:
                 best = gain
+                highest = raw
                 found = feature
                 left[:] = 0
                 for i in range(taken):
-                    left[order[i] if direction == 0 else order[used - 1 - i]] = 1
+                    left[order[i] if direction == 0 else order[usable - 1 - i]] = 1
     return best, found, found_bin, found_missing_left
 
 
-def find_split(
-    histogram: NDArray[np.int64], total: NodeSums, layout: SlotLayout, rules: SplitRules
-) -> Split | None:
+@njit(nogil=True, cache=True)
+def _take_off(sums: Integers, sibling: Integers) -> None:
+    for b in range(sums.shape[0]):
+        sums[b, 0] -= sibling[b, 0]
+        sums[b, 1] -= sibling[b, 1]
+
+
+@njit(nogil=True, cache=True)
+def _left_sums(
+    sums: Integers, bin_: int, missing_left: bool, categorical: bool, left: Codes
+) -> tuple[int, int]:
+    """Sum the slots of one feature that a split sends left."""
+    g = np.int64(0)
+    h = np.int64(0)
+    last = sums.shape[0] - 1
+    for b in range(last):
+        if (left[b] == 1) if categorical else (b <= bin_):
+            g += sums[b, 0]
+            h += sums[b, 1]
+    if missing_left:
+        g += sums[last, 0]
+        h += sums[last, 1]
+    return g, h
+
+
+NO_SIBLING: Final = np.empty((0, 2), dtype=np.int64)
+
+
+def find_split(  # noqa: PLR0913 - a node, and what to know of it
+    histogram: NDArray[np.int64],
+    total: NodeSums,
+    layout: SlotLayout,
+    rules: SplitRules,
+    bounds: OutputRange | None = None,
+    *,
+    sibling: NDArray[np.int64] = NO_SIBLING,
+) -> Found | None:
     """Find the best split of a node, or None where none gains enough.
 
-    ``histogram``: int64[slots, 2] summed over all sites; ``total``: the node's sums. A node
-    without missing values sends later ones to its heavier child (left when equal). Raises
-    FederationError when the slots of a feature do not add up to ``total``.
+    ``histogram``: int64[slots, 2] summed over all sites; ``total``: the node's sums; ``bounds``:
+    range of its output. With a ``sibling`` the histogram is that of their parent, and becomes the
+    node's in place. A node without missing values sends later ones to its heavier child (left
+    when equal). Raises FederationError when the slots of a feature do not add up to ``total``.
     """
-    scale = float(rules.scale)
+    low, high = bounds or rules.widest
     left = np.zeros(256, dtype=np.uint8)
     gain, feature, bin_, missing_left = _find(
         histogram,
-        (total.gradient, total.hessian),
+        sibling,
         layout.offsets,
         layout.sizes,
         layout.categorical,
-        (rules.min_hessian, rules.group_hessian, rules.smooth_hessian),
+        rules.used,
+        rules.monotone,
+        rules.shaped,
         (
-            rules.lambda_l2 * scale,
-            rules.cat_l2 * scale,
-            rules.cat_smooth * scale,
-            scale,
-            max(rules.min_gain, _LEAST_GAIN),
+            total.gradient,
+            total.hessian,
+            rules.min_hessian,
+            rules.group_hessian,
+            rules.smooth_hessian,
+            rules.most_categories,
+            rules.one_hot_categories,
+        ),
+        (
+            rules.lambda_l1,
+            rules.lambda_l2,
+            rules.cat_l2,
+            rules.cat_smooth,
+            rules.gain_unit,
+            rules.min_gain,
+            low,
+            high,
         ),
         left,
     )
@@ -198,23 +325,12 @@ def find_split(
             f"the summed histogram of feature {-2 - feature} contradicts the sums of its node",
             fix="find the site whose rows or bins changed during the run, then run again",
         )
-    if layout.categorical[feature]:
-        return Split(feature, gain, left_codes=tuple(np.flatnonzero(left).tolist()))
-    split = Split(feature, gain, bin_, missing_left=missing_left)
-    if histogram[int(layout.offsets[feature + 1]) - 1].any():
-        return split
-    heavier_left = 2 * left_sums(split, histogram, layout).hessian >= total.hessian
-    return replace(split, missing_left=heavier_left)
-
-
-def left_sums(split: Split, histogram: NDArray[np.int64], layout: SlotLayout) -> NodeSums:
-    """Sum the rows that ``split`` sends left, from its node's histogram int64[slots, 2]."""
-    first, stop = (int(layout.offsets[split.feature + k]) for k in (0, 1))
+    first, stop = layout.offsets[feature], layout.offsets[feature + 1]
     sums = histogram[first:stop]
-    if split.categorical:
-        chosen = sums[list(split.left_codes)].sum(axis=0)
-    else:
-        chosen = sums[: split.bin + 1].sum(axis=0)
-        if split.missing_left:
-            chosen = chosen + sums[-1]
-    return NodeSums(int(chosen[0]), int(chosen[1]))
+    categorical = bool(layout.categorical[feature])
+    sent = NodeSums(*_left_sums(sums, bin_, missing_left, categorical, left))
+    if categorical:
+        return Found(Split(feature, gain, left_codes=tuple(np.flatnonzero(left).tolist())), sent)
+    if not sums[-1].any():
+        missing_left = 2 * sent.hessian >= total.hessian
+    return Found(Split(feature, gain, bin_, missing_left=missing_left), sent)

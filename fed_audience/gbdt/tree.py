@@ -33,6 +33,9 @@ class NodeSums:
     gradient: int
     hessian: int
 
+    def __sub__(self, other: NodeSums) -> NodeSums:
+        return NodeSums(self.gradient - other.gradient, self.hessian - other.hessian)
+
 
 @dataclass(frozen=True, slots=True)
 class Tree:

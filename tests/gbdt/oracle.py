@@ -8,28 +8,28 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from fractions import Fraction
-from math import ceil, floor
+from math import floor
 from typing import TYPE_CHECKING
 
 import numpy as np
 
 from fed_audience.gbdt.arithmetic import sigmoids
-from fed_audience.gbdt.bins import MISSING_CODE, CategoryBins, FeatureBins
+from fed_audience.gbdt.bins import MISSING_CODE, FeatureBins
 from fed_audience.gbdt.tree import NodeSums, Split, Tree
+from tests.gbdt.oracle_splits import Range, Rules, Sums, best_split
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
+    from collections.abc import Callable, Sequence
 
     from numpy.typing import NDArray
 
+    from fed_audience.gbdt.fixed_point import FixedPoint
     from fed_audience.gbdt.parameters import TrainingParameters
 
-Sums = tuple[int, int]
+Pairs = tuple[list[int], list[int]]
 
 
-def fixed_point(
-    scores: NDArray[np.float64], labels: NDArray[np.float64], scale: int
-) -> tuple[list[int], list[int]]:
+def fixed_point(scores: NDArray[np.float64], labels: NDArray[np.float64], scale: int) -> Pairs:
     gradients, hessians = [], []
     for p, y in zip(sigmoids(scores).tolist(), labels.tolist(), strict=True):
         gradients.append(floor((p - y) * scale + 0.5))
@@ -38,11 +38,7 @@ def fixed_point(
 
 
 def histogram(
-    codes: NDArray[np.uint8],
-    rows: Sequence[int],
-    gradients: Sequence[int],
-    hessians: Sequence[int],
-    bins: Sequence[FeatureBins],
+    codes: NDArray[np.uint8], rows: Sequence[int], pairs: Pairs, bins: Sequence[FeatureBins]
 ) -> list[list[Sums]]:
     """Per feature: sums of each bin, then of the missing."""
     result = []
@@ -51,108 +47,10 @@ def histogram(
         for row in rows:
             code = int(codes[row, feature])
             cell = sums[feature_bins.size if code == MISSING_CODE else code]
-            cell[0] += gradients[row]
-            cell[1] += hessians[row]
+            cell[0] += pairs[0][row]
+            cell[1] += pairs[1][row]
         result.append([(g, h) for g, h in sums])
     return result
-
-
-@dataclass
-class Floors:
-    least: int
-    group: int
-    smooth: int
-
-    @classmethod
-    def of(cls, parameters: TrainingParameters, scale: int, root_h: int, rows: int) -> Floors:
-        def rows_to_h(count: float) -> int:
-            return ceil(Fraction(count) * root_h / rows)
-
-        child = ceil(Fraction(parameters.min_child_weight) * scale)
-        return cls(
-            max(1, child, rows_to_h(parameters.min_data_in_leaf)),
-            rows_to_h(100),
-            rows_to_h(parameters.cat_smooth),
-        )
-
-
-def total(parts: Sequence[Sums]) -> Sums:
-    return sum(g for g, _ in parts), sum(h for _, h in parts)
-
-
-def numeric_candidates(sums: list[Sums]) -> Iterator[tuple[Split, Sums]]:
-    present, missing = sums[:-1], sums[-1]
-    for b in range(len(present)):
-        left = total(present[: b + 1])
-        yield Split(0, 0.0, b), left
-        if missing != (0, 0) and b < len(present) - 1:
-            with_missing = left[0] + missing[0], left[1] + missing[1]
-            yield Split(0, 0.0, b, missing_left=True), with_missing
-
-
-def category_candidates(
-    sums: list[Sums], whole: Sums, floors: Floors, smooth: float
-) -> Iterator[tuple[Split, Sums]]:
-    present = sums[:-1]
-    if len(present) <= 4:
-        for b, left in enumerate(present):
-            yield Split(0, 0.0, left_codes=(b,)), left
-        return
-    usable = [b for b, (_, h) in enumerate(present) if h >= floors.smooth and h > 0]
-    ordered = sorted(usable, key=lambda b: (present[b][0] / (present[b][1] + smooth), b))
-    for order in (ordered, ordered[::-1]):
-        group = 0
-        for taken in range(1, min(32, (len(ordered) + 1) // 2) + 1):
-            left = total([present[b] for b in order[:taken]])
-            group += present[order[taken - 1]][1]
-            if left[1] < floors.least:
-                continue
-            if whole[1] - left[1] < max(floors.least, floors.group):
-                break
-            if group < floors.group:
-                continue
-            group = 0
-            yield Split(0, 0.0, left_codes=tuple(sorted(order[:taken]))), left
-
-
-def best_split(
-    node: list[list[Sums]],
-    bins: Sequence[FeatureBins],
-    parameters: TrainingParameters,
-    scale: int,
-    floors: Floors,
-) -> tuple[Split, Sums] | None:
-    whole = total(node[0])
-    g_all, h_all = float(whole[0]), float(whole[1])
-    l2 = parameters.lambda_l2 * scale
-    parent = g_all * g_all / (h_all + l2)
-    best_gain, best = max(parameters.min_gain_to_split, 1e-9), None
-    for feature, (sums, feature_bins) in enumerate(zip(node, bins, strict=True)):
-        weight = l2
-        if isinstance(feature_bins, CategoryBins):
-            smooth = parameters.cat_smooth * scale
-            candidates = category_candidates(sums, whole, floors, smooth)
-            if feature_bins.size > 4:
-                weight = l2 + parameters.cat_l2 * scale
-        else:
-            candidates = numeric_candidates(sums)
-        for split, (g, h) in candidates:
-            if h < floors.least or whole[1] - h < floors.least:
-                continue
-            gl, hl = float(g), float(h)
-            gr, hr = g_all - gl, h_all - hl
-            dl, dr = hl + weight, hr + weight
-            gain = ((gl * gl * dr + gr * gr * dl) / (dl * dr) - parent) / scale
-            if gain > best_gain:
-                side = split.missing_left
-                if not split.categorical and sums[-1] == (0, 0):
-                    side = 2 * h >= whole[1]
-                best_gain = gain
-                best = (
-                    Split(feature, gain, split.bin, side, split.left_codes),
-                    (g, h),
-                )
-    return best
 
 
 def goes_left(split: Split, code: int) -> bool:
@@ -167,87 +65,165 @@ class Node:
     depth: int
     sums: Sums
     l2: float
+    bounds: Range
+
+
+@dataclass
+class Growth:
+    """One tree in the making: nodes by number, and which of them were split."""
+
+    codes: NDArray[np.uint8]
+    pairs: Pairs
+    bins: Sequence[FeatureBins]
+    rules: Rules
+    nodes: list[Node]
+    done: list[tuple[int, Split, int, int]]
+
+    def best(self, number: int) -> tuple[Split, Sums] | None:
+        node = self.nodes[number]
+        deep = node.depth == self.rules.parameters.max_depth
+        if deep or node.sums[1] < 2 * self.rules.least:
+            return None
+        sums = histogram(self.codes, node.rows, self.pairs, self.bins)
+        return best_split(sums, self.bins, self.rules, node.bounds)
+
+    def split(self, number: int, split: Split, left: Sums) -> tuple[int, int]:
+        """Give the node two children and return their numbers."""
+        node, p = self.nodes[number], self.rules.parameters
+        right = (node.sums[0] - left[0], node.sums[1] - left[1])
+        l2 = p.lambda_l2 + p.cat_l2 if self.rules.many(self.bins[split.feature]) else p.lambda_l2
+        below = above = node.bounds
+        if not split.categorical and (sign := self.rules.signs[split.feature]):
+            ends = [self.rules.output(side, l2, node.bounds) for side in (left, right)]
+            middle = (ends[0] + ends[1]) / 2
+            below, above = (node.bounds[0], middle), (middle, node.bounds[1])
+            if sign < 0:
+                below, above = above, below
+        for side, sums, bounds in ((True, left, below), (False, right, above)):
+            rows = [
+                row
+                for row in node.rows
+                if goes_left(split, int(self.codes[row, split.feature])) is side
+            ]
+            self.nodes.append(Node(rows, node.depth + 1, sums, l2, bounds))
+        self.done.append((number, split, len(self.nodes) - 2, len(self.nodes) - 1))
+        return len(self.nodes) - 2, len(self.nodes) - 1
+
+    def grow(self) -> None:
+        """By level, or ``leaves_per_round`` of the best at a time."""
+        p = self.rules.parameters
+        found = {0: best} if (best := self.best(0)) else {}
+        while found:
+            shallowest = min(self.nodes[number].depth for number in found)
+            may = [
+                number
+                for number in found
+                if p.leaves_per_round or self.nodes[number].depth == shallowest
+            ]
+            may.sort(key=lambda number: (-found[number][0].gain, number))
+            room = p.num_leaves - 1 - len(self.done)
+            chosen = sorted(may[: min(room, p.leaves_per_round or room)])
+            children: list[int] = []
+            for number in chosen:
+                children += self.split(number, *found.pop(number))
+            if len(self.done) == p.num_leaves - 1:
+                return
+            found |= {child: best for child in children if (best := self.best(child))}
+
+    def tree(self) -> tuple[Tree, list[int]]:
+        place = {number: index for index, (number, *_) in enumerate(self.done)}
+        leaves = [number for number in range(len(self.nodes)) if number not in place]
+        place |= {number: -index - 1 for index, number in enumerate(leaves)}
+        rate = self.rules.parameters.learning_rate
+        values = []
+        for number in leaves:
+            node = self.nodes[number]
+            values.append(rate * self.rules.output(node.sums, node.l2, node.bounds))
+        tree = Tree(
+            splits=tuple(split for _, split, _, _ in self.done),
+            left=tuple(place[left] for _, _, left, _ in self.done),
+            right=tuple(place[right] for *_, right in self.done),
+            leaf_values=tuple(values),
+            internal_sums=tuple(NodeSums(*self.nodes[number].sums) for number, *_ in self.done),
+            leaf_sums=tuple(NodeSums(*self.nodes[number].sums) for number in leaves),
+        )
+        return tree, leaves
 
 
 def grow_tree(
     codes: NDArray[np.uint8],
-    gradients: Sequence[int],
-    hessians: Sequence[int],
+    pairs: Pairs,
     bins: Sequence[FeatureBins],
     parameters: TrainingParameters,
-    scale: int,
-) -> tuple[Tree, dict[int, list[int]]]:
-    """The tree, and the rows of each leaf (by position in ``leaf_values``)."""
-    count = len(gradients)
-    root = (sum(gradients), sum(hessians))
-    floors = Floors.of(parameters, scale, root[1], count)
-    nodes = [Node(list(range(count)), 0, root, parameters.lambda_l2)]
-    done: list[tuple[int, Split, int, int]] = []
-    level = [0]
-    while level:
-        found = []
-        for number in level:
-            node = nodes[number]
-            if node.depth == parameters.max_depth or node.sums[1] < 2 * floors.least:
-                continue
-            sums = histogram(codes, node.rows, gradients, hessians, bins)
-            best = best_split(sums, bins, parameters, scale, floors)
-            if best:
-                found.append((number, *best))
-        found.sort(key=lambda item: (-item[1].gain, item[0]))
-        chosen = sorted(found[: parameters.num_leaves - 1 - len(done)], key=lambda item: item[0])
-        level = []
-        for number, split, left in chosen:
-            node = nodes[number]
-            many = split.categorical and bins[split.feature].size > 4
-            l2 = parameters.lambda_l2 + (parameters.cat_l2 if many else 0.0)
-            sides = {
-                side: [
-                    r for r in node.rows if goes_left(split, int(codes[r, split.feature])) is side
-                ]
-                for side in (True, False)
-            }
-            right = (node.sums[0] - left[0], node.sums[1] - left[1])
-            done.append((number, split, len(nodes), len(nodes) + 1))
-            level += [len(nodes), len(nodes) + 1]
-            nodes.append(Node(sides[True], node.depth + 1, left, l2))
-            nodes.append(Node(sides[False], node.depth + 1, right, l2))
-    place = {number: index for index, (number, *_) in enumerate(done)}
-    leaves = [number for number in range(len(nodes)) if number not in place]
-    place |= {number: -index - 1 for index, number in enumerate(leaves)}
-    values = []
-    for number in leaves:
-        (g, h), l2 = nodes[number].sums, nodes[number].l2
-        values.append(-parameters.learning_rate * (g / (h + l2 * scale)))
-    tree = Tree(
-        splits=tuple(split for _, split, _, _ in done),
-        left=tuple(place[left] for _, _, left, _ in done),
-        right=tuple(place[right] for *_, right in done),
-        leaf_values=tuple(values),
-        internal_sums=tuple(NodeSums(*nodes[number].sums) for number, *_ in done),
-        leaf_sums=tuple(NodeSums(*nodes[number].sums) for number in leaves),
+    fixed: FixedPoint,
+    *,
+    rows: Sequence[int] | None = None,
+    drawn: Sequence[bool] | None = None,
+    signs: Sequence[int] | None = None,
+) -> Tree:
+    """Grow one tree from the gradients and hessians of ``rows`` (all by default)."""
+    members = list(range(len(codes)) if rows is None else rows)
+    root = (sum(pairs[0][row] for row in members), sum(pairs[1][row] for row in members))
+    rules = Rules(
+        parameters,
+        fixed,
+        Fraction(len(members), root[1]),
+        signs or [0] * len(bins),
+        drawn or [True] * len(bins),
     )
-    return tree, {index: nodes[number].rows for index, number in enumerate(leaves)}
+    first = Node(members, 0, root, parameters.lambda_l2, rules.widest)
+    growth = Growth(codes, pairs, bins, rules, [first], [])
+    growth.grow()
+    return growth.tree()[0]
+
+
+def leaf_of(tree: Tree, codes: NDArray[np.uint8]) -> int:
+    """Leaf that a row of ``codes`` falls into."""
+    node = 0 if tree.splits else -1
+    while node >= 0:
+        split = tree.splits[node]
+        left = goes_left(split, int(codes[split.feature]))
+        node = tree.left[node] if left else tree.right[node]
+    return -node - 1
 
 
 def boost(
     codes: NDArray[np.uint8],
-    labels: NDArray[np.float64],
     bins: Sequence[FeatureBins],
     parameters: TrainingParameters,
-    base_score: float,
-    scale: int,
+    fixed: FixedPoint,
+    base_scores: Sequence[float],
+    pairs_of: Callable[[NDArray[np.float64]], list[Pairs]],
+    *,
+    bags: Sequence[Sequence[int]] | None = None,
+    draws: Sequence[Sequence[bool]] | None = None,
+    signs: Sequence[int] | None = None,
 ) -> list[Tree]:
-    """All trees, without validation rows."""
-    scores = np.full(len(labels), base_score)
+    """Every tree, class after class within an iteration, without validation rows.
+
+    ``pairs_of`` gives each class its gradients and hessians at scores float64[K, n]; ``bags`` and
+    ``draws`` are the rows and features of each iteration.
+    """
+    scores = np.repeat(np.array(base_scores)[:, None], len(codes), axis=1)
     trees = []
-    for _ in range(parameters.n_estimators):
-        gradients, hessians = fixed_point(scores, labels, scale)
-        tree, leaf_rows = grow_tree(codes, gradients, hessians, bins, parameters, scale)
-        if not tree.splits:
+    for iteration in range(parameters.n_estimators):
+        grown = [
+            grow_tree(
+                codes,
+                pairs,
+                bins,
+                parameters,
+                fixed,
+                rows=bags[iteration] if bags else None,
+                drawn=draws[iteration] if draws else None,
+                signs=signs,
+            )
+            for pairs in pairs_of(scores)
+        ]
+        if not any(tree.splits for tree in grown):
             break
-        trees.append(tree)
-        for leaf, rows in leaf_rows.items():
-            for row in rows:
-                scores[row] += tree.leaf_values[leaf]
+        for own, tree in zip(scores, grown, strict=True):
+            for row in range(len(codes)):
+                own[row] += tree.leaf_values[leaf_of(tree, codes[row])]
+        trees += grown
     return trees

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from fractions import Fraction
 from typing import Any
 
 import numpy as np
@@ -12,11 +13,13 @@ from fed_audience.errors import FederationError
 from fed_audience.gbdt.bins import CategoryBins, FeatureBins, NumericBins
 from fed_audience.gbdt.histogram import SlotLayout
 from fed_audience.gbdt.parameters import TrainingParameters
-from fed_audience.gbdt.splitting import SplitRules, find_split, left_sums
+from fed_audience.gbdt.fixed_point import FixedPoint
+from fed_audience.gbdt.splitting import SplitRules, find_split
 from fed_audience.gbdt.tree import NodeSums, Split
-from tests.gbdt.oracle import Floors, Sums, best_split
+from tests.gbdt.oracle_splits import Rules, Sums, best_split
 
 SCALE = 2**12
+FIXED = FixedPoint(1 / SCALE, 1 / SCALE, SCALE, SCALE // 4)
 FREE = TrainingParameters(min_child_weight=0.0, min_data_in_leaf=0, cat_smooth=0.0)
 
 
@@ -37,12 +40,26 @@ def search(
     flat = np.array([pair for _, sums in features for pair in sums], dtype=np.int64)
     total = flat[: len(features[0][1])].sum(axis=0)
     sums = NodeSums(int(total[0]), int(total[1]))
-    rules = SplitRules.of_tree(parameters, SCALE, sums, rows)
-    split = find_split(flat, sums, layout, rules)
-    if split is not None:
-        left = left_sums(split, flat, layout)
-        assert 0 < left.hessian < sums.hessian
-    return split
+    rules = SplitRules.of_tree(
+        parameters,
+        FIXED,
+        sums,
+        rows,
+        used=np.ones(len(features), dtype=np.bool_),
+        monotone=np.zeros(len(features), dtype=np.int8),
+    )
+    found = find_split(flat, sums, layout, rules)
+    if found is None:
+        return None
+    assert found.left == left_of(found.split, features[found.split.feature][1])
+    assert 0 < found.left.hessian < sums.hessian
+    return found.split
+
+
+def left_of(split: Split, sums: list[Sums]) -> NodeSums:
+    codes = split.left_codes or range(split.bin + 1)
+    left = [sums[code] for code in codes] + [sums[-1]] * split.missing_left
+    return NodeSums(sum(g for g, _ in left), sum(h for _, h in left))
 
 
 def units(*pairs: tuple[float, float]) -> list[Sums]:
@@ -178,7 +195,8 @@ def test_search_finds_the_oracles_split(data: st.DataObject) -> None:
             sums[:] = [(whole[0], whole[1]), *[(0, 0)] * (len(sums) - 1)]
     if whole[1] == 0:
         return
-    floors = Floors.of(parameters, SCALE, whole[1], 1_000)
-    expected = best_split(node, bins, parameters, SCALE, floors)
+    share = Fraction(1_000, whole[1])
+    rules = Rules(parameters, FIXED, share, [0] * len(bins), [True] * len(bins))
+    expected = best_split(node, bins, rules, rules.widest)
     found = search(list(zip(bins, node, strict=True)), parameters)
     assert found == (expected[0] if expected else None)

@@ -1,0 +1,81 @@
+"""One site without messages: enough to drive a grower."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from fed_audience.gbdt.bins import MISSING_CODE, CategoryBins, FeatureBins, NumericBins
+from fed_audience.gbdt.codes import BinnedMatrix
+from fed_audience.gbdt.growing import TreeGrower
+from fed_audience.gbdt.histogram import SlotLayout, build_histograms
+from fed_audience.gbdt.objectives import objective_of
+from fed_audience.gbdt.parameters import TrainingParameters
+from fed_audience.gbdt.partition import RowPartition
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from numpy.typing import NDArray
+
+
+class Rows:
+    """What a site does, without messages: enough to drive a grower."""
+
+    def __init__(
+        self, columns: NDArray[np.uint8], bins: list[FeatureBins], labels: NDArray[np.float64]
+    ) -> None:
+        self.bins = bins
+        self.labels = labels
+        self.matrix = BinnedMatrix.from_columns(columns, bins)
+        self.layout = SlotLayout.from_bins(bins)
+        self.partition = RowPartition(np.arange(len(labels), dtype=np.uint32))
+        self.pairs = np.empty(len(labels), dtype=np.int64)
+        self.scores = np.zeros(len(labels))
+        self.built: list[int] = []
+
+    def grower(self, parameters: TrainingParameters, **options: Any) -> TreeGrower:
+        """A grower for the rows' gradients, all of them in the root."""
+        self.objective = objective_of(parameters)
+        self.objective.gradient_pairs(self.scores, self.labels, None, self.pairs)
+        self.partition.restart()
+        self.built = []
+        rows = len(self.partition.rows)
+        return TreeGrower(self.layout, parameters, self.objective.fixed, rows, **options)
+
+    def grow(self, parameters: TrainingParameters, **options: Any) -> TreeGrower:
+        grower = self.grower(parameters, **options)
+        step = grower.start(self.histograms([0])[0])
+        while True:
+            moves = {done.node: (done.split, done.left, done.right) for done in step.splits}
+            if not step.build:
+                break
+            self.partition.split(self.matrix, moves)
+            step = grower.advance(self.histograms(step.build))
+        self.partition.finish(self.matrix, moves, grower.leaf_values(), self.scores)
+        return grower
+
+    def histograms(self, nodes: Sequence[int]) -> NDArray[np.int64]:
+        self.built += list(nodes)
+        ranges = self.partition.ranges(nodes)
+        rows, fixed = self.partition.rows, self.objective.fixed
+        return build_histograms(self.matrix, self.layout, rows, ranges, self.pairs, fixed)
+
+
+def example(rows: int, seed: int) -> Rows:
+    r = np.random.default_rng(seed)
+    bins: list[FeatureBins] = [
+        NumericBins(tuple(range(11))),
+        NumericBins(tuple(range(2))),
+        NumericBins(()),
+        CategoryBins(tuple(range(3))),
+        CategoryBins(tuple(range(9))),
+    ]
+    columns = np.stack([r.integers(0, b.size, rows) for b in bins]).astype(np.uint8)
+    columns[r.random(columns.shape) < 0.15] = MISSING_CODE
+    columns[1][columns[1] == MISSING_CODE] = 0
+    z = np.sin(columns[0] % 12) + (columns[4] % 2) * (columns[1] == 1) + (columns[2] > 9)
+    labels = (z + r.logistic(size=rows) > 1.0).astype(float)
+    labels[:2] = [0.0, 1.0]
+    return Rows(columns, bins, labels)
