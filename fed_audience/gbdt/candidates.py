@@ -40,7 +40,7 @@ class Terms(NamedTuple):
 
 
 class Grouping(NamedTuple):
-    """How categories are ordered and grouped: hessians in units, ``most`` categories on the left."""
+    """How categories are ordered and grouped, hessians in units; at most ``most`` go left."""
 
     smooth: float
     smooth_h: int
@@ -106,7 +106,7 @@ def _scan_plain(
 def _scan_shaped(
     left_g: Floats, left_h: Floats, count: int, G: float, H: float, terms: Terms, gains: Floats
 ) -> None:
-    """The same in the shaped form."""
+    """Do the same in the shaped form."""
     _, least, l1, l2, low, high, sign = terms
     for b in range(count):
         gl = left_g[b]
@@ -136,7 +136,7 @@ def _highest(gains: Floats, count: int) -> float:
         d = max(d, gains[i + np.uint64(3)])
     for i in range(fours, np.uint64(count)):
         a = max(a, gains[i])
-    return max(max(a, b), max(c, d))
+    return max(a, b, c, d)
 
 
 @njit(nogil=True, cache=True, error_model="numpy")
@@ -197,22 +197,25 @@ def best_numeric(
 
 
 @njit(nogil=True, cache=True, error_model="numpy")
-def best_single(sums: Integers, size: int, G: float, H: float, terms: Terms) -> tuple[float, int]:
-    """Best category of a few, alone on the left: gain, code (-1: none)."""
+def best_single(
+    sums: Integers, size: int, G: float, H: float, terms: Terms, order: Integers
+) -> tuple[float, int]:
+    """Best category of a few, alone on the left: gain, categories on the left (``order[:1]``)."""
     best = -np.inf
-    where = -1
+    taken = 0
     for b in range(size):
         gl = float(sums[b, 0])
         hl = float(sums[b, 1])
         gain = _pair_gain(gl, hl, G - gl, H - hl, terms)
         if gain > best:
             best = gain
-            where = b
-    return best, where
+            taken = 1
+            order[0] = b
+    return best, taken
 
 
 @njit(nogil=True, cache=True, error_model="numpy")
-def best_ordered(  # noqa: PLR0913, PLR0917 - a kernel's arguments are its data
+def best_ordered(
     sums: Integers,
     size: int,
     G: float,
@@ -220,11 +223,11 @@ def best_ordered(  # noqa: PLR0913, PLR0917 - a kernel's arguments are its data
     terms: Terms,
     grouping: Grouping,
     order: Integers,
-) -> tuple[float, int, int, int]:
+) -> tuple[float, int]:
     """Best prefix or suffix of the categories in order of g / (h + smooth).
 
-    Categories with less hessian than ``smooth_h`` stay right. ``order`` receives the codes;
-    returns gain, direction (0 from the front, 1 from the back), categories taken, of how many.
+    Categories with less hessian than ``smooth_h`` stay right. Returns the gain and the number of
+    categories on the left, which are ``order[:taken]``.
     """
     smooth, smooth_h, group_h, most = grouping
     used = 0
@@ -236,17 +239,15 @@ def best_ordered(  # noqa: PLR0913, PLR0917 - a kernel's arguments are its data
             codes[used] = b
             used += 1
     by_key = np.argsort(keys[:used], kind="mergesort")
-    for i in range(used):
-        order[i] = codes[by_key[i]]
     best = -np.inf
-    direction = 0
+    from_back = False
     taken = 0
-    for way in range(2):
+    for back in (False, True):
         gl = 0.0
         hl = 0.0
         group = 0.0
         for i in range(min(most, (used + 1) // 2)):
-            code = order[i] if way == 0 else order[used - 1 - i]
+            code = codes[by_key[used - 1 - i if back else i]]
             gl += sums[code, 0]
             hl += sums[code, 1]
             group += sums[code, 1]
@@ -261,6 +262,8 @@ def best_ordered(  # noqa: PLR0913, PLR0917 - a kernel's arguments are its data
             gain = _pair_gain(gl, hl, G - gl, hr, terms)
             if gain > best:
                 best = gain
-                direction = way
+                from_back = back
                 taken = i + 1
-    return best, direction, taken, used
+    for i in range(taken):
+        order[i] = codes[by_key[used - 1 - i if from_back else i]]
+    return best, taken

@@ -68,7 +68,7 @@ class TreeGrower:
     contradicts itself or its parent.
     """
 
-    def __init__(  # noqa: PLR0913 - the two masks come by name
+    def __init__(
         self,
         layout: SlotLayout,
         parameters: TrainingParameters,

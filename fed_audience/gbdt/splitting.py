@@ -88,7 +88,7 @@ class SplitRules:
     monotone: NDArray[np.int8]
 
     @classmethod
-    def of_tree(  # noqa: PLR0913 - the two masks come by name
+    def of_tree(
         cls,
         parameters: TrainingParameters,
         fixed: FixedPoint,
@@ -165,7 +165,7 @@ def _adds_up(sums: Integers, G: int, H: int) -> bool:
 
 
 @njit(nogil=True, cache=True, error_model="numpy")
-def _find(  # noqa: C901, PLR0913, PLR0917 - one pass over the features of a node
+def _find(  # noqa: PLR0913, PLR0917 - one pass over the features of a node
     histogram: Integers,
     sibling: Integers,
     offsets: Integers,
@@ -173,7 +173,7 @@ def _find(  # noqa: C901, PLR0913, PLR0917 - one pass over the features of a nod
     categorical: NDArray[np.bool_],
     used: NDArray[np.bool_],
     monotone: NDArray[np.int8],
-    shaped: bool,
+    shaped: bool,  # noqa: FBT001 - kernels take arguments by position
     integers: tuple[int, int, int, int, int, int, int],
     reals: tuple[float, float, float, float, float, float, float, float],
     left: Codes,
@@ -209,36 +209,27 @@ def _find(  # noqa: C901, PLR0913, PLR0917 - one pass over the features of a nod
             return 0.0, -2 - feature, -1, False
         if size == 0:
             continue
+        taken = 0
+        missing_left = False
         if not categorical[feature]:
-            sign = float(monotone[feature])
-            terms = Terms(shaped, float(least), l1, l2, low, high, sign)
+            terms = Terms(shaped, float(least), l1, l2, low, high, float(monotone[feature]))
             raw, where, missing_left = best_numeric(sums, size, G, H, terms, highest, scratch)
-            gain = (raw - parent) * gain_unit
-            if where >= 0 and gain > best:
-                best = gain
-                highest = raw
-                found = feature
-                found_bin = where
-                found_missing_left = missing_left
         elif size <= one_hot:
-            raw, where = best_single(sums, size, G, H, free)
-            gain = (raw - parent) * gain_unit
-            if where >= 0 and gain > best:
-                best = gain
-                highest = raw
-                found = feature
-                left[:] = 0
-                left[where] = 1
+            raw, taken = best_single(sums, size, G, H, free, order)
+            where = taken - 1
         else:
-            raw, direction, taken, usable = best_ordered(sums, size, G, H, many, grouping, order)
-            gain = (raw - parent) * gain_unit
-            if taken > 0 and gain > best:
-                best = gain
-                highest = raw
-                found = feature
-                left[:] = 0
-                for i in range(taken):
-                    left[order[i] if direction == 0 else order[usable - 1 - i]] = 1
+            raw, taken = best_ordered(sums, size, G, H, many, grouping, order)
+            where = taken - 1
+        gain = (raw - parent) * gain_unit
+        if where >= 0 and gain > best:
+            best = gain
+            highest = raw
+            found = feature
+            found_bin = where
+            found_missing_left = missing_left
+            left[:] = 0
+            for i in range(taken):
+                left[order[i]] = 1
     return best, found, found_bin, found_missing_left
 
 
@@ -250,27 +241,21 @@ def _take_off(sums: Integers, sibling: Integers) -> None:
 
 
 @njit(nogil=True, cache=True)
-def _left_sums(
-    sums: Integers, bin_: int, missing_left: bool, categorical: bool, left: Codes
-) -> tuple[int, int]:
-    """Sum the slots of one feature that a split sends left."""
-    g = np.int64(0)
-    h = np.int64(0)
-    last = sums.shape[0] - 1
-    for b in range(last):
-        if (left[b] == 1) if categorical else (b <= bin_):
+def _sum_of(sums: Integers, left: Codes) -> tuple[int, int]:
+    """Sum the slots of one feature that ``left`` marks with 1."""
+    g = 0
+    h = 0
+    for b in range(sums.shape[0]):
+        if left[b] == 1:
             g += sums[b, 0]
             h += sums[b, 1]
-    if missing_left:
-        g += sums[last, 0]
-        h += sums[last, 1]
     return g, h
 
 
 NO_SIBLING: Final = np.empty((0, 2), dtype=np.int64)
 
 
-def find_split(  # noqa: PLR0913 - a node, and what to know of it
+def find_split(
     histogram: NDArray[np.int64],
     total: NodeSums,
     layout: SlotLayout,
@@ -325,12 +310,13 @@ def find_split(  # noqa: PLR0913 - a node, and what to know of it
             f"the summed histogram of feature {-2 - feature} contradicts the sums of its node",
             fix="find the site whose rows or bins changed during the run, then run again",
         )
-    first, stop = layout.offsets[feature], layout.offsets[feature + 1]
-    sums = histogram[first:stop]
-    categorical = bool(layout.categorical[feature])
-    sent = NodeSums(*_left_sums(sums, bin_, missing_left, categorical, left))
-    if categorical:
-        return Found(Split(feature, gain, left_codes=tuple(np.flatnonzero(left).tolist())), sent)
+    sums = histogram[layout.offsets[feature] : layout.offsets[feature + 1]]
+    if layout.categorical[feature]:
+        codes = tuple(np.flatnonzero(left).tolist())
+        return Found(Split(feature, gain, left_codes=codes), NodeSums(*_sum_of(sums, left)))
+    left[: bin_ + 1] = 1
+    left[len(sums) - 1] = missing_left
+    sent = NodeSums(*_sum_of(sums, left))
     if not sums[-1].any():
         missing_left = 2 * sent.hessian >= total.hessian
     return Found(Split(feature, gain, bin_, missing_left=missing_left), sent)

@@ -187,7 +187,7 @@ def leaf_of(tree: Tree, codes: NDArray[np.uint8]) -> int:
     return -node - 1
 
 
-def boost(
+def boost(  # noqa: PLR0913 - what is drawn comes by name
     codes: NDArray[np.uint8],
     bins: Sequence[FeatureBins],
     parameters: TrainingParameters,

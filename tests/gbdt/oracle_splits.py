@@ -69,9 +69,7 @@ class Rules:
     def output(self, sums: Sums, l2: float, bounds: Range) -> float:
         g, h = self.real(sums)
         wanted = -(self.shrunk(g) / (h + l2))
-        if wanted < bounds[0]:
-            return bounds[0]
-        return bounds[1] if wanted > bounds[1] else wanted
+        return min(max(wanted, bounds[0]), bounds[1])
 
     def gain(self, sums: Sums, l2: float, bounds: Range) -> float:
         """What a leaf of this output takes off the loss, twice."""

@@ -11,9 +11,9 @@ from hypothesis import strategies as st
 
 from fed_audience.errors import FederationError
 from fed_audience.gbdt.bins import CategoryBins, FeatureBins, NumericBins
+from fed_audience.gbdt.fixed_point import FixedPoint
 from fed_audience.gbdt.histogram import SlotLayout
 from fed_audience.gbdt.parameters import TrainingParameters
-from fed_audience.gbdt.fixed_point import FixedPoint
 from fed_audience.gbdt.splitting import SplitRules, find_split
 from fed_audience.gbdt.tree import NodeSums, Split
 from tests.gbdt.oracle_splits import Rules, Sums, best_split
