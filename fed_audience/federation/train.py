@@ -15,6 +15,7 @@ from fed_audience.federation.coordinator import Coordinator, LargestMessage
 from fed_audience.federation.payload import bins_to_arrays, trees_to_arrays
 from fed_audience.gbdt.encoding import Encoder
 from fed_audience.gbdt.evaluation import SCORE_BINS, Metrics
+from fed_audience.gbdt.explanation import FeatureImportance, importance
 from fed_audience.gbdt.model import Model, to_text
 from fed_audience.gbdt.objectives import base_score
 
@@ -26,14 +27,6 @@ if TYPE_CHECKING:
     from fed_audience.gbdt.bins import FeatureBins
 
     OnEvent = Callable[[e.TrainingEvent], None]
-
-
-@dataclass(frozen=True, slots=True)
-class FeatureImportance:
-    """Gain summed over a feature's splits, and their number, over all kept trees."""
-
-    gain: float
-    splits: int
 
 
 @dataclass(frozen=True, slots=True)
@@ -160,7 +153,7 @@ class _Training:
             bytes_up=coordinator.bytes_up,
             bytes_down=coordinator.bytes_down,
             largest_message=coordinator.largest,
-            importance=_importance(model),
+            importance=importance(model),
             warnings=tuple(self._warnings),
         )
 
@@ -250,16 +243,3 @@ def _evaluate(
     if not sums[:-1].any():
         return None
     return Metrics.from_histogram(sums[:-1].reshape(2, -1), int(sums[-1]))
-
-
-def _importance(model: Model) -> dict[str, FeatureImportance]:
-    gains = [0.0] * len(model.features)
-    splits = [0] * len(model.features)
-    for tree in model.trees:
-        for split in tree.splits:
-            gains[split.feature] += split.gain
-            splits[split.feature] += 1
-    return {
-        feature.name: FeatureImportance(gains[i], splits[i])
-        for i, feature in enumerate(model.features)
-    }

@@ -86,7 +86,8 @@ def read_model(text: str) -> ModelText:
     """
     lines = _Lines(text)
     names, infos, objective, classes, sizes = _read_header(lines)
-    trees = tuple(_read_tree(lines, index, size, infos) for index, size in enumerate(sizes))
+    kinds: dict[int, int] = {}
+    trees = tuple(_read_tree(lines, index, size, infos, kinds) for index, size in enumerate(sizes))
     lines.expect("end of trees")
     body = "\n".join(lines.lines[: lines.at]) + "\n"
     while lines.at < len(lines.lines):
@@ -225,7 +226,9 @@ def _read_header(
     return names, infos, objective, classes, sizes
 
 
-def _read_tree(lines: _Lines, index: int, size: int, infos: tuple[str, ...]) -> TreeText:
+def _read_tree(
+    lines: _Lines, index: int, size: int, infos: tuple[str, ...], kinds: dict[int, int]
+) -> TreeText:
     start = lines.at
     lines.expect(f"Tree={index}")
     leaves = lines.integer("num_leaves", 1, MAX_LEAVES)
@@ -272,7 +275,7 @@ def _read_tree(lines: _Lines, index: int, size: int, infos: tuple[str, ...]) -> 
         category_words=words,
         depth=_check_shape(lines, left, right),
     )
-    _check_splits(lines, tree, infos)
+    _check_splits(lines, tree, infos, kinds)
     return tree
 
 
@@ -293,12 +296,17 @@ def _check_shape(lines: _Lines, left: tuple[int, ...], right: tuple[int, ...]) -
     return deepest
 
 
-def _check_splits(lines: _Lines, tree: TreeText, infos: tuple[str, ...]) -> None:
+def _check_splits(
+    lines: _Lines, tree: TreeText, infos: tuple[str, ...], kinds: dict[int, int]
+) -> None:
+    """Check kinds, sums and category sets; ``kinds`` remembers each feature's over the trees."""
     used = []
     for node, decision in enumerate(tree.decision_type):
-        info = infos[tree.split_feature[node]]
+        feature = tree.split_feature[node]
+        info = infos[feature]
         # A feature that was constant where training went on is 'none', whatever its kind.
-        if info != "none" and bool(decision & 1) == info.startswith("["):
+        kind = kinds.setdefault(feature, decision & 1)
+        if kind != decision & 1 or (info != "none" and bool(kind) == info.startswith("[")):
             lines.fail("a split contradicts the kind of its feature", f"node {node}")
         if decision & 1:
             used.append(tree.threshold[node])

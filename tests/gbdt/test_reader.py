@@ -6,6 +6,7 @@ import contextlib
 import json
 import os
 import random
+import re
 import subprocess
 import sys
 from typing import TYPE_CHECKING, Any
@@ -133,6 +134,17 @@ def test_a_split_must_fit_the_kind_of_its_feature() -> None:
     text[infos] = "feature_infos=[-1.5:7.0] [0.001:0.001] [0.0:49.0]"
     with pytest.raises(ModelFormatError, match="kind of its feature"):
         read_model("\n".join(text))
+
+
+def test_a_feature_has_one_kind_in_all_trees() -> None:
+    unknown = re.sub(r"feature_infos=.*", "feature_infos=none none none", TEXT)
+    assert read_model(unknown).feature_infos == ("none",) * 3
+    second = unknown.index("split_feature", unknown.index("Tree=1"))
+    swapped = {"0": "2", "2": "0"}
+    line = unknown[second : unknown.index("\n", second)]
+    turned = re.sub("[02]", lambda found: swapped[found[0]], line)
+    with pytest.raises(ModelFormatError, match="kind of its feature"):
+        read_model(unknown[:second] + unknown[second:].replace(line, turned, 1))
 
 
 @pytest.mark.parametrize("change", [-1, 1, 10**6])
