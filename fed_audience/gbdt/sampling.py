@@ -1,6 +1,7 @@
-"""Which rows do what, decided by a stable hash of the row key and never by position.
+"""Which rows and features do what, decided by a stable hash of key or name, never by position.
 
-A row's part is the same at whichever site, and in whichever order, the row is stored.
+A row's part is the same at whichever site, and in whichever order, the row is stored; a feature's
+whatever its place among the others.
 """
 
 from __future__ import annotations
@@ -16,6 +17,8 @@ from numba import njit
 from fed_audience.errors import DataError
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from numpy.typing import NDArray
 
     Hashes = NDArray[np.uint64]
@@ -70,8 +73,7 @@ def row_hashes(keys: pa.Array[Any] | pa.ChunkedArray[Any]) -> NDArray[np.uint64]
 
 def keyed(hashes: NDArray[np.uint64], *, seed: int, use: str, tree: int = 0) -> NDArray[np.uint64]:
     """Mix row ``hashes`` with (run ``seed``, ``tree``, ``use``); uint64[n], uniform."""
-    context = f"{seed}|{tree}|{use}".encode()
-    salt = np.uint64(int.from_bytes(blake2b(context, digest_size=8).digest(), "little"))
+    salt = np.uint64(_digest(seed, tree, use))
     out = np.empty_like(hashes)
     _mix_all(hashes, salt, out)
     return out
@@ -92,3 +94,30 @@ def validation_rows(hashes: NDArray[np.uint64], *, seed: int, fraction: float) -
     group never stands on both sides.
     """
     return chosen(keyed(hashes, seed=seed, use="validation"), fraction)
+
+
+def bagged_rows(
+    hashes: NDArray[np.uint64], seed: int, tree: int, fraction: float
+) -> NDArray[np.bool_]:
+    """Return bool[n]: rows that iteration ``tree`` learns from, each with chance ``fraction``."""
+    return chosen(keyed(hashes, seed=seed, use="bagging", tree=tree), fraction)
+
+
+def drawn_features(
+    names: Sequence[str], fraction: float, seed: int, tree: int
+) -> NDArray[np.bool_]:
+    """Return bool[F]: the features that iteration ``tree`` may split on.
+
+    ``fraction`` of them, rounded to the nearest number (halves up) and at least one: those whose
+    names hash lowest. LightGBM draws at least two.
+    """
+    count = max(1, int(fraction * len(names) + 0.5))
+    ranked = sorted(names, key=lambda name: (_digest(seed, tree, "feature", name), name))
+    lowest = set(ranked[:count])
+    return np.array([name in lowest for name in names], dtype=np.bool_)
+
+
+def _digest(*context: object) -> int:
+    """Hash ``context`` to 64 bits."""
+    text = "|".join(map(str, context)).encode()
+    return int.from_bytes(blake2b(text, digest_size=8).digest(), "little")

@@ -7,7 +7,14 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from fed_audience.errors import DataError
-from fed_audience.gbdt.sampling import chosen, keyed, row_hashes, validation_rows
+from fed_audience.gbdt.sampling import (
+    bagged_rows,
+    chosen,
+    drawn_features,
+    keyed,
+    row_hashes,
+    validation_rows,
+)
 
 KEYS = pa.array([f"customer-{i}" for i in range(20_000)])
 HASHES = row_hashes(KEYS)
@@ -69,3 +76,45 @@ def test_a_row_keeps_its_part_wherever_it_is_stored() -> None:
     whole = validation_rows(HASHES, seed=7, fraction=0.2)
     moved = validation_rows(row_hashes(KEYS.take(order)), seed=7, fraction=0.2)
     assert np.array_equal(whole[order], moved)
+
+
+def test_a_bag_is_redrawn_for_every_tree_and_holds_its_share() -> None:
+    bags = [bagged_rows(HASHES, 7, tree, 0.3) for tree in range(20)]
+    assert all(abs(bag.mean() - 0.3) < 0.02 for bag in bags)
+    assert abs((bags[0] & bags[1]).mean() - 0.09) < 0.01
+    assert np.sum(bags, axis=0).max() < 20
+    assert bagged_rows(HASHES, 7, 3, 1.0).all()
+    assert abs((bags[3] == bagged_rows(HASHES, 8, 3, 0.3)).mean() - 0.58) < 0.02
+
+
+def test_a_bag_is_no_function_of_the_validation_rows() -> None:
+    held = validation_rows(HASHES, seed=7, fraction=0.3)
+    assert abs((held & bagged_rows(HASHES, 7, 0, 0.3)).mean() - 0.09) < 0.01
+
+
+NAMES = [f"feature_{i}" for i in range(40)]
+
+
+@pytest.mark.parametrize(
+    ("fraction", "count"),
+    [(1.0, 40), (0.5, 20), (0.01, 1), (0.0125, 1), (0.0376, 2), (0.3125, 13), (0.99, 40)],
+)
+def test_the_number_of_features_drawn_is_the_nearest_and_never_none(
+    fraction: float, count: int
+) -> None:
+    assert drawn_features(NAMES, fraction, 3, 5).sum() == count
+
+
+def test_features_are_drawn_by_name_anew_for_every_tree() -> None:
+    draws = [drawn_features(NAMES, 0.25, 3, tree) for tree in range(200)]
+    shares = np.mean(draws, axis=0)
+    assert 0.1 < shares.min() < shares.max() < 0.4
+    assert not np.array_equal(draws[0], drawn_features(NAMES, 0.25, 4, 0))
+    order = np.random.default_rng(0).permutation(40)
+    moved = drawn_features([NAMES[i] for i in order], 0.25, 3, 0)
+    assert np.array_equal(draws[0][order], moved)
+
+
+def test_the_draw_of_a_tree_is_known() -> None:
+    drawn = drawn_features(["age", "country", "orders", "recency", "spend"], 0.5, 0, 0)
+    assert drawn.tolist() == [False, False, True, True, True]
