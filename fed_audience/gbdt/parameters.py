@@ -4,14 +4,15 @@ from __future__ import annotations
 
 from dataclasses import dataclass, fields
 from difflib import get_close_matches
-from typing import TYPE_CHECKING, Final, Literal, get_args
+from typing import TYPE_CHECKING, Final, Literal, Self, get_args
 
 import numpy as np
 
 from fed_audience.errors import ConfigError
+from fed_audience.gbdt.options import chosen_fields
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Mapping, Sequence
 
     from numpy.typing import NDArray
 
@@ -58,8 +59,10 @@ class TrainingParameters:
 
     ``row_cap`` bounds the training rows of all sites together and fixes the gradient scale, so
     that no sum can wrap. ``early_stopping_round`` 0 trains all ``n_estimators`` trees and keeps
-    no validation rows. Raises ConfigError when a value leaves its range or does not go with the
-    objective.
+    no validation rows. ``leaves_per_round`` 0 grows a tree level by level, k splits the k best
+    leaves of a round. ``bagging_fraction`` redraws rows, ``feature_fraction`` features for each
+    tree; ``max_delta_step`` 0 sets no bound. Raises ConfigError when a value leaves its range or
+    does not go with the objective.
     """
 
     n_estimators: int = 100
@@ -149,6 +152,26 @@ class TrainingParameters:
                     limit="1 (the score may only rise with the feature) or -1 (only fall)",
                     fix="choose one of these, or leave the feature out",
                 )
+
+    @classmethod
+    def from_options(cls, options: Mapping[str, object]) -> Self:
+        """Read options as users write them: names of the fields, or LightGBM's other words.
+
+        ``monotone_constraints`` is a mapping from feature to 1 or -1. Raises ConfigError for what
+        does not exist or has a wrong value; an option that LightGBM has and we have not is refused
+        by name, with what to do instead, unless its value asks for nothing we do not do.
+        """
+        chosen = chosen_fields(options, {field.name: field.default for field in fields(cls)})
+        parameters = cls(**chosen)
+        if "num_leaves" in chosen and parameters.num_leaves > 2**parameters.max_depth:
+            raise ConfigError(
+                f"training parameter num_leaves is out of reach at max_depth "
+                f"{parameters.max_depth}",
+                value=parameters.num_leaves,
+                limit=f"at most {2**parameters.max_depth}",
+                fix="raise max_depth (up to 12), or lower num_leaves",
+            )
+        return parameters
 
     def monotone_signs(self, features: Sequence[Feature]) -> NDArray[np.int8]:
         """Return int8[F]: the direction of each of ``features``, 0 where it is free.

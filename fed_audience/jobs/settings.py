@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import fields
 from difflib import get_close_matches
 from pathlib import Path
 from typing import Annotated, Any, Literal, Self, TypeVar
@@ -33,26 +32,24 @@ class ModelSettings(StrictModel):
 
     name: Name
     sites: SomeSites | None = None
-    parameters: dict[str, float | int] = Field(default_factory=dict)
+    parameters: dict[str, Any] = Field(default_factory=dict)
     holdout_fraction: Annotated[float, Field(ge=0.0, le=0.5)] = 0.2
     missing_features: Literal["accept", "refuse"] = "accept"
     override_brand_difference: str | None = None
 
     @field_validator("parameters")
     @classmethod
-    def _known_parameters(cls, value: dict[str, float | int]) -> dict[str, float | int]:
-        known = [field.name for field in fields(TrainingParameters)]
-        for key in value:
-            if key not in known:
-                near = get_close_matches(key, known, n=1, cutoff=0.4)
-                hint = f"did you mean '{near[0]}'?" if near else f"known: {', '.join(known)}"
-                message = f"training parameter '{key}' does not exist; {hint}"
-                raise ValueError(message)
+    def _usable_parameters(cls, value: dict[str, Any]) -> dict[str, Any]:
+        try:
+            TrainingParameters.from_options(value)
+        except ConfigError as error:
+            message = str(error).replace(". To mend it: ", "; ")
+            raise ValueError(message) from error
         return value
 
     def training_parameters(self) -> TrainingParameters:
-        """Return the parameters with our defaults filled in; raises ConfigError out of range."""
-        return TrainingParameters(**self.parameters)  # type: ignore[arg-type]
+        """Return the parameters with our defaults filled in."""
+        return TrainingParameters.from_options(self.parameters)
 
 
 class AudienceSettings(StrictModel):

@@ -7,6 +7,7 @@ import pytest
 import yaml
 
 from fed_audience.errors import ConfigError
+from fed_audience.gbdt.parameters import TrainingParameters
 from fed_audience.jobs.settings import FederationSettings, load_federation
 
 
@@ -59,12 +60,37 @@ def test_a_training_parameter_that_does_not_exist_names_the_nearest() -> None:
     )
 
 
-def test_a_training_parameter_out_of_range_is_refused() -> None:
-    settings = FederationSettings.parse(
-        minimal(models=[{"name": "repurchase", "parameters": {"max_bin": 999}}]), source="f"
+@pytest.mark.parametrize(
+    ("parameters", "words"),
+    [
+        ({"max_bin": 999}, "max_bin is out of range; value: 999; allowed: 3 to 255"),
+        ({"boosting": "dart"}, "'boosting' is LightGBM's and not ours; value: 'dart'"),
+        ({"linear_tree": True}, "leaves are constants; use more leaves"),
+        ({"monotone_constraints": {"spend": 2}}, "'monotone_constraints: spend' is not 1, 0 or -1"),
+        ({"n_estimators": "many"}, "'n_estimators' is not a number; value: 'many'"),
+    ],
+)
+def test_a_training_parameter_that_cannot_be_used_is_refused(
+    parameters: dict[str, Any], words: str
+) -> None:
+    refuse(words, models=[{"name": "repurchase", "parameters": parameters}])
+
+
+def test_training_parameters_may_have_lightgbms_names() -> None:
+    parameters = {
+        "num_iterations": 7,
+        "reg_lambda": 2,
+        "objective": "mse",
+        "monotone_constraints": {"spend": 1, "age": -1},
+    }
+    models = [{"name": "repurchase", "parameters": parameters}]
+    settings = FederationSettings.parse(minimal(models=models), source="federation.yml")
+    assert settings.model("repurchase").training_parameters() == TrainingParameters(
+        n_estimators=7,
+        lambda_l2=2.0,
+        objective="regression",
+        monotone_constraints=(("age", -1), ("spend", 1)),
     )
-    with pytest.raises(ConfigError, match="max_bin is out of range; value: 999; allowed: 3 to 255"):
-        settings.model("repurchase").training_parameters()
 
 
 @pytest.mark.parametrize("share", [0, -0.1, 1.5])
