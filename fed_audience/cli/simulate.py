@@ -14,8 +14,8 @@ from fed_audience.errors import UsageError
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
-    from fed_audience.federation.manifest import Task
     from fed_audience.simulate.run import Stage
+    from fed_audience.simulate.settings import SimulatedTask
 
 
 def simulate(  # noqa: PLR0913 - one parameter a flag
@@ -95,7 +95,7 @@ def simulate(  # noqa: PLR0913 - one parameter a flag
         drop=tuple(name.strip() for names in drop or () for name in names.split(",") if name),
         site_column=site_column,
         test=test,
-        task=cast("Task", task),  # the settings refuse another word
+        task=cast("SimulatedTask", task),  # the settings refuse another word
         seed_site=seed_site,
         group=group,
         trees=trees,

@@ -12,6 +12,8 @@ from fed_audience.federation.events import BinningRound, SiteWarning
 from fed_audience.gbdt.categories import BUCKETS, REFINED, category_bins, survivors
 from fed_audience.gbdt.cuts import numeric_bins
 from fed_audience.gbdt.grid import Grid, refine
+from fed_audience.gbdt.label_cap import MAGNITUDES, label_cap
+from fed_audience.gbdt.objectives import objective_of
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -48,6 +50,7 @@ class BinningRounds:
         self._survivors: dict[int, NDArray[np.uint32]] = {}
         self.rows = 0
         self.rounds = 0
+        self.label_cap = 1.0
 
     def run(self) -> tuple[FeatureBins, ...]:
         """Ask until nothing is left to refine; return the bins of every feature.
@@ -58,7 +61,8 @@ class BinningRounds:
         numeric = [i for i, feature in enumerate(features) if not feature.categorical]
         categorical = [i for i, feature in enumerate(features) if feature.categorical]
         self._grids = {i: Grid() for i in numeric}
-        clipped = self._round(numeric, bucketed=categorical)
+        bounded = objective_of(self._manifest.parameters).bounded
+        clipped = self._round(numeric, bucketed=categorical, labels=not bounded)
         self._warn_clipped(clipped)
         self.rows = self._training_rows(numeric, categorical)
         buckets = {i: self._counts[i] for i in categorical}
@@ -84,12 +88,15 @@ class BinningRounds:
         numeric: list[int],
         bucketed: list[int] | None = None,
         refined: list[int] | None = None,
+        *,
+        labels: bool = False,
     ) -> dict[int, int]:
         """Ask for one round of counts and keep them; return clipped values by feature."""
         bucketed, refined = bucketed or [], refined or []
         chosen = [self._survivors[i] for i in refined]
         sizes = [self._grids[i].size + 1 for i in numeric]
         sizes += [BUCKETS] * len(bucketed) + [len(kept) * REFINED for kept in chosen]
+        sizes += [MAGNITUDES] if labels else []
         request = m.CountValues(
             slot=self._coordinator.slot(m.PREPARATION, self.rounds + 1),
             numeric=tuple(numeric),
@@ -97,12 +104,15 @@ class BinningRounds:
             bucketed=tuple(bucketed),
             refined=tuple(refined),
             survivor_counts=tuple(len(kept) for kept in chosen),
+            labels=labels,
             survivors=np.concatenate([np.empty(0, np.uint32), *chosen]).astype(np.uint32),
         )
         total = self._coordinator.sum(request, self._manifest.sites, m.ValueCounts, sum(sizes))
         parts = np.split(total, np.cumsum(sizes)[:-1])
         self._on_event(BinningRound(self.rounds, len(total)))
         self.rounds += 1
+        if labels:
+            self.label_cap = label_cap(parts.pop())
         clipped: dict[int, int] = {}
         for i, part in zip([*numeric, *bucketed, *refined], parts, strict=True):
             self._counts[i] = part[:-1] if i in self._grids else part

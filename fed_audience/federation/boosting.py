@@ -1,4 +1,4 @@
-"""Growing the trees: one round a level, leaf values riding on the next tree's root."""
+"""Growing the trees: one round a level, leaf values riding on the next trees' roots."""
 
 from __future__ import annotations
 
@@ -9,14 +9,13 @@ import numpy as np
 
 from fed_audience.federation import events as e
 from fed_audience.federation import messages as m
-from fed_audience.federation.payload import leaves_to_arrays, splits_to_arrays
-from fed_audience.gbdt.arithmetic import LOSS_BITS
-from fed_audience.gbdt.growing import GrowthStep, TreeGrower
+from fed_audience.federation.payload import leaves_to_arrays, nodes_to_array, splits_to_arrays
 from fed_audience.gbdt.histogram import SlotLayout
-from fed_audience.gbdt.objectives import objective_of
+from fed_audience.gbdt.lockstep import LockstepGrowth
+from fed_audience.gbdt.sampling import drawn_features
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Sequence
 
     from numpy.typing import NDArray
 
@@ -25,24 +24,30 @@ if TYPE_CHECKING:
     from fed_audience.federation.manifest import Manifest
     from fed_audience.federation.train import RowCounts
     from fed_audience.gbdt.bins import FeatureBins
+    from fed_audience.gbdt.growing import NodeSplit
+    from fed_audience.gbdt.objectives import Objective
     from fed_audience.gbdt.tree import Tree
 
 
 @dataclass(frozen=True, slots=True)
 class GrownTrees:
-    """All trees that were finished, and how many of them to keep."""
+    """All trees that were finished, a tree a class in each round, and how many rounds to keep.
+
+    ``clipped``: share of all gradients that did not fit the label cap.
+    """
 
     trees: tuple[Tree, ...]
     best_iteration: int
     stopped: Literal["all_trees", "early_stopping", "no_gain"]
     losses: tuple[float, ...]
+    clipped: float
 
 
 class BoostingRounds:
     """The trees of one run at the coordinator.
 
-    The validation loss of the trees so far comes with the next root. Losses are compared as
-    integers; of equal ones the earlier wins.
+    The trees of all classes grow in the same rounds. The validation loss of the trees so far comes
+    with the next roots. Losses are compared as integers; of equal ones the earlier wins.
     """
 
     def __init__(
@@ -50,77 +55,113 @@ class BoostingRounds:
         coordinator: Coordinator,
         manifest: Manifest,
         bins: tuple[FeatureBins, ...],
+        objective: Objective,
         counts: RowCounts,
-        base_score: float,
+        base_scores: tuple[float, ...],
         on_event: Callable[[TrainingEvent], None],
     ) -> None:
         self._coordinator = coordinator
         self._manifest = manifest
         self._parameters = manifest.parameters
         self._layout = SlotLayout.from_bins(bins)
+        self._objective = objective
         self._counts = counts
-        self._base_score = base_score
-        self._fixed = objective_of(manifest.parameters).fixed
+        self._base_scores = np.array(base_scores)
         self._on_event = on_event
-        self._trees: list[Tree] = []
+        self._names = [feature.name for feature in manifest.features]
+        signs = dict(manifest.parameters.monotone_constraints)
+        self._monotone = np.array([signs.get(name, 0) for name in self._names], dtype=np.int8)
+        self._trees: list[tuple[Tree, ...]] = []
         self._losses: list[int] = []
+        self._clipped: list[int] = []
 
     def run(self) -> GrownTrees:
         """Grow trees until all are grown, the loss stops falling, or nothing gains."""
-        closing = _closing(GrowthStep((), ()), {})
+        nothing: list[dict[int, float]] = [{} for _ in range(self._objective.classes)]
+        closing = _closing([() for _ in nothing], nothing)
         stopped: Literal["all_trees", "early_stopping", "no_gain"] = "all_trees"
         for number in range(self._parameters.n_estimators):
-            root = self._start(number, closing)
+            drawn = self._draw(number)
+            roots = self._start(number, drawn, closing)
             if self._overdue():
                 stopped = "early_stopping"
                 break
-            grower, last = self._grow(number, root)
-            tree = grower.tree()
-            if not tree.splits:
+            growing = LockstepGrowth(
+                self._layout, self._parameters, self._objective.fixed, self._rows, drawn,
+                self._monotone,
+            )  # fmt: skip
+            self._grow(number, growing, roots)
+            trees = growing.trees()
+            if not any(tree.splits for tree in trees):
                 stopped = "no_gain"
                 break
-            self._trees.append(tree)
-            closing = _closing(last, grower.leaf_values())
-            self._on_event(e.TreeGrown(number + 1, self._parameters.n_estimators, tree.leaves))
+            self._trees.append(trees)
+            closing = _closing(growing.unsent(), growing.leaf_values())
+            leaves = sum(tree.leaves for tree in trees)
+            self._on_event(e.TreeGrown(number + 1, self._parameters.n_estimators, leaves))
         else:
             self._finish(closing)
         kept = self._best() if self._validates else len(self._trees)
         self._on_event(e.TrainingStopped(stopped, len(self._trees), kept))
-        losses = tuple(self._mean(loss) for loss in self._losses)
-        return GrownTrees(tuple(self._trees), kept, stopped, losses)
+        return GrownTrees(
+            tuple(tree for trees in self._trees for tree in trees),
+            kept,
+            stopped,
+            tuple(self._mean(loss) for loss in self._losses),
+            sum(self._clipped) / max(self._counts.rows * len(self._clipped), 1),
+        )
 
     @property
     def _validates(self) -> bool:
         return self._parameters.early_stopping_round > 0 and self._counts.validation_rows > 0
 
-    def _start(self, number: int, closing: dict[str, Any]) -> NDArray[np.int64]:
-        """Close the tree before and get the root's histogram; note the loss that comes along."""
-        request = m.StartTree(
-            slot=self._coordinator.slot(number, 0), base_score=self._base_score, **closing
-        )
-        size = 2 * self._layout.slots
-        sums = self._sum(request, m.RootHistogram, size + 1)
-        self._note_loss(int(sums[size]))
-        return sums[:size].reshape(-1, 2)
+    @property
+    def _rows(self) -> int:
+        """Rows that a tree is expected to train with."""
+        return max(1, round(self._counts.rows * self._parameters.bagging_fraction))
 
-    def _grow(self, number: int, root: NDArray[np.int64]) -> tuple[TreeGrower, GrowthStep]:
-        grower = TreeGrower(self._layout, self._parameters, self._fixed, self._counts.rows)
-        step = grower.start(root)
+    def _draw(self, number: int) -> NDArray[np.int64]:
+        mask = drawn_features(
+            self._names,
+            fraction=self._parameters.feature_fraction,
+            seed=self._parameters.seed,
+            tree=number,
+        )
+        return np.flatnonzero(mask)
+
+    def _start(
+        self, number: int, drawn: NDArray[np.int64], closing: dict[str, Any]
+    ) -> NDArray[np.int64]:
+        """Close the trees before and get the roots' histograms; note what comes along."""
+        request = m.StartTree(
+            slot=self._coordinator.slot(number, 0),
+            base_scores=self._base_scores,
+            features=drawn.astype(np.int32),
+            **closing,
+        )
+        classes = self._objective.classes
+        size = 2 * classes * self._layout.only(drawn).slots
+        sums = self._sum(request, m.RootHistogram, size + 2)
+        self._note_loss(int(sums[size]))
+        self._clipped.append(int(sums[size + 1]))
+        return sums[:size].reshape(classes, -1, 2)
+
+    def _grow(self, number: int, growing: LockstepGrowth, roots: NDArray[np.int64]) -> None:
+        growing.start(roots)
         level = 0
-        while step.build:
+        while build := growing.build:
             level += 1
             request = m.GrowLevel(
                 slot=self._coordinator.slot(number, level),
-                build=np.array(step.build, dtype=np.int32),
-                **splits_to_arrays(step.splits),
+                build=nodes_to_array(build),
+                **splits_to_arrays(growing.unsent()),
             )
-            size = len(step.build) * self._layout.slots * 2
-            sums = self._sum(request, m.LevelHistogram, size)
-            step = grower.advance(sums.reshape(len(step.build), -1, 2))
-        return grower, step
+            nodes = sum(map(len, build))
+            sums = self._sum(request, m.LevelHistogram, nodes * growing.slots * 2)
+            growing.advance(sums.reshape(nodes, -1, 2))
 
     def _finish(self, closing: dict[str, Any]) -> None:
-        """Close the last tree, when nothing else would, and get its loss."""
+        """Close the last trees, when nothing else would, and get their loss."""
         slot = self._coordinator.slot(len(self._trees), 0)
         request = m.FinishTraining(slot=slot, **closing)
         self._note_loss(int(self._sum(request, m.ValidationLoss, 1)[0]))
@@ -144,8 +185,10 @@ class BoostingRounds:
         return len(self._losses) - 1 - self._best() >= self._parameters.early_stopping_round
 
     def _mean(self, loss: int) -> float:
-        return loss / (self._counts.validation_rows << LOSS_BITS)
+        return self._objective.mean_loss(loss, self._counts.validation_weight)
 
 
-def _closing(last: GrowthStep, values: dict[int, float]) -> dict[str, Any]:
-    return {**splits_to_arrays(last.splits), **leaves_to_arrays(values)}
+def _closing(
+    last: Sequence[Sequence[NodeSplit]], values: Sequence[dict[int, float]]
+) -> dict[str, Any]:
+    return {**splits_to_arrays(last), **leaves_to_arrays(values)}

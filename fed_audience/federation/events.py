@@ -30,17 +30,20 @@ class BinningRound:
 
 @dataclass(frozen=True, slots=True)
 class BinsAgreed:
-    """Every site encodes its rows: ``rows`` training rows over all sites, in ``bins`` bins."""
+    """Every site encodes its rows: ``rows`` training rows over all sites, in ``bins`` bins.
+
+    ``level_bytes``: what a site sends at most for one level of all trees that grow together.
+    """
 
     rows: int
-    positives: int
     validation_rows: int
     bins: int
+    level_bytes: int
 
 
 @dataclass(frozen=True, slots=True)
 class TreeGrown:
-    """Tree ``number`` (from 1) of at most ``limit`` is finished."""
+    """Round ``number`` (from 1) of at most ``limit`` is finished: a tree a class."""
 
     number: int
     limit: int
@@ -49,16 +52,19 @@ class TreeGrown:
 
 @dataclass(frozen=True, slots=True)
 class ValidationMeasured:
-    """Mean validation loss with the first ``trees`` trees; ``best``: lowest so far."""
+    """Mean validation loss after the first ``trees`` rounds; ``best``: lowest so far."""
 
     trees: int
-    logloss: float
+    loss: float
     best: bool
 
 
 @dataclass(frozen=True, slots=True)
 class TrainingStopped:
-    """No more trees are grown. ``reason``: all_trees, early_stopping or no_gain."""
+    """No more trees are grown. ``reason``: all_trees, early_stopping or no_gain.
+
+    ``trees`` rounds were finished, ``kept`` of them are the model.
+    """
 
     reason: str
     trees: int

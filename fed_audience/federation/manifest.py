@@ -5,17 +5,26 @@ from __future__ import annotations
 import json
 from dataclasses import asdict, dataclass, field
 from hashlib import sha256
+from math import frexp, ldexp
 from typing import Final, Literal
 
 from pydantic import TypeAdapter, ValidationError
 
 from fed_audience.errors import ConfigError, FederationError
-from fed_audience.gbdt.bins import Feature  # noqa: TC001 - pydantic reads it at run time
+from fed_audience.gbdt.bins import Feature
 from fed_audience.gbdt.model import check_feature_names
 from fed_audience.gbdt.parameters import TrainingParameters
 
 MANIFEST_VERSION: Final = 1
-Task = Literal["propensity", "lookalike"]
+_LEAST_WEIGHT: Final = 1e-4
+Task = Literal["propensity", "lookalike", "demand", "multiclass"]
+OBJECTIVES: Final[dict[str, tuple[str, ...]]] = {
+    "propensity": ("binary",),
+    "lookalike": ("binary",),
+    "demand": ("regression", "poisson", "tweedie"),
+    "multiclass": ("multiclass",),
+}
+"""Objectives that a task may be learnt with."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -28,6 +37,10 @@ class Manifest:
     part in agreeing the bins and need no label (a lookalike from one brand's seeds).
     ``allow_missing_features`` lets a site lack a feature's column; its values are then missing.
     ``min_category_count``: fewer rows of a category over all sites are never told apart.
+    ``classes``: the label's values in the order of their codes, where they are words.
+    ``weight`` names a column of row weights, above 0 and at most ``max_weight``. ``brand`` names a
+    column that says whose customer a row is, wherever it is stored: ``brand_weights`` multiplies
+    the weights of a brand's rows, ``brand_base`` gives each brand a base score of its own.
 
     Neither ``run_id`` nor ``sites`` reaches the model text. Raises ConfigError.
     """
@@ -43,6 +56,12 @@ class Manifest:
     label_sites: tuple[str, ...] | None = None
     allow_missing_features: bool = False
     min_category_count: int = 20
+    classes: tuple[str, ...] = ()
+    weight: str | None = None
+    max_weight: float = 1.0
+    brand: str | None = None
+    brand_weights: tuple[tuple[str, float], ...] = ()
+    brand_base: bool = False
     parameters: TrainingParameters = field(default_factory=TrainingParameters)
 
     def __post_init__(self) -> None:
@@ -50,9 +69,16 @@ class Manifest:
         for name in ("run_id", "model_name", "label", "row_key"):
             if not getattr(self, name):
                 raise ConfigError(f"the manifest's {name} is empty", fix=f"give {name} a value")
-        if self.task not in ("propensity", "lookalike"):
+        if self.task not in OBJECTIVES:
             raise ConfigError(
-                "unknown task", value=self.task, limit="propensity or lookalike", fix="choose one"
+                "unknown task", value=self.task, limit=", ".join(OBJECTIVES), fix="choose one"
+            )
+        if self.parameters.objective not in OBJECTIVES[self.task]:
+            raise ConfigError(
+                f"task {self.task} cannot be learnt with this objective",
+                value=self.parameters.objective,
+                limit=", ".join(OBJECTIVES[self.task]),
+                fix="choose an objective of the task, or another task",
             )
         if not self.features:
             raise ConfigError("the manifest has no features", fix="declare at least one feature")
@@ -75,8 +101,19 @@ class Manifest:
             raise ConfigError(
                 "min_category_count must be positive", value=self.min_category_count, limit=">= 1"
             )
+        self._check_columns()
+        self._check_weights()
+        if self.classes and len(set(self.classes)) != self.parameters.num_class:
+            raise ConfigError(
+                "the classes must be named once each, as many as num_class",
+                value=list(self.classes),
+                limit=self.parameters.num_class,
+                fix="correct classes or num_class",
+            )
+
+    def _check_columns(self) -> None:
         names = {feature.name for feature in self.features}
-        for role in ("label", "row_key", "group_key"):
+        for role in ("label", "row_key", "group_key", "weight"):
             if getattr(self, role) in names:
                 raise ConfigError(
                     f"the {role} column is declared as a feature too",
@@ -85,11 +122,51 @@ class Manifest:
                     if role == "label"
                     else "drop it from the features",
                 )
+        for name, _ in self.parameters.monotone_constraints:
+            if Feature(name) not in self.features:
+                raise ConfigError(
+                    "a monotone constraint needs a numeric feature of the model",
+                    value=name,
+                    limit=[feature.name for feature in self.features if not feature.categorical],
+                    fix="correct the name, or drop the constraint",
+                )
+
+    def _check_weights(self) -> None:
+        for name, weight in (("max_weight", self.max_weight), *self.brand_weights):
+            if not _LEAST_WEIGHT <= weight <= 1 / _LEAST_WEIGHT:
+                raise ConfigError(
+                    "a weight is out of range",
+                    value=f"{name}: {weight:g}",
+                    limit=f"{_LEAST_WEIGHT:g} to {1 / _LEAST_WEIGHT:g}",
+                    fix="choose weights around 1",
+                )
+        if len(dict(self.brand_weights)) != len(self.brand_weights):
+            raise ConfigError("a brand is given two weights", value=list(self.brand_weights))
+        if self.brand is None and (self.brand_weights or self.brand_base):
+            raise ConfigError(
+                "brand_weights and brand_base need the brand column",
+                fix="name the column that says whose customer a row is as brand",
+            )
 
     @property
     def training_sites(self) -> tuple[str, ...]:
         """The sites that hold labels and grow trees."""
         return self.sites if self.label_sites is None else self.label_sites
+
+    @property
+    def weighted(self) -> bool:
+        """Whether rows may weigh differently."""
+        return self.weight is not None or bool(self.brand_weights)
+
+    @property
+    def weight_cap(self) -> float:
+        """The least power of two that no row's weight exceeds, the one of positives included."""
+        heaviest = max((weight for _, weight in self.brand_weights), default=1.0)
+        if self.weight is not None:
+            heaviest = max(heaviest, 1.0) * self.max_weight
+        heaviest *= max(self.parameters.scale_pos_weight, 1.0)
+        mantissa, exponent = frexp(heaviest)
+        return ldexp(1.0, exponent - 1 if mantissa == 0.5 else exponent)  # noqa: PLR2004 - a power of two itself
 
     def to_json(self) -> str:
         """Canonical JSON: equal manifests give equal bytes."""

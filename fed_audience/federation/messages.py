@@ -43,6 +43,8 @@ Reason = Literal[
     "missing_feature",
     "column_type",
     "label_values",
+    "weight_values",
+    "brand_values",
     "row_keys",
     "too_few_rows",
     "too_many_rows",
@@ -98,7 +100,7 @@ class CountValues(Request):
 
     ``numeric[i]`` is counted on the grid ``grids[i]`` (JSON). ``bucketed`` features by the first
     16 bits of the hash; ``refined`` ones by 24 bits within their ``survivors``, of which
-    feature i has the next ``survivor_counts[i]``.
+    feature i has the next ``survivor_counts[i]``. ``labels``: count labels by magnitude as well.
     """
 
     kind: ClassVar[int] = 2
@@ -108,50 +110,61 @@ class CountValues(Request):
     bucketed: tuple[Count, ...]
     refined: tuple[Count, ...]
     survivor_counts: tuple[Count, ...]
+    labels: bool = False
     survivors: UInt32Vector
 
 
 class FixBins(Request):
-    """Encode the rows with these bins. Feature i has the next ``sizes[i]`` cuts or prefixes."""
+    """Encode the rows with these bins. Feature i has the next ``sizes[i]`` cuts or prefixes.
+
+    ``label_cap``: a power of two above every label, 1 where the objective needs none.
+    """
 
     kind: ClassVar[int] = 3
-    reveals: ClassVar[str] = "To the site: the agreed cuts and category prefixes."
+    reveals: ClassVar[str] = "To the site: the agreed cuts, category prefixes and label cap."
     sizes: tuple[Count, ...]
+    label_cap: Annotated[float, Field(gt=0, allow_inf_nan=False)] = 1.0
     thresholds: Float64Vector
     prefixes: UInt32Vector
 
 
 class TreeClosing(Request):
-    """Base of requests that end the tree before: its last splits, and its leaves' values.
+    """Base of requests that end the trees before: their last splits, and their leaves' values.
 
-    ``split_nodes``: int32[k, 3] node, left, right. ``split_rules``: int32[k, 3] feature, bin,
-    missing left. ``left_codes``: uint8[k, 32] bits of the categories that go left.
+    Trees of several classes grow together, so every node comes with its class. ``split_nodes``:
+    int32[k, 4] class, node, left, right. ``split_rules``: int32[k, 3] feature, bin, missing left.
+    ``left_codes``: uint8[k, 32] bits of the categories that go left. ``leaf_nodes``: int32[m, 2].
     """
 
     split_nodes: Int32Table
     split_rules: Int32Table
     left_codes: CodeSets
-    leaf_nodes: Int32Vector
+    leaf_nodes: Int32Table
     leaf_values: Float64Vector
 
 
 class StartTree(TreeClosing):
-    """Close the tree before, compute gradients, build the root's histogram."""
+    """Close the trees before, compute gradients, build the root's histogram of each class.
+
+    ``base_scores``: one a class. ``features``: those drawn for this round of trees, ascending;
+    no other is summed.
+    """
 
     kind: ClassVar[int] = 4
     reveals: ClassVar[str] = "To the site: the tree grown so far, which is part of the model."
-    base_score: float
+    base_scores: Float64Vector
+    features: Int32Vector
 
 
 class GrowLevel(Request):
-    """Split nodes and build the histograms of the nodes ``build``."""
+    """Split nodes and build the histograms of the nodes ``build``: int32[m, 2] class, node."""
 
     kind: ClassVar[int] = 5
     reveals: ClassVar[str] = "To the site: the splits of one level, which are part of the model."
     split_nodes: Int32Table
     split_rules: Int32Table
     left_codes: CodeSets
-    build: Int32Vector
+    build: Int32Table
 
 
 class FinishTraining(TreeClosing):
@@ -164,13 +177,13 @@ class FinishTraining(TreeClosing):
 class ScoreValidation(Request):
     """Score the validation rows with these trees and count them by score.
 
-    Tree t has ``tree_splits[t]`` splits and one leaf more. ``children``: int32[s, 2] in the layout
-    of ``gbdt.tree.Tree``.
+    Tree t is of class t modulo the number of ``base_scores`` and has ``tree_splits[t]`` splits and
+    one leaf more. ``children``: int32[s, 2] in the layout of ``gbdt.tree.Tree``.
     """
 
     kind: ClassVar[int] = 7
     reveals: ClassVar[str] = "To the site: the model."
-    base_score: float
+    base_scores: Float64Vector
     tree_splits: Int32Vector
     split_rules: Int32Table
     left_codes: CodeSets
@@ -196,28 +209,35 @@ class RunOpened(Reply):
 
 
 class ValueCounts(VectorReply):
-    """Counts by cell (then missing, then clipped) and by bucket, in the order of the request."""
+    """Counts by cell (then missing, then clipped), by bucket and by magnitude of the label."""
 
     kind: ClassVar[int] = 66
     reveals: ClassVar[str] = (
-        "Training rows of the site in each cell of each feature and in each hash bucket."
+        "Training rows of the site in each cell of each feature and in each hash bucket; for a "
+        "demand, how many labels lie between which powers of two."
     )
 
 
 class LabelCounts(VectorReply):
-    """Training rows, their positives, validation rows, their positives."""
+    """Training rows, validation rows, weight of these; then the training rows' label sums."""
 
     kind: ClassVar[int] = 67
-    reveals: ClassVar[str] = "Rows and positives of the site, training and validation: 4 integers."
+    reveals: ClassVar[str] = (
+        "Training and validation rows of the site, and the sum of its training labels (of each "
+        "class): a few integers."
+    )
 
 
 class RootHistogram(VectorReply):
-    """Gradient and hessian sums by bin of all training rows, then the validation loss."""
+    """Gradient and hessian sums by bin of all training rows, by class; the validation loss.
+
+    Last the number of rows whose gradient was clipped to the label cap.
+    """
 
     kind: ClassVar[int] = 68
     reveals: ClassVar[str] = (
         "Sums of gradients and hessians of the site's training rows by bin of each feature, and "
-        "its validation loss after the tree before."
+        "its validation loss after the trees before; for a demand, how many gradients were clipped."
     )
 
 
@@ -238,11 +258,12 @@ class ValidationLoss(VectorReply):
 
 
 class ScoreHistogram(VectorReply):
-    """Negatives, then positives, by score bin of the validation rows; then their loss."""
+    """Validation rows by score and label, and their loss or errors, as the objective sums them."""
 
     kind: ClassVar[int] = 71
     reveals: ClassVar[str] = (
-        "Validation rows of the site by predicted probability, for each label, and their loss."
+        "Validation rows of the site by predicted value, for each label or with their labels' sum, "
+        "and the sums of their losses and errors."
     )
 
 

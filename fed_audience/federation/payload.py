@@ -15,7 +15,13 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
-    from fed_audience.federation.messages import FixBins, GrowLevel, ScoreValidation, TreeClosing
+    from fed_audience.federation.messages import (
+        FixBins,
+        GrowLevel,
+        ScoreValidation,
+        StartTree,
+        TreeClosing,
+    )
     from fed_audience.gbdt.bins import Feature, FeatureBins
     from fed_audience.gbdt.growing import NodeSplit
 
@@ -62,45 +68,81 @@ def bins_from_message(message: FixBins, features: Sequence[Feature]) -> tuple[Fe
     return tuple(bins)
 
 
-def splits_to_arrays(splits: Sequence[NodeSplit]) -> dict[str, Any]:
-    """Fields ``split_nodes``, ``split_rules`` and ``left_codes`` of a message."""
-    nodes = [(done.node, done.left, done.right) for done in splits]
+def splits_to_arrays(splits: Sequence[Sequence[NodeSplit]]) -> dict[str, Any]:
+    """Fields ``split_nodes``, ``split_rules`` and ``left_codes``; ``splits[c]`` are of class c."""
+    nodes = [
+        (class_, done.node, done.left, done.right)
+        for class_, of_class in enumerate(splits)
+        for done in of_class
+    ]
     return {
-        "split_nodes": np.array(nodes, dtype=np.int32).reshape(-1, 3),
-        **_rules_to_arrays([done.split for done in splits]),
+        "split_nodes": np.array(nodes, dtype=np.int32).reshape(-1, 4),
+        **_rules_to_arrays([done.split for of_class in splits for done in of_class]),
     }
 
 
 def splits_from_message(
-    message: GrowLevel | TreeClosing, bins: Sequence[FeatureBins]
-) -> dict[int, tuple[Split, int, int]]:
-    """Read node -> (split, left, right). Raises FederationError when a rule fits no bin."""
+    message: GrowLevel | TreeClosing, bins: Sequence[FeatureBins], classes: int
+) -> tuple[dict[int, tuple[Split, int, int]], ...]:
+    """Read node -> (split, left, right) of each class.
+
+    Raises FederationError when a rule fits no bin.
+    """
     rules = _rules_from_arrays(message.split_rules, message.left_codes, bins)
     nodes = message.split_nodes
-    if nodes.shape != (len(rules), 3) or (nodes < 0).any():
+    if nodes.shape != (len(rules), 4) or (nodes < 0).any() or (nodes[:, 0] >= classes).any():
         raise _malformed("nodes and rules do not match")
-    if len(np.unique(nodes[:, 0])) != len(nodes) or len(np.unique(nodes[:, 1:])) != 2 * len(nodes):
+    of_class: tuple[dict[int, tuple[Split, int, int]], ...] = tuple({} for _ in range(classes))
+    made: set[tuple[int, int]] = set()
+    for rule, (class_, node, left, right) in zip(rules, nodes.tolist(), strict=True):
+        of_class[class_][node] = (rule, left, right)
+        made |= {(class_, left), (class_, right)}
+    if sum(map(len, of_class)) != len(rules) or len(made) != 2 * len(rules):
         raise _malformed("a node is split or created twice")
+    return of_class
+
+
+def nodes_to_array(nodes: Sequence[Sequence[int]]) -> NDArray[np.int32]:
+    """Pairs of class and node, int32[m, 2]; ``nodes[c]`` are of class c."""
+    pairs = [(class_, node) for class_, of_class in enumerate(nodes) for node in of_class]
+    return np.array(pairs, dtype=np.int32).reshape(-1, 2)
+
+
+def nodes_from_array(pairs: NDArray[np.int32], classes: int) -> tuple[list[int], ...]:
+    """Read the nodes of each class; raise FederationError unless pairs ascend by class."""
+    if pairs.shape[1:] != (2,) or (pairs < 0).any() or (pairs[:, 0] >= classes).any():
+        raise _malformed("nodes have another shape or class")
+    if (np.diff(pairs[:, 0]) < 0).any() or len(np.unique(pairs, axis=0)) != len(pairs):
+        raise _malformed("nodes are out of order or repeated")
+    return tuple(pairs[pairs[:, 0] == class_, 1].tolist() for class_ in range(classes))
+
+
+def leaves_to_arrays(values: Sequence[Mapping[int, float]]) -> dict[str, Any]:
+    """Fields ``leaf_nodes`` and ``leaf_values`` of a message; ``values[c]`` are of class c."""
     return {
-        int(node): (rule, int(left), int(right))
-        for rule, (node, left, right) in zip(rules, nodes, strict=True)
+        "leaf_nodes": nodes_to_array([list(of_class) for of_class in values]),
+        "leaf_values": np.array([v for of_class in values for v in of_class.values()], np.float64),
     }
 
 
-def leaves_to_arrays(values: Mapping[int, float]) -> dict[str, Any]:
-    """Fields ``leaf_nodes`` and ``leaf_values`` of a message."""
-    return {
-        "leaf_nodes": np.array(list(values), dtype=np.int32),
-        "leaf_values": np.array(list(values.values()), dtype=np.float64),
-    }
-
-
-def leaves_from_message(message: TreeClosing) -> dict[int, float]:
-    """Read node -> value. Raises FederationError when a value is not finite."""
-    nodes, values = message.leaf_nodes, message.leaf_values
-    if len(nodes) != len(values) or not np.isfinite(values).all():
+def leaves_from_message(message: TreeClosing, classes: int) -> tuple[dict[int, float], ...]:
+    """Read node -> value of each class. Raises FederationError when a value is not finite."""
+    nodes = nodes_from_array(message.leaf_nodes, classes)
+    if len(message.leaf_nodes) != len(message.leaf_values):
         raise _malformed("leaves and their values do not match")
-    return {int(node): float(value) for node, value in zip(nodes, values, strict=True)}
+    if not np.isfinite(message.leaf_values).all():
+        raise _malformed("a leaf's value is not finite")
+    values = iter(message.leaf_values.tolist())
+    return tuple({node: next(values) for node in of_class} for of_class in nodes)
+
+
+def features_from_message(message: StartTree, features: int) -> NDArray[np.int64]:
+    """Read the drawn features; raise FederationError unless they ascend and exist."""
+    drawn = message.features.astype(np.int64)
+    inside = len(drawn) > 0 and drawn[0] >= 0 and drawn[-1] < features
+    if not inside or (np.diff(drawn) <= 0).any():
+        raise _malformed("the drawn features are not among the run's")
+    return drawn
 
 
 def trees_to_arrays(trees: Sequence[Tree]) -> dict[str, Any]:

@@ -38,7 +38,18 @@ EXPLANATIONS: Final[dict[str, tuple[str, str]]] = {
         "a column has a type that its role cannot have",
         "make numeric features numbers, or declare the feature categorical",
     ),
-    "label_values": ("its label is not 0 or 1 in every row", "make the label 0 or 1, never null"),
+    "label_values": (
+        "its label has values that the objective cannot learn from",
+        "make it 0 or 1, a class, or for a demand a number, never null; see the site's log",
+    ),
+    "weight_values": (
+        "its row weights are null, not above 0, or above the manifest's max_weight",
+        "correct the weight column, or raise max_weight",
+    ),
+    "brand_values": (
+        "its brand column is null somewhere",
+        "give every row the name of its brand",
+    ),
     "row_keys": (
         "its row keys are null or not unique",
         "give every row its own key; see the site's log for the number",

@@ -14,20 +14,21 @@ import numpy as np
 
 from fed_audience.errors import DataError, FederationError
 from fed_audience.federation import messages as m
+from fed_audience.federation.brand_scores import BrandScores, validation_scores
 from fed_audience.federation.manifest import Manifest
 from fed_audience.federation.payload import (
     bins_from_message,
+    features_from_message,
     leaves_from_message,
+    nodes_from_array,
     splits_from_message,
     trees_from_message,
 )
 from fed_audience.federation.refusal import Refusal
-from fed_audience.federation.site_booster import SiteBooster
 from fed_audience.federation.site_rows import SiteRows, read_rows
-from fed_audience.gbdt.arithmetic import logloss_sum
-from fed_audience.gbdt.evaluation import score_histogram
+from fed_audience.gbdt.booster import BinnedRows, RowBooster
 from fed_audience.gbdt.model import Model
-from fed_audience.gbdt.predictor import raw_scores
+from fed_audience.gbdt.objectives import objective_of
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -59,7 +60,9 @@ class _Run:
     opened: bytes
     rows: SiteRows | None
     bins: tuple[FeatureBins, ...] = ()
-    booster: SiteBooster | None = None
+    booster: RowBooster | None = None
+    brands: BrandScores | None = None
+    drawn: NDArray[np.int64] | None = None
     answer: _Answer | None = None
 
 
@@ -149,7 +152,7 @@ class SiteProgram:
                 slot=request.slot,
                 manifest_sha256=sha256(request.manifest.encode()).hexdigest(),
                 category_check=self._category_check(manifest.run_id) if categorical else "",
-                notes=rows.notes(),
+                notes=rows.notes(manifest.parameters.objective),
                 missing_features=rows.missing_features,
             )
         )
@@ -198,65 +201,104 @@ class SiteProgram:
                 case m.FixBins():
                     return m.LabelCounts, self._fix_bins(run, request)
                 case m.StartTree():
-                    return m.RootHistogram, self._start_tree(run, request)
+                    return m.RootHistogram, self._start_trees(run, request)
                 case m.GrowLevel():
                     return m.LevelHistogram, self._grow_level(run, request)
                 case m.FinishTraining():
-                    self._close_tree(run, request)
+                    self._close_trees(run, request)
                     return m.ValidationLoss, _ring(_booster(run).validation_loss())
                 case m.ScoreValidation():
                     return m.ScoreHistogram, self._score(run, request)
                 case _:
                     raise Refusal("wrong_state", detail=type(request).__name__)
+        except KeyError as error:
+            raise Refusal("wrong_state", detail=f"node {error}") from error
         except (DataError, FederationError) as error:
             if isinstance(error, Refusal):
                 raise
             raise Refusal("bad_message", detail=error) from error
 
     def _fix_bins(self, run: _Run, request: m.FixBins) -> NDArray[np.int64]:
-        rows = _rows(run)
-        if self.name not in run.manifest.training_sites:
+        rows, manifest = _rows(run), run.manifest
+        roles = rows.roles
+        if self.name not in manifest.training_sites:
             raise Refusal("wrong_state", detail="this site holds no labels in this run")
-        run.bins = bins_from_message(request, run.manifest.features)
-        run.booster = SiteBooster(
+        run.bins = bins_from_message(request, manifest.features)
+        objective = objective_of(
+            manifest.parameters, label_cap=request.label_cap, weight_cap=manifest.weight_cap
+        )
+        binned = BinnedRows(
             rows.encode(run.bins, self._pool),
-            run.bins,
-            rows.labels,
+            roles.labels,
             rows.training_rows,
-            run.manifest.parameters.row_cap,
+            roles.weights,
+            roles.hashes,
+        )
+        run.booster = RowBooster(
+            binned,
+            run.bins,
+            objective,
+            manifest.parameters,
             pool=self._pool,
             threads=self._threads,
         )
+        if roles.brands is not None and manifest.brand_base:
+            run.brands = BrandScores.of(roles.brands, run.booster)
         run.rows = None
-        return rows.label_counts()
+        return rows.label_counts(objective)
 
-    def _start_tree(self, run: _Run, request: m.StartTree) -> NDArray[np.int64]:
+    def _start_trees(self, run: _Run, request: m.StartTree) -> NDArray[np.int64]:
         booster = _booster(run)
+        run.drawn = features_from_message(request, len(run.bins))
         if request.slot.tree == 0:
-            booster.start_run(request.base_score)
+            booster.start_run(_first_scores(run, request.base_scores))
         else:
-            self._close_tree(run, request)
-        loss = booster.validation_loss()
-        return np.append(booster.start_tree().ravel(), _ring(loss))
+            self._close_trees(run, request)
+        rides = np.array([booster.validation_loss(), booster.clipped_rows()], dtype=np.int64)
+        roots = booster.start_trees(request.slot.tree)
+        return np.append(_of_features(run, roots).ravel(), rides)
 
     def _grow_level(self, run: _Run, request: m.GrowLevel) -> NDArray[np.int64]:
         booster = _booster(run)
-        booster.split(splits_from_message(request, run.bins))
-        return booster.histograms(request.build.tolist()).ravel()
+        classes = booster.objective.classes
+        build = nodes_from_array(request.build, classes)
+        booster.split(splits_from_message(request, run.bins, classes))
+        return _of_features(run, booster.histograms(build)).ravel()
 
-    def _close_tree(self, run: _Run, request: m.TreeClosing) -> None:
+    def _close_trees(self, run: _Run, request: m.TreeClosing) -> None:
         booster = _booster(run)
-        splits = splits_from_message(request, run.bins)
-        booster.finish_tree(splits, leaves_from_message(request))
+        classes = booster.objective.classes
+        splits = splits_from_message(request, run.bins, classes)
+        booster.finish_trees(splits, leaves_from_message(request, classes))
 
     def _score(self, run: _Run, request: m.ScoreValidation) -> NDArray[np.int64]:
         booster = _booster(run)
         trees = trees_from_message(request, run.bins)
-        model = Model(run.manifest.features, run.bins, trees, (request.base_score,), 1.0)
-        raw = raw_scores(model, booster.validation_codes(), threads=self._threads)
-        labels = booster.validation_labels
-        counts = score_histogram(labels, raw)
-        return np.append(counts.ravel(), _ring(logloss_sum(labels, raw)))
+        features, objective = run.manifest.features, booster.objective
+        base = tuple(request.base_scores.tolist())
+        if len(base) != objective.classes or not np.isfinite(base).all():
+            raise Refusal("bad_message", detail="base scores do not fit the objective")
+        model = Model(features, run.bins, trees, base, 1.0, objective.text)
+        scores = validation_scores(model, booster, run.brands, threads=self._threads)
+        return objective.evaluation(scores, booster.rows.labels[booster.rows.validation])
+
+
+def _first_scores(run: _Run, base_scores: NDArray[np.float64]) -> NDArray[np.float64]:
+    """Scores before the first tree: those of all brands, or of each row's own."""
+    classes = _booster(run).objective.classes
+    if base_scores.shape != (classes,) or not np.isfinite(base_scores).all():
+        raise Refusal("bad_message", detail="base scores do not fit the objective")
+    if run.brands is None:
+        return base_scores.reshape(classes, 1)
+    return run.brands.first_scores(tuple(base_scores.tolist()))
+
+
+def _of_features(run: _Run, histograms: NDArray[np.int64]) -> NDArray[np.int64]:
+    """Only the slots of the drawn features: int64[K, slots, 2]."""
+    assert run.drawn is not None  # noqa: S101 - set where trees start
+    if len(run.drawn) == len(run.bins):
+        return histograms
+    return histograms[:, _booster(run).layout.slots_of(run.drawn)]
 
 
 def _first_sending(request: m.Request, body: bytes) -> bytes:
@@ -277,7 +319,7 @@ def _rows(run: _Run) -> SiteRows:
     return run.rows
 
 
-def _booster(run: _Run) -> SiteBooster:
+def _booster(run: _Run) -> RowBooster:
     if run.booster is None:
         raise Refusal("wrong_state", detail="the bins are not fixed yet")
     return run.booster
@@ -289,7 +331,7 @@ def _warnings(manifest: Manifest, rows: SiteRows) -> list[str]:
         "no_positives": "no positives among its training rows",
         "no_negatives": "only positives among its training rows",
     }
-    warnings = [words[note] for note in rows.notes()]
+    warnings = [words[note] for note in rows.notes(manifest.parameters.objective)]
     names = [feature.name for feature in manifest.features]
     warnings += [f"feature {names[i]} is missing; its values are" for i in rows.missing_features]
     warnings += [

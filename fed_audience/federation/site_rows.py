@@ -7,15 +7,16 @@ from typing import TYPE_CHECKING, Any, cast
 
 import numpy as np
 import pyarrow as pa
-import pyarrow.compute as pc
 
 from fed_audience.errors import DataError
 from fed_audience.federation.refusal import Refusal
+from fed_audience.federation.row_roles import key_hashes, plain_column, read_roles
 from fed_audience.gbdt.categories import bucket_counts, category_hashes, refined_counts
 from fed_audience.gbdt.codes import BinnedMatrix
 from fed_audience.gbdt.encoding import as_float64, encode_categorical, encode_numeric
 from fed_audience.gbdt.grid import Grid, canonical, keys
-from fed_audience.gbdt.sampling import row_hashes, validation_rows
+from fed_audience.gbdt.label_cap import magnitude_counts
+from fed_audience.gbdt.sampling import validation_rows
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Sequence
@@ -25,8 +26,10 @@ if TYPE_CHECKING:
 
     from fed_audience.federation.manifest import Manifest
     from fed_audience.federation.messages import CountValues, SiteNote
+    from fed_audience.federation.row_roles import RowRoles
     from fed_audience.federation.source import RowSource
     from fed_audience.gbdt.bins import CategoryBins, Feature, FeatureBins, NumericBins
+    from fed_audience.gbdt.objectives import Objective
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,25 +60,14 @@ class CategoricalColumn:
 class SiteRows:
     """Rows in memory, training rows first, then validation rows.
 
-    ``labels``: float64[rows] of 0 and 1, empty at a site that holds none. About
-    8 bytes a value until ``encode``; the codes replace them.
+    About 8 bytes a value until ``encode``; the codes replace them.
     """
 
     columns: tuple[NumericColumn | CategoricalColumn, ...]
-    labels: NDArray[np.float64]
+    roles: RowRoles
     rows: int
     training_rows: int
     missing_features: tuple[int, ...]
-
-    @property
-    def training_labels(self) -> NDArray[np.float64]:
-        """Labels of the training rows."""
-        return self.labels[: self.training_rows]
-
-    @property
-    def validation_labels(self) -> NDArray[np.float64]:
-        """Labels of the validation rows."""
-        return self.labels[self.training_rows :]
 
     @property
     def clipped(self) -> dict[int, int]:
@@ -86,21 +78,26 @@ class SiteRows:
             if isinstance(column, NumericColumn) and column.clipped
         }
 
-    def notes(self) -> tuple[SiteNote, ...]:
+    def notes(self, objective: str) -> tuple[SiteNote, ...]:
         """Say what is unusual about the site's training rows, in words of a closed list."""
         if self.training_rows == 0:
             return ("no_rows",)
-        if len(self.labels) == 0:
+        if len(self.roles.labels) == 0 or objective != "binary":
             return ()
-        positives = int(self.training_labels.sum())
+        positives = int(self.roles.labels[: self.training_rows].sum())
         if positives == 0:
             return ("no_positives",)
         return ("no_negatives",) if positives == self.training_rows else ()
 
-    def label_counts(self) -> NDArray[np.int64]:
-        """Training rows, their positives, validation rows, their positives."""
-        parts = (self.training_labels, self.validation_labels)
-        return np.array([n for part in parts for n in (len(part), part.sum())], dtype=np.int64)
+    def label_counts(self, objective: Objective) -> NDArray[np.int64]:
+        """Training rows, validation rows, weight of these; label sums of the training rows."""
+        first = self.training_rows
+        labels, weights = self.roles.labels, self.roles.weights
+        held_out = objective.weight_sum(
+            None if weights is None else weights[first:], self.rows - first
+        )
+        sums = objective.label_sums(labels[:first], None if weights is None else weights[:first])
+        return np.append(np.array([first, self.rows - first, held_out], dtype=np.int64), sums)
 
     def count(
         self, request: CountValues, pool: ThreadPoolExecutor | None = None
@@ -118,6 +115,7 @@ class SiteRows:
                 self._refined_job(feature, survivors)
                 for feature, survivors in zip(request.refined, kept, strict=False)
             ),
+            *([self._label_job()] if request.labels else []),
         ]
         parts = [future.result() for future in map(pool.submit, jobs)] if pool else None
         return np.concatenate(parts if parts is not None else [job() for job in jobs])
@@ -156,6 +154,11 @@ class SiteRows:
         prefixes, missing = self._categorical(feature)
         return lambda: refined_counts(prefixes, missing, survivors)
 
+    def _label_job(self) -> Callable[[], NDArray[np.int64]]:
+        if not len(self.roles.labels) and self.rows:
+            raise Refusal("bad_message", detail="this site holds no labels in this run")
+        return lambda: magnitude_counts(self.roles.labels)
+
     def _categorical(self, feature: int) -> tuple[NDArray[np.uint32], NDArray[np.bool_]]:
         column = self.columns[feature]
         if not isinstance(column, CategoricalColumn):
@@ -168,16 +171,13 @@ def read_rows(
 ) -> SiteRows:
     """Read ``source`` once and sort its rows into training and validation.
 
-    Raises Refusal for a missing column, an unusable type, a label other than 0 and 1, or row
-    keys that are null or repeated.
+    Raises Refusal for a missing column, an unusable type, labels, weights or brands that cannot be
+    learnt from, or row keys that are null or repeated.
     """
     table = pa.Table.from_batches(list(source.batches()))
     _refuse_repeated_columns(table, manifest)
-    row_key = _plain(_column(table, manifest.row_key))
-    if row_key.null_count or pc.count_distinct(row_key).as_py() != len(row_key):
-        raise Refusal("row_keys", manifest.row_key, detail=_repetition(row_key))
-    groups = _plain(_column(table, manifest.group_key)) if manifest.group_key else row_key
-    held_out = _held_out(manifest, groups)
+    roles = read_roles(table, manifest, labelled=labelled)
+    held_out = _held_out(table, manifest)
     order = np.concatenate((np.flatnonzero(~held_out), np.flatnonzero(held_out)))
     training_rows = int(len(held_out) - held_out.sum())
     missing = tuple(
@@ -198,19 +198,15 @@ def read_rows(
         )
         for index, feature in enumerate(manifest.features)
     )
-    labels = _labels(table, manifest)[order] if labelled else np.empty(0)
-    return SiteRows(columns, labels, table.num_rows, training_rows, missing)
+    return SiteRows(columns, roles.take(order), table.num_rows, training_rows, missing)
 
 
-def _held_out(manifest: Manifest, groups: pa.ChunkedArray[Any]) -> NDArray[np.bool_]:
+def _held_out(table: pa.Table, manifest: Manifest) -> NDArray[np.bool_]:
     parameters = manifest.parameters
+    groups = plain_column(table, manifest.group_key or manifest.row_key)
     if parameters.early_stopping_round == 0:
-        return np.zeros(len(groups), dtype=bool)
-    try:
-        hashes = row_hashes(groups)
-    except (DataError, pa.ArrowInvalid, pa.ArrowNotImplementedError) as error:
-        name = manifest.group_key or manifest.row_key
-        raise Refusal("row_keys", name, detail=groups.type) from error
+        return np.zeros(table.num_rows, dtype=bool)
+    hashes = key_hashes(groups, manifest.group_key or manifest.row_key)
     return validation_rows(hashes, seed=parameters.seed, fraction=parameters.validation_fraction)
 
 
@@ -232,41 +228,15 @@ def _read_feature(
     return NumericColumn(canonical(values).values, clipped)
 
 
-def _labels(table: pa.Table, manifest: Manifest) -> NDArray[np.float64]:
-    column = _column(table, manifest.label)
-    try:
-        labels = as_float64(column)
-    except DataError as error:
-        raise Refusal("column_type", manifest.label, detail=column.type) from error
-    if not ((labels == 0) | (labels == 1)).all():
-        raise Refusal("label_values", manifest.label)
-    return labels
-
-
-def _column(table: pa.Table, name: str) -> Any:
-    if name not in table.column_names:
-        raise Refusal("missing_column", name, detail=f"columns: {table.column_names}")
-    return table.column(name)
-
-
-def _plain(column: Any) -> Any:
-    """Values of a dictionary-encoded column."""
-    is_dictionary = pa.types.is_dictionary(column.type)
-    return column.cast(column.type.value_type) if is_dictionary else column
-
-
 def _refuse_repeated_columns(table: pa.Table, manifest: Manifest) -> None:
     wanted: Iterable[str | None] = (
         *(feature.name for feature in manifest.features),
         manifest.label,
         manifest.row_key,
         manifest.group_key,
+        manifest.weight,
+        manifest.brand,
     )
     for name in wanted:
         if name is not None and table.column_names.count(name) > 1:
             raise Refusal("column_type", name, detail="two columns have this name")
-
-
-def _repetition(keys_: Any) -> str:
-    distinct = pc.count_distinct(keys_).as_py()
-    return f"{keys_.null_count} null, {distinct} distinct keys in {len(keys_)} rows"

@@ -4,9 +4,11 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from hashlib import sha256
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING, Final, Literal
 
-from fed_audience.errors import DataError, FederationError
+import numpy as np
+
+from fed_audience.errors import ConfigError, DataError, FederationError
 from fed_audience.federation import events as e
 from fed_audience.federation import messages as m
 from fed_audience.federation.binning import BinningRounds
@@ -14,29 +16,39 @@ from fed_audience.federation.boosting import BoostingRounds
 from fed_audience.federation.coordinator import Coordinator, LargestMessage
 from fed_audience.federation.payload import bins_to_arrays, trees_to_arrays
 from fed_audience.gbdt.encoding import Encoder
-from fed_audience.gbdt.evaluation import SCORE_BINS, Metrics
 from fed_audience.gbdt.explanation import FeatureImportance, importance
+from fed_audience.gbdt.histogram import SlotLayout
 from fed_audience.gbdt.model import Model, to_text
-from fed_audience.gbdt.objectives import base_score
+from fed_audience.gbdt.objectives import objective_of
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
 
+    from numpy.typing import NDArray
+
     from fed_audience.federation.manifest import Manifest
     from fed_audience.federation.transport import RoundTransport
     from fed_audience.gbdt.bins import FeatureBins
+    from fed_audience.gbdt.evaluation import Metrics
+    from fed_audience.gbdt.objectives import Objective
 
     OnEvent = Callable[[e.TrainingEvent], None]
 
 
+MAX_LEVEL_BYTES: Final = 2**29
+"""Most bytes that a site may have to send for one level of the trees that grow together."""
+
+MUCH_CLIPPED: Final = 0.01
+"""Share of clipped gradients above which a warning is due."""
+
+
 @dataclass(frozen=True, slots=True)
 class RowCounts:
-    """Rows and positives of all sites together."""
+    """Rows of all sites together. ``validation_weight``: in the objective's unit of weight."""
 
     rows: int
-    positives: int
     validation_rows: int
-    validation_positives: int
+    validation_weight: int
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,19 +56,23 @@ class TrainingResult:
     """A trained model and the books of its run.
 
     ``metrics`` are those of the kept trees on the validation rows of all sites, None without
-    validation rows. ``validation_losses[t]`` is the mean loss with t trees. ``trees_grown`` counts
-    those dropped after the best iteration too. ``bytes_up``: what left each site.
+    validation rows. ``validation_losses[t]`` is the mean loss after t rounds of trees, of which
+    the model keeps ``best_iteration``; ``trees_grown`` counts the rounds dropped after it too.
+    ``base_scores`` are those of all brands: where each brand has its own, the model holds none.
+    ``clipped``: share of gradients beyond the label cap. ``bytes_up``: what left each site.
     """
 
     model_text: str
     sha256: str
     encoder: Encoder
     model: Model
+    base_scores: tuple[float, ...]
     best_iteration: int
     trees_grown: int
     stopped: Literal["all_trees", "early_stopping", "no_gain"]
     metrics: Metrics | None
     validation_losses: tuple[float, ...]
+    clipped: float
     counts: RowCounts
     rounds: int
     bytes_up: Mapping[str, int]
@@ -92,11 +108,13 @@ def evaluate(
 ) -> Metrics | None:
     """Metrics of ``model`` on the validation rows of sites that have just trained ``manifest``.
 
-    ``model`` must use the bins of that run. ``number`` names the evaluation: it rises with each
-    one of a run, 0 being the one that training ends with. None when no validation row exists.
+    ``model`` must use the bins of that run; where brands have base scores of their own, theirs
+    count and not the model's. ``number`` names the evaluation: it rises with each one of a run, 0
+    being the one that training ends with. None when no validation row exists.
     """
+    objective = objective_of(manifest.parameters, weight_cap=manifest.weight_cap)
     coordinator = Coordinator(transport, manifest.run_id)
-    return _evaluate(coordinator, manifest, model, number)
+    return _evaluate(coordinator, manifest, objective, model, number)
 
 
 class _Training:
@@ -125,16 +143,23 @@ class _Training:
         self._open()
         binning = BinningRounds(coordinator, manifest, self._tell)
         bins = binning.run()
-        counts = self._fix_bins(bins, binning)
-        base = base_score(counts.rows, counts.positives)
-        boosting = BoostingRounds(coordinator, manifest, bins, counts, base, self._tell)
+        objective = objective_of(
+            manifest.parameters, label_cap=binning.label_cap, weight_cap=manifest.weight_cap
+        )
+        counts, label_sums = self._fix_bins(bins, binning, objective)
+        base = objective.base_scores(label_sums)
+        boosting = BoostingRounds(coordinator, manifest, bins, objective, counts, base, self._tell)
         grown = boosting.run()
-        kept = grown.trees[: grown.best_iteration]
+        if grown.clipped > MUCH_CLIPPED:
+            text = f"{grown.clipped:.1%} of the gradients exceed the largest label: is it skewed?"
+            self._tell(e.SiteWarning("", text))
+        kept = grown.trees[: grown.best_iteration * objective.classes]
+        own = (0.0,) * objective.classes if manifest.brand_base else base
         learning_rate = manifest.parameters.learning_rate
-        model = Model(manifest.features, bins, kept, (base,), learning_rate)
+        model = Model(manifest.features, bins, kept, own, learning_rate, objective.text)
         metrics = None
         if counts.validation_rows:
-            metrics = _evaluate(coordinator, manifest, model, 0)
+            metrics = _evaluate(coordinator, manifest, objective, model, 0)
         text = to_text(model)
         if coordinator.largest is None:
             raise FederationError("no site sent a message", fix="name at least one site")
@@ -143,11 +168,13 @@ class _Training:
             sha256=sha256(text.encode()).hexdigest(),
             encoder=Encoder(manifest.features, bins),
             model=model,
+            base_scores=base,
             best_iteration=grown.best_iteration,
-            trees_grown=len(grown.trees),
+            trees_grown=len(grown.trees) // objective.classes,
             stopped=grown.stopped,
             metrics=metrics,
             validation_losses=grown.losses,
+            clipped=grown.clipped,
             counts=counts,
             rounds=coordinator.rounds,
             bytes_up=coordinator.bytes_up,
@@ -196,13 +223,18 @@ class _Training:
             name = self._manifest.features[index].name
             self._tell(e.SiteWarning(site, f"feature {name} is missing; its values are missing"))
 
-    def _fix_bins(self, bins: tuple[FeatureBins, ...], binning: BinningRounds) -> RowCounts:
+    def _fix_bins(
+        self, bins: tuple[FeatureBins, ...], binning: BinningRounds, objective: Objective
+    ) -> tuple[RowCounts, NDArray[np.int64]]:
         """Let the training sites encode their rows; return what they count together."""
         manifest = self._manifest
+        level_bytes = self._level_bytes(bins, objective)
         slot = self._coordinator.slot(m.PREPARATION, binning.rounds + 1)
-        request = m.FixBins(slot=slot, **bins_to_arrays(bins))
-        sums = self._coordinator.sum(request, manifest.training_sites, m.LabelCounts, 4)
-        counts = RowCounts(*(int(value) for value in sums))
+        request = m.FixBins(slot=slot, label_cap=binning.label_cap, **bins_to_arrays(bins))
+        sums = self._coordinator.sum(
+            request, manifest.training_sites, m.LabelCounts, 3 + objective.sums_size
+        )
+        counts = RowCounts(*(int(value) for value in sums[:3]))
         if counts.rows > manifest.parameters.row_cap:
             raise DataError(
                 "the sites together have more training rows than row_cap",
@@ -226,20 +258,35 @@ class _Training:
                 fix="start the run again; a site's rows must not change while it trains",
             )
         all_bins = sum(feature_bins.size + 1 for feature_bins in bins)
-        self._tell(e.BinsAgreed(counts.rows, counts.positives, counts.validation_rows, all_bins))
-        return counts
+        self._tell(e.BinsAgreed(counts.rows, counts.validation_rows, all_bins, level_bytes))
+        return counts, sums[3:]
+
+    def _level_bytes(self, bins: tuple[FeatureBins, ...], objective: Objective) -> int:
+        """Bytes of the widest level of all trees together. Raises ConfigError for too many."""
+        parameters = self._manifest.parameters
+        # Of two siblings one is built, and the deepest nodes never are.
+        nodes = max(1, min(1 << max(parameters.max_depth - 2, 0), parameters.num_leaves // 2))
+        if parameters.leaves_per_round:
+            nodes = min(nodes, parameters.leaves_per_round)
+        most = objective.classes * nodes * SlotLayout.from_bins(bins).slots * 16
+        if most > MAX_LEVEL_BYTES:
+            raise ConfigError(
+                "a level of the trees would be too large a message",
+                value=f"{most / 2**20:,.0f} MiB ({objective.classes} trees of {nodes} nodes)",
+                limit=f"{MAX_LEVEL_BYTES / 2**20:,.0f} MiB",
+                fix="lower max_depth, num_leaves or max_bin, or merge classes",
+            )
+        return most
 
 
 def _evaluate(
-    coordinator: Coordinator, manifest: Manifest, model: Model, number: int
+    coordinator: Coordinator, manifest: Manifest, objective: Objective, model: Model, number: int
 ) -> Metrics | None:
     request = m.ScoreValidation(
         slot=coordinator.slot(m.EVALUATION, number),
-        base_score=model.base_scores[0],
+        base_scores=np.array(model.base_scores),
         **trees_to_arrays(model.trees),
     )
-    size = 2 * SCORE_BINS + 1
+    size = objective.evaluation_size
     sums = coordinator.sum(request, manifest.training_sites, m.ScoreHistogram, size)
-    if not sums[:-1].any():
-        return None
-    return Metrics.from_histogram(sums[:-1].reshape(2, -1), int(sums[-1]))
+    return objective.metrics(sums) if sums.any() else None

@@ -69,6 +69,16 @@ class SlotLayout:
         """Slots of one node's histogram."""
         return int(self.offsets[-1])
 
+    def only(self, features: NDArray[np.int64]) -> SlotLayout:
+        """Layout of some features, in the order given."""
+        return SlotLayout(self.sizes[features], self.categorical[features])
+
+    def slots_of(self, features: NDArray[np.int64]) -> NDArray[np.int64]:
+        """Where the slots of ``features`` lie, in the order given: int64[m]."""
+        return np.concatenate(
+            [np.arange(self.offsets[feature], self.offsets[feature + 1]) for feature in features]
+        )
+
 
 def rows_before_flush(fixed: FixedPoint) -> int:
     """Rows that a packed accumulator holds without overflow, each at its largest.

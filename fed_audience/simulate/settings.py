@@ -14,6 +14,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
 MAX_SITES: Final = 500
+SimulatedTask = Literal["propensity", "lookalike"]
 
 _SPLITS: Final = re.compile(r"iid|time|dirichlet:(?P<alpha>[0-9]*\.?[0-9]+(?:e-?[0-9]+)?)")
 _FLAGS: Final = {
@@ -42,7 +43,7 @@ class SimulationSettings:
     split: str = "iid"
     test: Path | None = None
     test_fraction: float = 0.25
-    task: Literal["propensity", "lookalike"] = "propensity"
+    task: SimulatedTask = "propensity"
     seed_site: str | None = None
     group: str | None = None
     trees: int = 100

@@ -50,10 +50,10 @@ def ask(transport: Scripted, size: int = 3, **options: Any) -> Any:
     coordinator = Coordinator(transport, "run", **options)
     request = m.FinishTraining(
         slot=slot(),
-        split_nodes=np.empty((0, 3), np.int32),
+        split_nodes=np.empty((0, 4), np.int32),
         split_rules=np.empty((0, 3), np.int32),
         left_codes=np.empty((0, 32), np.uint8),
-        leaf_nodes=np.empty(0, np.int32),
+        leaf_nodes=np.empty((0, 2), np.int32),
         leaf_values=np.empty(0),
     )
     return coordinator.sum(request, SITES, m.LevelHistogram, size), coordinator

@@ -15,12 +15,12 @@ from fed_audience.federation import wire
 
 SLOT = m.Slot(run="run", tree=3, level=1)
 SPLITS: dict[str, Any] = {
-    "split_nodes": np.array([[0, 1, 2]], dtype=np.int32),
+    "split_nodes": np.array([[0, 0, 1, 2]], dtype=np.int32),
     "split_rules": np.array([[4, 17, 1]], dtype=np.int32),
     "left_codes": np.zeros((1, 32), dtype=np.uint8),
 }
 LEAVES: dict[str, Any] = {
-    "leaf_nodes": np.array([1, 2], dtype=np.int32),
+    "leaf_nodes": np.array([[0, 1], [0, 2]], dtype=np.int32),
     "leaf_values": np.array([0.1, -0.3]),
 }
 VECTOR: dict[str, Any] = {"values": np.array([1, -(2**63), 2**63 - 1], dtype=np.int64)}
@@ -32,18 +32,25 @@ EXAMPLES: dict[type[m.Request | m.Reply], dict[str, Any]] = {
         "bucketed": (1,),
         "refined": (3,),
         "survivor_counts": (2,),
+        "labels": True,
         "survivors": np.array([5, 65_535], dtype=np.uint32),
     },
     m.FixBins: {
         "sizes": (2, 1),
+        "label_cap": 64.0,
         "thresholds": np.array([0.5, 2.25]),
         "prefixes": np.array([77], dtype=np.uint32),
     },
-    m.StartTree: {"base_score": -1.1, **SPLITS, **LEAVES},
-    m.GrowLevel: {"build": np.array([2], dtype=np.int32), **SPLITS},
+    m.StartTree: {
+        "base_scores": np.array([-1.1]),
+        "features": np.array([0, 4], dtype=np.int32),
+        **SPLITS,
+        **LEAVES,
+    },
+    m.GrowLevel: {"build": np.array([[0, 2]], dtype=np.int32), **SPLITS},
     m.FinishTraining: {**SPLITS, **LEAVES},
     m.ScoreValidation: {
-        "base_score": 0.1 + 0.2,
+        "base_scores": np.array([0.1 + 0.2]),
         "tree_splits": np.array([1], dtype=np.int32),
         "split_rules": SPLITS["split_rules"],
         "left_codes": SPLITS["left_codes"],

@@ -33,8 +33,8 @@ FEATURES = (Feature("spend"), Feature("channel", categorical=True))
 BINS = (NumericBins((3.0, 8.0, 20.0)), CategoryBins(()))
 LAYOUT = SlotLayout.from_bins(BINS)
 ROOT = Split(0, 0.0, 1)
-STEP = splits_to_arrays([NodeSplit(0, ROOT, 1, 2)])
-EMPTY: dict[str, Any] = {**splits_to_arrays([]), **leaves_to_arrays({})}
+STEP = splits_to_arrays([[NodeSplit(0, ROOT, 1, 2)]])
+EMPTY: dict[str, Any] = {**splits_to_arrays([[]]), **leaves_to_arrays([{}])}
 
 
 def slot(tree: int, level: int, attempt: int = 0, run: str = "run") -> m.Slot:
@@ -71,11 +71,12 @@ def binned(**changes: Any) -> SiteProgram:
 
 
 def start_tree(tree: int = 0, **changes: Any) -> m.StartTree:
-    return m.StartTree(slot=slot(tree, 0), base_score=-0.5, **EMPTY | changes)
+    fields = {"base_scores": np.array([-0.5]), "features": np.arange(2, dtype=np.int32)}
+    return m.StartTree(slot=slot(tree, 0), **EMPTY | fields | changes)
 
 
 def grow(level: int = 1, attempt: int = 0, **changes: Any) -> m.GrowLevel:
-    build = np.array([1], dtype=np.int32)
+    build = np.array([[0, 1]], dtype=np.int32)
     return m.GrowLevel(slot=slot(0, level, attempt), **{"build": build} | STEP | changes)
 
 
@@ -128,7 +129,7 @@ def test_root_and_children_add_up() -> None:
     program = binned()
     root = ask(program, start_tree())
     assert isinstance(root, m.RootHistogram)
-    sums = root.values[:-1].reshape(-1, 2)
+    sums = root.values[:-2].reshape(-1, 2)
     spend = ROWS["spend"].to_numpy()
     left = ask(program, grow())
     assert isinstance(left, m.LevelHistogram)
@@ -145,7 +146,7 @@ def test_a_repeated_request_gets_the_same_bytes() -> None:
     body = m.encode(grow())
     first = program.handle(body)
     assert program.handle(body) == first
-    following = ask(program, grow(2, **splits_to_arrays([NodeSplit(2, ROOT, 3, 4)])))
+    following = ask(program, grow(2, **splits_to_arrays([[NodeSplit(2, ROOT, 3, 4)]])))
     assert isinstance(following, m.LevelHistogram)
 
 
@@ -169,7 +170,7 @@ def test_a_new_attempt_carries_the_same_vector() -> None:
 def test_a_changed_request_for_an_answered_round_is_refused() -> None:
     program = started()
     ask(program, grow())
-    other = grow(attempt=1, build=np.array([2], dtype=np.int32))
+    other = grow(attempt=1, build=np.array([[0, 2]], dtype=np.int32))
     assert refusal(ask(program, other)) == ("changed_request", "")
 
 
@@ -182,19 +183,19 @@ def test_an_earlier_round_is_refused() -> None:
 @pytest.mark.parametrize(
     ("request_", "reason"),
     [
-        (grow(2, **splits_to_arrays([NodeSplit(5, ROOT, 6, 7)])), "wrong_state"),
-        (grow(2, build=np.array([9], dtype=np.int32)), "wrong_state"),
-        (grow(2, **splits_to_arrays([NodeSplit(0, Split(7, 0.0, 1), 1, 2)])), "bad_message"),
-        (grow(2, **splits_to_arrays([NodeSplit(0, Split(0, 0.0, 4), 1, 2)])), "bad_message"),
-        (grow(2, **splits_to_arrays([NodeSplit(0, Split(1, 0.0, -1, False, (3,)), 1, 2)])),
+        (grow(2, **splits_to_arrays([[NodeSplit(5, ROOT, 6, 7)]])), "wrong_state"),
+        (grow(2, build=np.array([[0, 9]], dtype=np.int32)), "wrong_state"),
+        (grow(2, **splits_to_arrays([[NodeSplit(0, Split(7, 0.0, 1), 1, 2)]])), "bad_message"),
+        (grow(2, **splits_to_arrays([[NodeSplit(0, Split(0, 0.0, 4), 1, 2)]])), "bad_message"),
+        (grow(2, **splits_to_arrays([[NodeSplit(0, Split(1, 0.0, -1, False, (3,)), 1, 2)]])),
          "bad_message"),
-        (grow(2, **splits_to_arrays([NodeSplit(0, Split(0, 0.0, 1, False, (3,)), 1, 2)])),
+        (grow(2, **splits_to_arrays([[NodeSplit(0, Split(0, 0.0, 1, False, (3,)), 1, 2)]])),
          "bad_message"),
-        (grow(2, split_nodes=np.array([[0, 1, 1]], dtype=np.int32)), "bad_message"),
-        (grow(2, split_nodes=np.array([[0, -1, 1]], dtype=np.int32)), "bad_message"),
+        (grow(2, split_nodes=np.array([[0, 0, 1, 1]], dtype=np.int32)), "bad_message"),
+        (grow(2, split_nodes=np.array([[0, 0, -1, 1]], dtype=np.int32)), "bad_message"),
         (grow(2, left_codes=np.zeros((1, 31), dtype=np.uint8)), "bad_message"),
-        (start_tree(1, **leaves_to_arrays({0: float("nan")})), "bad_message"),
-        (start_tree(1, **leaves_to_arrays({3: 0.5})), "wrong_state"),
+        (start_tree(1, **leaves_to_arrays([{0: float("nan")}])), "bad_message"),
+        (start_tree(1, **leaves_to_arrays([{3: 0.5}])), "wrong_state"),
     ],
 )  # fmt: skip
 def test_a_request_that_fits_no_tree_is_refused(request_: m.Request, reason: str) -> None:
@@ -336,14 +337,14 @@ TREE = Tree((ROOT,), (-1,), (-2,), (0.5, -0.5), (NodeSums(0, 0),), (NodeSums(0, 
 def test_trees_that_are_no_trees_are_refused(changes: dict[str, Any]) -> None:
     program = started(early_stopping_round=5)
     fields = trees_to_arrays([TREE]) | changes
-    request = m.ScoreValidation(slot=slot(m.EVALUATION, 0), base_score=0.0, **fields)
+    request = m.ScoreValidation(slot=slot(m.EVALUATION, 0), base_scores=np.zeros(1), **fields)
     assert refusal(ask(program, request))[0] == "bad_message"
 
 
 def test_validation_rows_are_counted_by_label_and_score() -> None:
     program = started(early_stopping_round=5)
     request = m.ScoreValidation(
-        slot=slot(m.EVALUATION, 0), base_score=0.0, **trees_to_arrays([TREE])
+        slot=slot(m.EVALUATION, 0), base_scores=np.zeros(1), **trees_to_arrays([TREE])
     )
     reply = ask(program, request)
     assert isinstance(reply, m.ScoreHistogram)
