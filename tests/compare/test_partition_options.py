@@ -16,23 +16,6 @@ ROWS = with_targets(table(2_400, seed=3))
 STOPPING: dict[str, Any] = {"n_estimators": 25, "early_stopping_round": 3, "learning_rate": 0.4}
 DEMAND: dict[str, Any] = {"task": "demand", "label": "orders"}
 CASES: dict[str, dict[str, Any]] = {
-    "regression": {"task": "demand", "objective": "regression", "label": "margin"},
-    "poisson": DEMAND | {"objective": "poisson"},
-    "tweedie": DEMAND | {"objective": "tweedie", "tweedie_variance_power": 1.3},
-    "multiclass": {
-        "task": "multiclass",
-        "objective": "multiclass",
-        "num_class": 3,
-        "label": "next_channel",
-    },
-    "named classes": {
-        "task": "multiclass",
-        "objective": "multiclass",
-        "num_class": 3,
-        "label": "channel",
-        "classes": ("web", "app", "shop"),
-        "features": None,
-    },
     "weights": {"weight": "weight", "max_weight": 1.75},
     "positives weigh more": {"scale_pos_weight": 3.0},
     "bagging": {"bagging_fraction": 0.6},
@@ -40,17 +23,6 @@ CASES: dict[str, dict[str, Any]] = {
     "best first": {"leaves_per_round": 2, "num_leaves": 12, "max_depth": 8},
     "regularised": {"lambda_l1": 0.5, "lambda_l2": 2.0, "max_delta_step": 0.5},
     "monotone": {"monotone_constraints": (("age", -1), ("spend", 1))},
-    "everything": DEMAND
-    | {
-        "objective": "poisson",
-        "weight": "weight",
-        "max_weight": 2.0,
-        "bagging_fraction": 0.7,
-        "feature_fraction": 0.8,
-        "leaves_per_round": 3,
-        "monotone_constraints": (("visits", 1),),
-        "lambda_l1": 0.1,
-    },
 }
 
 
