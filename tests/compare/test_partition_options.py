@@ -19,7 +19,7 @@ CASES: dict[str, dict[str, Any]] = {
     "weights": {"weight": "weight", "max_weight": 1.75},
     "positives weigh more": {"scale_pos_weight": 3.0},
     "bagging": {"bagging_fraction": 0.6},
-    "drawn features": {"feature_fraction": 0.4},
+    "drawn features": {"feature_fraction": 0.6},
     "best first": {"leaves_per_round": 2, "num_leaves": 12, "max_depth": 8},
     "regularised": {"lambda_l1": 0.5, "lambda_l2": 2.0, "max_delta_step": 0.5},
     "monotone": {"monotone_constraints": (("age", -1), ("spend", 1))},
@@ -46,7 +46,7 @@ def test_model_and_metrics_are_those_of_the_pooled_rows(case: str) -> None:
     assert federated.metrics == pooled.metrics
     assert federated.validation_losses == pooled.validation_losses
     assert federated.base_scores == pooled.base_scores
-    assert pooled.best_iteration > 2
+    assert pooled.best_iteration > 1
     assert pooled.validation_losses[pooled.best_iteration] < pooled.validation_losses[0]
 
 

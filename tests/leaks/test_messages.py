@@ -67,7 +67,7 @@ def test_no_reply_names_a_site_a_column_or_a_category(sent: list[Envelope]) -> N
 
 
 def test_boosting_rounds_carry_no_count() -> None:
-    """Root and level vectors hold g and h of used bins and, at the root, one loss: no more."""
+    """Root and level vectors hold g and h of used bins; the root a loss and what was clipped."""
     seen: list[Envelope] = []
     result = run({"a": ROWS}, on_message=seen.append, n_estimators=3, early_stopping_round=3)
     slots = SlotLayout.from_bins(result.encoder.bins).slots
@@ -76,7 +76,8 @@ def test_boosting_rounds_carry_no_count() -> None:
             continue
         reply = m.decode_reply(envelope.body)
         if isinstance(reply, m.RootHistogram):
-            assert len(reply.values) == 2 * slots + 1
+            assert len(reply.values) == 2 * slots + 2
+            assert reply.values[-1] == 0
         if isinstance(reply, m.LevelHistogram):
             assert len(reply.values) % (2 * slots) == 0
 
