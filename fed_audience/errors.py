@@ -11,6 +11,7 @@ FedAudienceError                1
 ├── ModelFormatError            9   a model text that is not to be trusted
 ├── DestinationError           10   an activation tool refused or could not be reached
 ├── ResourceError              11   port, disk, memory, system library
+├── ModelsDiffer               12   `model diff` found a difference
 └── RunInterrupted            130   the user pressed Ctrl-C; what was finished is kept
 """
 
@@ -116,6 +117,12 @@ class ResourceError(FedAudienceError):
     """The machine lacks something: a port, disk space, memory, a system library."""
 
     exit_code = 11
+
+
+class ModelsDiffer(FedAudienceError):  # noqa: N818 - reads as a finding, not as a fault
+    """Two models were compared and are not the same."""
+
+    exit_code = 12
 
 
 class RunInterrupted(FedAudienceError):  # noqa: N818 - reads as an event, not as a fault

@@ -2,90 +2,127 @@
 
 from __future__ import annotations
 
-from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from pathlib import Path  # noqa: TC003 - typer reads the annotations when it runs
+from typing import TYPE_CHECKING, Annotated, Final
 
 import typer
+
+from fed_audience.cli.model_file import ModelPath, read_model_file
+from fed_audience.errors import ModelsDiffer, UsageError
 
 if TYPE_CHECKING:
     from fed_audience.gbdt.reader import ModelText
 
-ModelFile = Annotated[Path, typer.Argument(metavar="MODEL", help="A LightGBM model text.")]
+_TOP_FEATURES: Final = 20
+_TOLD: Final = {
+    "none": "none: no counts, gains or hessians are in the file, only cuts and leaf values.",
+    "coarse": "coarse: each split tells roughly what share goes left; no gains or hessians.",
+    "counts": "counts: leaf counts are in the file and tell how rows are spread. Keep it at home.",
+    "full": "full: gains and counts are in the file and tell how rows are spread. "
+    "Share it with care.",
+}
 
-_TOP_FEATURES = 20
 
-
-def check(path: ModelFile) -> None:
+def check(path: ModelPath) -> None:
     """Check every size, index and number of a model file; exit code 9 when it is not sound."""
-    model, digest = _read(path)
-    typer.echo(f"{path}: sound, {_summary(model)}, sha256 {digest}")
+    file = read_model_file(path)
+    typer.echo(f"{path}: sound, {file.summary}, sha256 {file.sha256}")
 
 
-def inspect(path: ModelFile) -> None:
-    """Show what a model file holds: trees, features, splits, and what it tells about its rows."""
+def inspect(path: ModelPath) -> None:
+    """Show what a model file holds: trees, importance, and what it tells about its rows."""
     from rich.console import Console  # noqa: PLC0415 - rich costs start-up time
     from rich.table import Table  # noqa: PLC0415 - the same
 
-    model, digest = _read(path)
-    console = Console()
-    console.print(f"[bold]{path.name}[/]  {_summary(model)}", highlight=False)
-    console.print(f"sha256 {digest}", highlight=False)
-    splits = [0] * len(model.features)
-    gains = [0.0] * len(model.features)
-    for tree in model.trees:
-        for feature, gain in zip(tree.split_feature, tree.split_gain, strict=True):
-            splits[feature] += 1
-            gains[feature] += gain
-    order = sorted(range(len(splits)), key=lambda f: (-gains[f], -splits[f], f))
+    from fed_audience.gbdt.cover_levels import told_cover  # noqa: PLC0415 - the same
+    from fed_audience.gbdt.explanation import importance  # noqa: PLC0415 - the same
+
+    file = read_model_file(path)
+    model = file.model
+    # A name in the file could hold markup.
+    console = Console(markup=False, highlight=False)
+    console.print(f"{path.name}  {file.summary}", style="bold")
+    console.print(f"sha256 {file.sha256}")
+    console.print(f"cover  {_TOLD[told_cover(model.trees)]}")
+    if model.classes > 1:
+        console.print(_classes(model))
+    found = importance(model)
+    order = sorted(found, key=lambda name: (-found[name].gain, -found[name].splits))
+    told = any(one.gain for one in found.values())
     table = Table("feature", "kind", "splits", "gain", box=None, header_style="dim")
     for column in table.columns[2:]:
         column.justify = "right"
-    for feature in order[:_TOP_FEATURES]:
-        kind = "number" if model.feature_infos[feature].startswith(("[", "none")) else "category"
-        gain_text = f"{gains[feature]:,.1f}" if any(gains) else "not told"
-        table.add_row(model.features[feature], kind, f"{splits[feature]:,}", gain_text)
+    infos = dict(zip(model.features, model.feature_infos, strict=True))
+    for name in order[:_TOP_FEATURES]:
+        kind = "number" if infos[name].startswith(("[", "none")) else "category"
+        gain = f"{found[name].gain:,.1f}" if told else "not told"
+        table.add_row(name, kind, f"{found[name].splits:,}", gain)
     console.print(table)
     if len(order) > _TOP_FEATURES:
         console.print(f"... and {len(order) - _TOP_FEATURES} more", style="dim")
-    told = any(count > 1 for tree in model.trees for count in tree.leaf_count)
-    console.print(
-        "Leaf counts are in the file: they tell how rows are distributed. Share it with care."
-        if told
-        else "No counts, gains or hessians are in the file: it tells cuts and leaf values only.",
-        highlight=False,
-    )
 
 
-def _summary(model: ModelText) -> str:
-    leaves = sum(tree.leaves for tree in model.trees)
-    depth = max(tree.depth for tree in model.trees)
-    return (
-        f"{len(model.trees):,} trees, {leaves:,} leaves, at most {depth} deep, "
-        f"{len(model.features):,} features, objective {model.objective}"
-    )
+def explain(
+    path: ModelPath,
+    feature: Annotated[
+        str | None, typer.Option(help="Show the mean score by value of this feature.")
+    ] = None,
+    score: Annotated[
+        int, typer.Option("--class", min=0, help="Class whose score is shown, of several.")
+    ] = 0,
+) -> None:
+    """Show how the mean score moves with each feature (partial dependence), from the file alone.
+
+    Branches that other features decide are weighed by the covers in the file. A shared file
+    tells none, so there a branch weighs its number of leaves: shapes hold, sizes are rough.
+    """
+    from rich.console import Console  # noqa: PLC0415 - rich costs start-up time
+
+    from fed_audience.cli.dependence import show_effects, show_feature  # noqa: PLC0415 - the same
+
+    file = read_model_file(path)
+    if score >= file.model.classes:
+        raise UsageError(
+            "the model has no such class",
+            value=score,
+            limit=f"0 to {file.model.classes - 1}",
+            fix="leave --class out, or name one of the model's classes",
+        )
+    console = Console(markup=False, highlight=False)
+    if feature is None:
+        show_effects(file, score, console)
+    else:
+        show_feature(file, feature, score, console)
 
 
-def _read(path: Path) -> tuple[ModelText, str]:
-    from hashlib import sha256  # noqa: PLC0415 - kept beside its one use
+def diff(
+    first: Annotated[Path, typer.Argument(metavar="A", help="A LightGBM model text.")],
+    second: Annotated[Path, typer.Argument(metavar="B", help="Another.")],
+) -> None:
+    """Say whether two model files score alike, and where they part; exit code 12 if they differ.
 
-    from fed_audience.errors import DataError, ModelFormatError  # noqa: PLC0415 - start-up time
-    from fed_audience.gbdt.reader import read_model  # noqa: PLC0415 - the same
+    Compared: objective, features, bins, splits and leaf values. What a file tells of its rows
+    (cover) does not count.
+    """
+    from rich.console import Console  # noqa: PLC0415 - rich costs start-up time
 
-    try:
-        body = path.read_bytes()
-    except OSError as error:
-        raise DataError(
-            "the model file cannot be read",
-            value=error.strerror,
-            looked=str(path),
-            fix="give the path of a model text",
-        ) from error
-    try:
-        text = body.decode("utf-8")
-    except UnicodeDecodeError as error:
-        raise ModelFormatError(
-            "the model file is not UTF-8 text",
-            looked=f"{path}, byte {error.start}",
-            fix="give the path of a model text",
-        ) from error
-    return read_model(text), sha256(body).hexdigest()
+    from fed_audience.cli.model_difference import show_difference  # noqa: PLC0415 - the same
+    from fed_audience.gbdt.difference import model_difference  # noqa: PLC0415 - the same
+
+    files = read_model_file(first), read_model_file(second)
+    found = model_difference(files[0].model, files[1].model)
+    show_difference(files, found, Console(markup=False, highlight=False))
+    if not found.same:
+        raise ModelsDiffer(
+            "the models differ",
+            looked=f"{first} and {second}",
+            fix="to get the same model, train on the same rows, manifest and version",
+        )
+
+
+def _classes(model: ModelText) -> str:
+    leaves = [0] * model.classes
+    for index, tree in enumerate(model.trees):
+        leaves[index % model.classes] += tree.leaves
+    of = ", ".join(f"{k}: {count:,}" for k, count in enumerate(leaves))
+    return f"class  leaves of each of {model.classes} classes, {of}"

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Final, Literal, Protocol
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
+    from fed_audience.gbdt.reader import TreeText
     from fed_audience.gbdt.tree import Tree
 
 CoverLevel = Literal["none", "coarse", "full"]
@@ -34,6 +35,8 @@ COVER_UNITS: Final = 1_000_000
 
 COARSE_UNITS: Final = 2**30
 """Cover of the root in a ``coarse`` text, up to the ones of leaves that would cover less."""
+
+_BLURRED: Final = 2**16
 
 _SIXTEENTHS: Final = (1, 4, 8, 12, 15)
 """Shares of a left branch that a ``coarse`` text knows."""
@@ -102,6 +105,30 @@ def from_the_root(shape: Shape) -> list[int]:
         order.append(node)
         pending += [child for child in (shape.left[node], shape.right[node]) if child >= 0]
     return order
+
+
+def told_cover(trees: Sequence[TreeText]) -> CoverLevel | Literal["counts"]:
+    """Return what texts of ``trees`` tell: a level of ours, or 'counts' of rows without gains.
+
+    A text of LightGBM's own tells gains and counts, so it is 'full'; a site's private copy tells
+    'counts'.
+    """
+    if any(any(tree.split_gain) for tree in trees):
+        return "full"
+    if all(max(tree.leaf_count) <= 1 for tree in trees):
+        return "none"
+    for tree in trees:
+        if not tree.left and tree.leaf_count[0] > 1:
+            return "counts"
+        for node, whole in enumerate(tree.internal_count):
+            child = tree.left[node]
+            left = tree.internal_count[child] if child >= 0 else tree.leaf_count[-child - 1]
+            # Far from the root the ones of leaves that would cover less blur the shares.
+            if whole >= _BLURRED and not on_coarse_steps(left, whole):
+                return "counts"
+            if whole < _BLURRED and not node:
+                return "counts"
+    return "coarse"
 
 
 def on_coarse_steps(left: int, whole: int) -> bool:

@@ -11,7 +11,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from fed_audience.gbdt.cover_levels import COARSE_UNITS, COVER_UNITS, on_coarse_steps
+from fed_audience.gbdt.cover import fill_cover
+from fed_audience.gbdt.cover_levels import COARSE_UNITS, COVER_UNITS, on_coarse_steps, told_cover
 from fed_audience.gbdt.model import Model, to_text
 from fed_audience.gbdt.reader import TreeText, load_booster, read_model
 from fed_audience.gbdt.tree import NodeSums
@@ -20,6 +21,9 @@ from tests.gbdt.test_predictor import models, telling_values
 
 if TYPE_CHECKING:
     from fed_audience.gbdt.cover_levels import CoverLevel
+
+
+LEVELS: tuple[CoverLevel, ...] = ("none", "coarse", "full")
 
 
 def first_tree(model: Model, cover: CoverLevel) -> TreeText:
@@ -92,8 +96,8 @@ def test_coarse_shares_are_steps_and_scores_stay(model: Model) -> None:
             assert on_coarse_steps(left, whole) or whole < 2**14
     values = telling_values(model.bins)
     scores = [
-        load_booster(to_text(model, cover=level)).predict(values, raw_score=True)  # type: ignore[arg-type]
-        for level in ("none", "coarse", "full")
+        load_booster(to_text(model, cover=level)).predict(values, raw_score=True)
+        for level in LEVELS
     ]
     for one, other in pairwise(scores):
         np.testing.assert_array_equal(one, other)
@@ -104,3 +108,23 @@ def test_shares_between_the_steps_are_known_as_such(whole: int, data: st.DataObj
     left = data.draw(st.integers(0, whole))
     nearest = min(abs(left / whole - step / 16) for step in (1, 4, 8, 12, 15))
     assert on_coarse_steps(left, whole) == (nearest * 256 <= 1)
+
+
+@given(models())
+@settings(max_examples=40)
+def test_a_text_says_which_level_it_is(model: Model) -> None:
+    split = any(tree.splits for tree in model.trees)
+    gain = any(split.gain for tree in model.trees for split in tree.splits)
+    told = {level: told_cover(read_model(to_text(model, cover=level)).trees) for level in LEVELS}
+    assert told == {
+        "none": "none",
+        "coarse": "coarse" if split else "none",
+        "full": "full" if gain else told["full"],
+    }
+
+
+def test_a_private_copy_tells_counts() -> None:
+    codes = np.random.default_rng(0).integers(0, 4, (1_000, 3)).astype(np.uint8)
+    assert told_cover(read_model(fill_cover(MODEL, codes)).trees) == "counts"
+    constant = replace(MODEL, trees=MODEL.trees[1:])
+    assert told_cover(read_model(fill_cover(constant, codes)).trees) == "counts"
