@@ -94,6 +94,23 @@ def _log_of_one_plus(f: float, k: float) -> float:
     return k * _LN2_HIGH - ((half_square - (s * (half_square + z * p) + k * _LN2_LOW)) - f)
 
 
+@njit(cache=True, nogil=True, error_model="numpy", inline="always")
+def _log_of_scaled(x: float, k: float) -> float:
+    """Return ln(x 2^k) of a finite x from 2^-1022."""
+    bits = np.float64(x).view(np.uint64)
+    k += np.float64(np.int64(bits >> np.uint64(52)) - 1023)
+    mantissa = (bits & np.uint64((1 << 52) - 1)) | np.uint64(1023 << 52)
+    m = np.uint64(mantissa).view(np.float64)
+    upper = m > 1.0 + _SQRT2_MINUS_1
+    return _log_of_one_plus((0.5 * m if upper else m) - 1.0, k + 1.0 if upper else k)
+
+
+@njit(cache=True, nogil=True, error_model="numpy", inline="always")
+def log_of_normal(x: float) -> float:
+    """Return ``log(x)`` of a finite x from 2^-1022; a loop around it vectorises."""
+    return _log_of_scaled(x, 0.0)
+
+
 @njit(cache=True, nogil=True, error_model="numpy")
 def log(x: float) -> float:
     """Natural logarithm, within 1 ulp. 0 gives -inf, a negative number or NaN gives NaN."""
@@ -101,18 +118,7 @@ def log(x: float) -> float:
         return -np.inf if x == 0.0 else np.nan
     if x == np.inf:
         return np.inf
-    k = 0.0
-    if x < 2.0**-1022:
-        x *= 2.0**54
-        k = -54.0
-    bits = np.float64(x).view(np.uint64)
-    k += np.float64(np.int64(bits >> np.uint64(52)) - 1023)
-    mantissa = (bits & np.uint64((1 << 52) - 1)) | np.uint64(1023 << 52)
-    m = np.uint64(mantissa).view(np.float64)
-    if m > 1.0 + _SQRT2_MINUS_1:
-        m *= 0.5
-        k += 1.0
-    return _log_of_one_plus(m - 1.0, k)
+    return _log_of_scaled(x * 2.0**54, -54.0) if x < 2.0**-1022 else _log_of_scaled(x, 0.0)
 
 
 @njit(cache=True, nogil=True, error_model="numpy")

@@ -8,6 +8,8 @@ from typing import Final
 LEAST_SCALE_BITS: Final = 12
 MOST_SCALE_BITS: Final = 16
 _PACKED_BITS: Final = 62
+_EXACT_BITS: Final = 53
+_PAIR_BITS: Final = 30
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,6 +41,15 @@ def gradient_scale(row_cap: int) -> int:
     if packed < LEAST_SCALE_BITS:
         return 2**MOST_SCALE_BITS
     return int(2 ** min(packed, MOST_SCALE_BITS))
+
+
+def widest_scale(row_cap: int) -> int:
+    """Most units that one row may have: a power of two up to 2^30.
+
+    ``row_cap`` such rows sum to at most 2^53, exact as a float: 2^26 units for the default cap of
+    2^27 rows. 2^30 is what fits the halves of a packed pair.
+    """
+    return int(2 ** min(_EXACT_BITS - row_bits(row_cap), _PAIR_BITS))
 
 
 def row_bits(row_cap: int) -> int:

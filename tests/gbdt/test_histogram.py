@@ -129,6 +129,33 @@ def test_flush_bound_is_the_last_safe_one(gradient: int, hessian: int) -> None:
     assert (rows + 1) * gradient >= 2**31 or (rows + 1) * hessian >= 2**32
 
 
+@given(
+    seed=st.integers(0, 99),
+    bits=st.integers(17, 30),
+    heavy=st.sampled_from([0.0, 0.001, 0.5, 1.0]),
+)
+def test_wide_bounds_flush_when_the_rows_at_hand_fill_the_accumulators(
+    seed: int, bits: int, heavy: float
+) -> None:
+    """Some rows at the bounds among many small ones, in few bins: as with skewed labels."""
+    draw = np.random.default_rng(seed)
+    count, most = 20_000, 2**bits
+    columns, bins, _, _ = example(9, count, seed)
+    extreme = draw.random(count) < heavy
+    gradients = np.where(extreme, draw.choice([-most, most], count), draw.integers(-9, 9, count))
+    hessians = np.where(extreme, most, draw.integers(1, 9, count))
+    built = build_histograms(
+        BinnedMatrix.from_columns(columns, bins),
+        SlotLayout.from_bins(bins),
+        np.arange(count, dtype=np.uint32),
+        np.array([[0, count]]),
+        (gradients << 32) + hessians,
+        bounds(most, most),
+    )
+    rows = np.arange(count, dtype=np.uint32)
+    assert np.array_equal(built[0], twin(columns, bins, rows, gradients, hessians))
+
+
 def test_layout_gives_each_feature_its_bins_and_one_slot_for_missing() -> None:
     layout = SlotLayout.from_bins([NumericBins((1.0, 2.0)), CategoryBins((5,)), CategoryBins(())])
     assert layout.sizes.tolist() == [3, 1, 0]

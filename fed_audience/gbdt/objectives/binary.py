@@ -16,7 +16,8 @@ from fed_audience.gbdt.arithmetic import (
     sigmoid,
     sigmoids,
 )
-from fed_audience.gbdt.evaluation import SCORE_BINS, Metrics, score_histogram
+from fed_audience.gbdt.evaluation.binary import Metrics
+from fed_audience.gbdt.evaluation.score_histogram import SCORE_BINS, score_histogram
 from fed_audience.gbdt.fixed_point import FixedPoint, gradient_scale
 from fed_audience.gbdt.histogram import HESSIAN_BITS
 from fed_audience.gbdt.objectives.objective import (

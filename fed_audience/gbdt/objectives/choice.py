@@ -6,6 +6,10 @@ from typing import TYPE_CHECKING
 
 from fed_audience.errors import ConfigError
 from fed_audience.gbdt.objectives.binary import Binary
+from fed_audience.gbdt.objectives.multiclass import Multiclass
+from fed_audience.gbdt.objectives.poisson import Poisson
+from fed_audience.gbdt.objectives.regression import Regression
+from fed_audience.gbdt.objectives.tweedie import Tweedie
 
 if TYPE_CHECKING:
     from fed_audience.gbdt.objectives.objective import Objective
@@ -29,7 +33,18 @@ def objective_of(
                 limit="a power of two from 2^-64 to 2^64",
                 fix="take the next power of two above the largest value",
             )
-    return Binary(parameters.row_cap, weight_cap, parameters.scale_pos_weight)
+    rows = parameters.row_cap
+    match parameters.objective:
+        case "binary":
+            return Binary(rows, weight_cap, parameters.scale_pos_weight)
+        case "regression":
+            return Regression(rows, weight_cap, label_cap)
+        case "poisson":
+            return Poisson(rows, weight_cap, label_cap, parameters.poisson_max_delta_step)
+        case "tweedie":
+            return Tweedie(rows, weight_cap, label_cap, parameters.tweedie_variance_power)
+        case "multiclass":
+            return Multiclass(rows, weight_cap, parameters.num_class)
 
 
 def _is_power_of_two(cap: float) -> bool:

@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
-    from fed_audience.gbdt.evaluation import Metrics
+    from fed_audience.gbdt.evaluation import AnyMetrics
     from fed_audience.gbdt.fixed_point import FixedPoint
 
     Floats = NDArray[np.float64]
@@ -166,7 +166,7 @@ class Objective(ABC):
         """Sum what the metrics are made of, int64[evaluation_size]; every row counts 1."""
 
     @abstractmethod
-    def metrics(self, sums: Integers) -> Metrics:
+    def metrics(self, sums: Integers) -> AnyMetrics:
         """Quality of scores, from summed ``evaluation`` vectors."""
 
     @abstractmethod

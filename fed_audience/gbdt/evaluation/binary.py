@@ -1,8 +1,6 @@
-"""How good scores are: from summed histograms of scores, or exactly from rows at hand.
+"""How good the scores of two classes are, from a summed score histogram.
 
-A score histogram counts negatives and positives in fixed cells of the log-odds, so it sums over
-sites. Every metric below treats the rows of a cell as tied; what that may cost the AUC is a
-stated bound.
+Every metric treats the rows of a cell as tied; what that may cost the AUC is a stated bound.
 """
 
 from __future__ import annotations
@@ -12,49 +10,17 @@ from dataclasses import asdict, dataclass
 from typing import TYPE_CHECKING, Any, Final
 
 import numpy as np
-from numba import njit
 
 from fed_audience.errors import DataError
 from fed_audience.gbdt.arithmetic import LOSS_BITS, sigmoids
-from fed_audience.gbdt.ranking import (
-    Interval,
-    auc,
-    auc_difference,
-    auc_interval,
-    check_lengths,
-    interval_of,
-    nan_score,
-)
+from fed_audience.gbdt.evaluation.score_histogram import RAW_RANGE, check_histogram, from_the_top
+from fed_audience.gbdt.ranking import Interval, check_lengths, interval_of
 
 if TYPE_CHECKING:
     from numpy.typing import ArrayLike, NDArray
 
     Floats = NDArray[np.float64]
     Histogram = NDArray[np.int64]
-
-__all__ = [
-    "RAW_RANGE",
-    "SCORE_BINS",
-    "CalibrationBin",
-    "Decile",
-    "Interval",
-    "Metrics",
-    "auc",
-    "auc_difference",
-    "auc_interval",
-    "lift_at",
-    "logloss",
-    "score_bin",
-    "score_edge",
-    "score_histogram",
-    "threshold_for",
-]
-
-SCORE_BINS: Final = 1 << 17
-"""Cells of a score histogram, 2^-12 of log-odds wide: error bounds of the AUC below 1e-4."""
-
-RAW_RANGE: Final = 16.0
-"""Log-odds from -16 to 16, probabilities from 1e-7, are told apart; the rest joins the ends."""
 
 _DECILES: Final = 10
 
@@ -107,11 +73,11 @@ class Metrics:
         ``loss_sum``: summed fixed-point losses of the same rows, unit 2^-LOSS_BITS. Raises
         DataError when the histogram has another shape or a negative count.
         """
-        _check(histogram)
+        check_histogram(histogram)
         negatives, positives = (int(count) for count in histogram.sum(axis=1))
         rows = negatives + positives
         both = negatives > 0 and positives > 0
-        interval, bound = _auc_of(histogram) if both else (None, None)
+        interval, bound = auc_of(histogram) if both else (None, None)
         return cls(
             rows=rows,
             positives=positives,
@@ -145,92 +111,6 @@ class Metrics:
             ) from error
 
 
-@njit(cache=True, nogil=True, error_model="numpy")
-def _score_bin(raw: float, bins: int) -> np.int64:
-    # Exact: the scale is a power of two, and nothing is added before the floor.
-    place = np.floor(raw * (bins / (2.0 * RAW_RANGE))) + bins // 2
-    return np.int64(min(max(place, 0.0), bins - 1.0))
-
-
-@njit(cache=True, nogil=True, error_model="numpy")
-def _score_bins(raw: Floats, bins: int, out: NDArray[np.int32]) -> bool:
-    for i in range(raw.size):
-        if raw[i] != raw[i]:  # NaN
-            return False
-        out[i] = _score_bin(raw[i], bins)
-    return True
-
-
-@njit(cache=True, nogil=True, error_model="numpy")
-def _score_histogram(labels: Floats, raw: Floats, out: Histogram) -> bool:
-    bins = out.shape[1]
-    for i in range(raw.size):
-        if raw[i] != raw[i]:  # NaN
-            return False
-        out[1 if labels[i] > 0 else 0, _score_bin(raw[i], bins)] += 1
-    return True
-
-
-def score_bin(raw: ArrayLike, bins: int = SCORE_BINS) -> NDArray[np.int32]:
-    """Cell of each score: int32[n] in [0, bins).
-
-    ``raw``: log-odds; ``bins``: a power of two from 2. Raises DataError for NaN or other bins.
-    """
-    _check_bins(bins)
-    values = np.ascontiguousarray(raw, dtype=np.float64)
-    out = np.empty(values.shape, dtype=np.int32)
-    if not _score_bins(values, bins, out):
-        raise nan_score()
-    return out
-
-
-def score_histogram(labels: ArrayLike, raw: ArrayLike, bins: int = SCORE_BINS) -> Histogram:
-    """Count negatives and positives in each cell: int64[2, bins]; sites' histograms add.
-
-    ``labels``: [n], 0 or 1; ``raw``: float64[n] log-odds; ``bins``: a power of two from 2. Raises
-    DataError for NaN scores, unequal lengths or other bins.
-    """
-    _check_bins(bins)
-    truth = np.ascontiguousarray(labels)
-    values = np.ascontiguousarray(raw, dtype=np.float64)
-    check_lengths(truth, values)
-    out = np.zeros((2, bins), dtype=np.int64)
-    if not _score_histogram(truth, values, out):
-        raise nan_score()
-    return out
-
-
-def score_edge(position: int, bins: int = SCORE_BINS) -> float:
-    """Lowest log-odds of a cell; minus infinity for the first, infinity past the last."""
-    if position <= 0:
-        return -np.inf
-    return np.inf if position >= bins else position * (2 * RAW_RANGE / bins) - RAW_RANGE
-
-
-def lift_at(histogram: Histogram, share: float) -> float | None:
-    """Rate of positives among the best ``share`` of rows over the rate of all; None without any.
-
-    ``share`` in (0, 1]. A cell that the cut divides counts in proportion.
-    """
-    _check(histogram)
-    rows, found = _from_the_top(histogram)
-    if not found[-1]:
-        return None
-    return float(np.interp(share * rows[-1], rows, found) / (share * found[-1]))
-
-
-def threshold_for(histogram: Histogram, share: float) -> float:
-    """Lowest cell edge (log-odds) with at most ``share`` of the rows at or above it.
-
-    Infinity when even the best cell holds more than that.
-    """
-    _check(histogram)
-    rows, _ = _from_the_top(histogram)
-    bins = histogram.shape[1]
-    cells = int(np.searchsorted(rows, share * rows[-1], side="right")) - 1
-    return score_edge(bins - cells, bins)
-
-
 def logloss(labels: ArrayLike, probabilities: ArrayLike) -> float:
     """Mean of -ln of the probability given to the label; kept 1e-15 away from 0 and 1."""
     truth = np.asarray(labels) > 0
@@ -239,7 +119,7 @@ def logloss(labels: ArrayLike, probabilities: ArrayLike) -> float:
     return float(-np.mean(np.log(np.where(truth, p, 1.0 - p))))
 
 
-def _auc_of(histogram: Histogram) -> tuple[Interval, float]:
+def auc_of(histogram: Histogram) -> tuple[Interval, float]:
     """AUC with DeLong's interval, the rows of a cell tied, and the error bound of the tying."""
     negatives, positives = histogram
     n, p = int(negatives.sum()), int(positives.sum())
@@ -265,22 +145,14 @@ def _weighted_mean_variance(values: Floats, counts: NDArray[np.int64]) -> float:
 
 def _average_precision(histogram: Histogram) -> float:
     """Sum over cells, best first, of precision x gained recall (scikit-learn's definition)."""
-    rows, found = _from_the_top(histogram)
+    rows, found = from_the_top(histogram)
     gained = np.diff(found)
     some = gained > 0
     return float((gained[some] / found[-1] * (found[1:][some] / rows[1:][some])).sum())
 
 
-def _from_the_top(histogram: Histogram) -> tuple[Floats, Floats]:
-    """Rows and positives in the best k cells, k = 0 ... B: float64[B + 1] each."""
-    best_first = histogram[:, ::-1].astype(np.float64)
-    rows = np.concatenate(([0.0], np.cumsum(best_first.sum(axis=0))))
-    found = np.concatenate(([0.0], np.cumsum(best_first[1])))
-    return rows, found
-
-
 def _deciles(histogram: Histogram) -> tuple[Decile, ...]:
-    rows, found = _from_the_top(histogram)
+    rows, found = from_the_top(histogram)
     shares = np.arange(_DECILES + 1) / _DECILES
     gains = np.interp(shares * rows[-1], rows, found) / found[-1]
     lifts = np.diff(gains) * _DECILES
@@ -305,24 +177,3 @@ def _calibration(histogram: Histogram) -> tuple[CalibrationBin, ...]:
     observed = np.diff(np.interp(ends, rows, found)) / each
     predicted = np.diff(np.interp(ends, rows, expected)) / each
     return tuple(map(CalibrationBin, predicted.tolist(), observed.tolist()))
-
-
-def _check(histogram: Histogram) -> None:
-    right_shape = histogram.ndim == 2 and histogram.shape[0] == 2 and histogram.size > 0  # noqa: PLR2004
-    if not right_shape or histogram.min() < 0:
-        raise DataError(
-            "a score histogram is malformed",
-            value=histogram.shape,
-            limit="two rows of counts, negatives and positives, none negative",
-            fix="sum what score_histogram returned at each site",
-        )
-
-
-def _check_bins(bins: int) -> None:
-    if bins < 2 or bins & (bins - 1):  # noqa: PLR2004 - the least power of two with a half
-        raise DataError(
-            "a score histogram cannot have this number of cells",
-            value=bins,
-            limit="a power of two from 2",
-            fix=f"leave bins at its default, {SCORE_BINS}",
-        )
