@@ -87,8 +87,8 @@ def train(model: str, *, config: Config = _CONFIG, as_of: AsOf = None) -> None:
             on_event=lambda event: listeners.on_training(model, event),
         )
     result = trained.result
-    auc = result.metrics.auc if result.metrics else None
-    measured = f", AUC {auc:.4f} on rows kept aside at the sites" if auc is not None else ""
+    headline = result.metrics.headline if result.metrics else None
+    measured = f", {headline} on rows kept aside at the sites" if headline else ""
     console.print(
         f"{model} version {trained.version}: {len(result.model.trees)} trees from "
         f"{result.counts.rows:,} rows of {len(trained.manifest.training_sites)} sites in "

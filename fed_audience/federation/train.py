@@ -29,7 +29,7 @@ if TYPE_CHECKING:
     from fed_audience.federation.manifest import Manifest
     from fed_audience.federation.transport import RoundTransport
     from fed_audience.gbdt.bins import FeatureBins
-    from fed_audience.gbdt.evaluation import Metrics
+    from fed_audience.gbdt.evaluation import AnyMetrics
     from fed_audience.gbdt.objectives import Objective
 
     OnEvent = Callable[[e.TrainingEvent], None]
@@ -59,7 +59,8 @@ class TrainingResult:
     validation rows. ``validation_losses[t]`` is the mean loss after t rounds of trees, of which
     the model keeps ``best_iteration``; ``trees_grown`` counts the rounds dropped after it too.
     ``base_scores`` are those of all brands: where each brand has its own, the model holds none.
-    ``clipped``: share of gradients beyond the label cap. ``bytes_up``: what left each site.
+    ``label_cap``: a power of two above every training label, 1 for classes. ``clipped``: share of
+    gradients beyond it. ``bytes_up``: what left each site.
     """
 
     model_text: str
@@ -70,8 +71,9 @@ class TrainingResult:
     best_iteration: int
     trees_grown: int
     stopped: Literal["all_trees", "early_stopping", "no_gain"]
-    metrics: Metrics | None
+    metrics: AnyMetrics | None
     validation_losses: tuple[float, ...]
+    label_cap: float
     clipped: float
     counts: RowCounts
     rounds: int
@@ -104,15 +106,23 @@ def train(
 
 
 def evaluate(
-    transport: RoundTransport, manifest: Manifest, model: Model, *, number: int = 1
-) -> Metrics | None:
+    transport: RoundTransport,
+    manifest: Manifest,
+    model: Model,
+    *,
+    number: int = 1,
+    label_cap: float = 1.0,
+) -> AnyMetrics | None:
     """Metrics of ``model`` on the validation rows of sites that have just trained ``manifest``.
 
     ``model`` must use the bins of that run; where brands have base scores of their own, theirs
     count and not the model's. ``number`` names the evaluation: it rises with each one of a run, 0
-    being the one that training ends with. None when no validation row exists.
+    being the one that training ends with. ``label_cap``: the result's. None when no validation row
+    exists.
     """
-    objective = objective_of(manifest.parameters, weight_cap=manifest.weight_cap)
+    objective = objective_of(
+        manifest.parameters, label_cap=label_cap, weight_cap=manifest.weight_cap
+    )
     coordinator = Coordinator(transport, manifest.run_id)
     return _evaluate(coordinator, manifest, objective, model, number)
 
@@ -174,6 +184,7 @@ class _Training:
             stopped=grown.stopped,
             metrics=metrics,
             validation_losses=grown.losses,
+            label_cap=binning.label_cap,
             clipped=grown.clipped,
             counts=counts,
             rounds=coordinator.rounds,
@@ -281,7 +292,7 @@ class _Training:
 
 def _evaluate(
     coordinator: Coordinator, manifest: Manifest, objective: Objective, model: Model, number: int
-) -> Metrics | None:
+) -> AnyMetrics | None:
     request = m.ScoreValidation(
         slot=coordinator.slot(m.EVALUATION, number),
         base_scores=np.array(model.base_scores),

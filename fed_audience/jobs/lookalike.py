@@ -22,6 +22,7 @@ from fed_audience.audiences.lookalike import (
 )
 from fed_audience.errors import ConfigError
 from fed_audience.federation import ArrowSource, InProcessTransport, Manifest, SiteProgram, train
+from fed_audience.gbdt.evaluation import Metrics
 from fed_audience.jobs.rows import agreed_features
 
 if TYPE_CHECKING:
@@ -119,7 +120,7 @@ def brand_differences(
             parameters=run.parameters,
         )
         metrics = train(InProcessTransport(programs), manifest).metrics
-        auc = metrics.auc if metrics is not None and metrics.auc is not None else 0.5
+        auc = metrics.auc if isinstance(metrics, Metrics) and metrics.auc is not None else 0.5
         judged[run.target] = brand_discriminator_verdict(auc, override_reason=rules.override_reason)
         judged[run.target].require(run.target)
     return judged

@@ -13,6 +13,7 @@ from sklearn.metrics import log_loss, roc_auc_score
 from fed_audience.errors import DataError, FederationError
 from fed_audience.federation import ArrowSource, InProcessTransport, SiteProgram, evaluate, train
 from fed_audience.federation import events as e
+from fed_audience.gbdt.evaluation import Metrics
 from fed_audience.gbdt.predictor import raw_scores
 from fed_audience.gbdt.sampling import row_hashes, validation_rows
 from tests.federation.example import FEATURES, KEY, manifest, programs, run, split, table
@@ -63,7 +64,7 @@ def test_losses_and_metrics_are_those_of_the_validation_rows(stopped: TrainingRe
     loss = log_loss(labels, 1 / (1 + np.exp(-raw)))
     assert stopped.validation_losses[stopped.best_iteration] == pytest.approx(loss, abs=1e-6)
     metrics = stopped.metrics
-    assert metrics is not None
+    assert isinstance(metrics, Metrics)
     assert metrics.auc == pytest.approx(roc_auc_score(labels, raw), abs=1e-4)
     assert (metrics.rows, metrics.positives) == (rows.num_rows, labels.sum())
     assert stopped.counts.validation_rows == rows.num_rows
@@ -232,8 +233,8 @@ def test_evaluate_measures_another_model_on_the_same_rows() -> None:
     assert evaluate(transport, agreed, result.model) == result.metrics
     stump = run(TABLES, **STOPPING | {"n_estimators": 1}).model
     worse = evaluate(transport, agreed, stump, number=2)
-    assert worse is not None
-    assert result.metrics is not None
+    assert isinstance(worse, Metrics)
+    assert isinstance(result.metrics, Metrics)
     assert worse.logloss is not None
     assert result.metrics.logloss is not None
     assert worse.logloss > result.metrics.logloss

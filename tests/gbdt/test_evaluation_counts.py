@@ -125,6 +125,7 @@ def test_labels_and_predictions_beyond_the_cap_are_clipped_and_counted() -> None
     assert metrics.clipped == 2
     assert metrics.mae == pytest.approx(7.0 / 3)
     assert metrics.mean_label == pytest.approx(20.0 / 3)
+    assert str(metrics.headline).endswith("of the deviance explained, RMSE 4.041")
 
 
 @given(
@@ -142,7 +143,7 @@ def test_labels_all_alike_have_nothing_to_explain() -> None:
     objective = of("poisson")
     metrics = objective.metrics(objective.evaluation(np.zeros((1, 4)), np.ones(4)))
     assert isinstance(metrics, CountMetrics)
-    assert (metrics.r2, metrics.explained_deviance) == (None, None)
+    assert (metrics.r2, metrics.explained_deviance, metrics.headline) == (None, None, None)
     assert (metrics.rmse, metrics.deviance) == (0.0, 0.0)
 
 

@@ -85,6 +85,7 @@ def test_equal_probabilities_predict_the_first_class() -> None:
     assert metrics.error_rate == pytest.approx(2 / 3)
     assert metrics.class_auc == (0.5, 0.5, 0.5)
     assert metrics.macro_auc == 0.5
+    assert metrics.headline == "33.3% of the classes right, log loss 1.0986"
 
 
 def test_no_rows_leave_metrics_undefined() -> None:

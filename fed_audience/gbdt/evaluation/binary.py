@@ -91,6 +91,11 @@ class Metrics:
             calibration=_calibration(histogram) if rows else (),
         )
 
+    @property
+    def headline(self) -> str | None:
+        """The one number to tell, in words."""
+        return None if self.auc is None else f"AUC {self.auc:.4f}"
+
     def to_json(self) -> str:
         """JSON object with the names of the fields."""
         return json.dumps(asdict(self), separators=(",", ":"))

@@ -96,6 +96,13 @@ class CountMetrics:
             deciles=_deciles(read),
         )
 
+    @property
+    def headline(self) -> str | None:
+        """The one number to tell, in words."""
+        if self.explained_deviance is None:
+            return None
+        return f"{self.explained_deviance:.1%} of the deviance explained, RMSE {self.rmse:.4g}"
+
     def to_json(self) -> str:
         """JSON object with the names of the fields, and the kind."""
         return json.dumps({"kind": self.KIND, **asdict(self)}, separators=(",", ":"))

@@ -70,6 +70,13 @@ class MulticlassMetrics:
             macro_auc=sum(known) / len(known) if known else None,
         )
 
+    @property
+    def headline(self) -> str | None:
+        """The one number to tell, in words."""
+        if self.error_rate is None:
+            return None
+        return f"{1.0 - self.error_rate:.1%} of the classes right, log loss {self.logloss:.4f}"
+
     def to_json(self) -> str:
         """JSON object with the names of the fields, and the kind."""
         return json.dumps({"kind": self.KIND, **asdict(self)}, separators=(",", ":"))
