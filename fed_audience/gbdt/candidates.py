@@ -147,9 +147,39 @@ def _first(gains: Floats, gain: float) -> int:
     return b
 
 
+@njit(nogil=True, cache=True)
+def running_sums(sums: Integers, size: int, sibling: Integers, scratch: Floats) -> tuple[int, int]:
+    """Sum the bins of a numeric feature from the left into ``scratch[0]`` and ``scratch[1]``.
+
+    A ``sibling`` that is not empty is taken off ``sums`` on the way. Returns the sums of all slots.
+    """
+    left_g, left_h = scratch[0], scratch[1]
+    g = np.int64(0)
+    h = np.int64(0)
+    if sibling.shape[0] == 0:
+        for b in range(size):
+            g += sums[b, 0]
+            h += sums[b, 1]
+            left_g[b] = g
+            left_h[b] = h
+    else:
+        for b in range(size):
+            own_g = sums[b, 0] - sibling[b, 0]
+            own_h = sums[b, 1] - sibling[b, 1]
+            sums[b, 0] = own_g
+            sums[b, 1] = own_h
+            g += own_g
+            h += own_h
+            left_g[b] = g
+            left_h[b] = h
+        sums[size, 0] -= sibling[size, 0]
+        sums[size, 1] -= sibling[size, 1]
+    return g + sums[size, 0], h + sums[size, 1]
+
+
 @njit(nogil=True, cache=True, error_model="numpy")
 def best_numeric(
-    sums: Integers,
+    missing: Integers,
     size: int,
     G: float,
     H: float,
@@ -159,29 +189,21 @@ def best_numeric(
 ) -> tuple[float, int, bool]:
     """Best border of one numeric feature: gain, bin (-1: none as good as ``enough``), missing left.
 
-    ``scratch``: float64[3, 256]. Of equal gains the lowest bin wins, then missing to the right.
+    ``missing``: its gradient and hessian; ``scratch``: float64[3, 256] as ``running_sums`` left it.
+    Of equal gains the lowest bin wins, then missing to the right.
     """
     left_g, left_h, gains = scratch[0], scratch[1], scratch[2]
-    g = np.int64(0)
-    h = np.int64(0)
-    for b in range(size):
-        g += sums[b, 0]
-        h += sums[b, 1]
-        left_g[b] = g
-        left_h[b] = h
-    missing_g = sums[size, 0]
-    missing_h = sums[size, 1]
     best = enough
     where = -1
     missing_left = False
     for way in range(2):
         count = size - way
         if way == 1:
-            if missing_g == 0 and missing_h == 0:
+            if missing[0] == 0 and missing[1] == 0:
                 break
             for b in range(count):
-                left_g[b] += missing_g
-                left_h[b] += missing_h
+                left_g[b] += missing[0]
+                left_h[b] += missing[1]
         if terms.shaped:
             _scan_shaped(left_g, left_h, count, G, H, terms, gains)
         else:

@@ -31,6 +31,7 @@ from fed_audience.gbdt.candidates import (
     best_ordered,
     best_single,
     gain_of,
+    running_sums,
 )
 from fed_audience.gbdt.tree import NodeSums, Split
 
@@ -153,15 +154,18 @@ class SplitRules:
         return (below, above) if sign > 0 else (above, below)
 
 
-@njit(nogil=True, cache=True, error_model="numpy")
-def _adds_up(sums: Integers, G: int, H: int) -> bool:
-    """Whether the slots of a feature hold all rows of the node."""
+@njit(nogil=True, cache=True)
+def _all_sums(sums: Integers, sibling: Integers) -> tuple[int, int]:
+    """Take a ``sibling`` that is not empty off ``sums``; return what they add up to."""
     g = np.int64(0)
     h = np.int64(0)
     for b in range(sums.shape[0]):
+        if sibling.shape[0] > 0:
+            sums[b, 0] -= sibling[b, 0]
+            sums[b, 1] -= sibling[b, 1]
         g += sums[b, 0]
         h += sums[b, 1]
-    return g == G and h == H
+    return g, h
 
 
 @njit(nogil=True, cache=True, error_model="numpy")
@@ -198,14 +202,18 @@ def _find(  # noqa: PLR0913, PLR0917 - one pass over the features of a node
     found = -1
     found_bin = -1
     found_missing_left = False
+    derived = sibling.shape[0] > 0
     for feature in range(sizes.size):
         if not used[feature]:
             continue
         size = sizes[feature]
         sums = histogram[offsets[feature] : offsets[feature + 1]]
-        if sibling.shape[0] > 0:
-            _take_off(sums, sibling[offsets[feature] : offsets[feature + 1]])
-        if not _adds_up(sums, total_g, total_h):
+        rest = sibling[offsets[feature] : offsets[feature + 1]] if derived else sibling
+        if categorical[feature]:
+            g, h = _all_sums(sums, rest)
+        else:
+            g, h = running_sums(sums, size, rest, scratch)
+        if g != total_g or h != total_h:
             return 0.0, -2 - feature, -1, False
         if size == 0:
             continue
@@ -213,7 +221,7 @@ def _find(  # noqa: PLR0913, PLR0917 - one pass over the features of a node
         missing_left = False
         if not categorical[feature]:
             terms = Terms(shaped, float(least), l1, l2, low, high, float(monotone[feature]))
-            raw, where, missing_left = best_numeric(sums, size, G, H, terms, highest, scratch)
+            raw, where, missing_left = best_numeric(sums[size], size, G, H, terms, highest, scratch)
         elif size <= one_hot:
             raw, taken = best_single(sums, size, G, H, free, order)
             where = taken - 1
@@ -231,13 +239,6 @@ def _find(  # noqa: PLR0913, PLR0917 - one pass over the features of a node
             for i in range(taken):
                 left[order[i]] = 1
     return best, found, found_bin, found_missing_left
-
-
-@njit(nogil=True, cache=True)
-def _take_off(sums: Integers, sibling: Integers) -> None:
-    for b in range(sums.shape[0]):
-        sums[b, 0] -= sibling[b, 0]
-        sums[b, 1] -= sibling[b, 1]
 
 
 @njit(nogil=True, cache=True)
