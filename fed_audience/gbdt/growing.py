@@ -47,6 +47,7 @@ class _Node:
     sums: NodeSums
     l2: float
     bounds: OutputRange
+    may_split: bool
     histogram: NDArray[np.int64] | None = None
     best: Found | None = None
 
@@ -99,11 +100,11 @@ class TreeGrower:
             self._fixed,
             root,
             self._rows,
-            used=self._features,
+            self._layout,
+            drawn=self._features,
             monotone=self._monotone,
         )
-        node = _Node(0, root, self._rules.lambda_l2, self._rules.widest, histogram)
-        self._nodes[0] = node
+        self._add(0, root, self._rules.lambda_l2, self._rules.widest).histogram = histogram
         self._find(0)
         return self._step()
 
@@ -148,7 +149,7 @@ class TreeGrower:
     def _find(self, number: int, sibling: NDArray[np.int64] = NO_SIBLING) -> None:
         """Find the best split of a node that may be split; it is then open."""
         node = self._nodes[number]
-        if self._may_split(node) and node.histogram is not None:
+        if node.may_split and node.histogram is not None:
             node.best = find_split(
                 node.histogram, node.sums, self._layout, self._rules, node.bounds, sibling=sibling
             )
@@ -157,8 +158,11 @@ class TreeGrower:
         else:
             node.histogram = None
 
-    def _may_split(self, node: _Node) -> bool:
-        return node.depth < self._parameters.max_depth and self._rules.can_split(node.sums)
+    def _add(self, depth: int, sums: NodeSums, l2: float, bounds: OutputRange) -> _Node:
+        may_split = depth < self._parameters.max_depth and self._rules.can_split(sums)
+        node = _Node(depth, sums, l2, bounds, may_split)
+        self._nodes[len(self._nodes)] = node
+        return node
 
     def _choose(self) -> list[int]:
         """Pick open nodes to split now: best gain first, then the lowest number."""
@@ -196,7 +200,7 @@ class TreeGrower:
         l2 = self._rules.leaf_l2(found.split, self._layout)
         ranges = self._rules.child_ranges(found, node.sums, node.bounds)
         for sums, bounds in zip((found.left, node.sums - found.left), ranges, strict=True):
-            self._nodes[len(self._nodes)] = _Node(node.depth + 1, sums, l2, bounds)
+            self._add(node.depth + 1, sums, l2, bounds)
         done = NodeSplit(number, found.split, left, left + 1)
         self._splits.append(done)
         return done
@@ -204,7 +208,7 @@ class TreeGrower:
     def _family(self, done: NodeSplit) -> _Family | None:
         """Decide which child is built, or None where neither child may be split further."""
         left, right = self._nodes[done.left], self._nodes[done.right]
-        if not (self._may_split(left) or self._may_split(right)):
+        if not (left.may_split or right.may_split):
             self._nodes[done.node].histogram = None
             return None
         if left.sums.hessian <= right.sums.hessian:

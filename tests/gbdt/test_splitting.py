@@ -45,7 +45,8 @@ def search(
         FIXED,
         sums,
         rows,
-        used=np.ones(len(features), dtype=np.bool_),
+        layout,
+        drawn=np.ones(len(features), dtype=np.bool_),
         monotone=np.zeros(len(features), dtype=np.int8),
     )
     found = find_split(flat, sums, layout, rules)
