@@ -1,0 +1,98 @@
+"""Masks: streams of AES-256 in counter mode, added to and taken from a vector of ring elements."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Final
+
+import numpy as np
+from cryptography.hazmat.primitives.ciphers import Cipher, CipherContext, algorithms, modes
+from numpy.typing import NDArray
+
+from fed_audience.privacy.refusals import SecureSumError
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+RingVector = NDArray[np.uint32] | NDArray[np.uint64]
+"""Elements of a ring, unsigned."""
+
+BLOCK_BYTES: Final = 128 * 1024
+"""Length of one stretch of a stream: vector and stream stay in the cache together."""
+
+_ZERO_COUNTER: Final = bytes(16)
+_SLACK: Final = 15
+
+
+@dataclass(frozen=True, slots=True)
+class Ring:
+    """Integers modulo 2^``bits`` (32 or 64), read as -2^(bits-1) .. 2^(bits-1)-1."""
+
+    bits: int
+
+    def __post_init__(self) -> None:
+        if self.bits not in (32, 64):
+            raise SecureSumError("out_of_range", detail=f"{self.bits} bits", limit="32 or 64")
+
+    @property
+    def bytes(self) -> int:
+        """Length of one element."""
+        return self.bits // 8
+
+    @property
+    def largest(self) -> int:
+        """The largest integer that has its own element."""
+        return (1 << (self.bits - 1)) - 1
+
+    def elements(self, values: NDArray[np.int64]) -> RingVector:
+        """Return a copy of int64[n] as ring elements, unsigned, little-endian.
+
+        Raises SecureSumError (out_of_range) when a value has no element of its own.
+        """
+        if self.bytes == values.itemsize:
+            return np.ascontiguousarray(values, dtype="<i8").view("<u8").copy()
+        if len(values) and not (
+            -self.largest - 1 <= int(values.min()) and int(values.max()) <= self.largest
+        ):
+            raise SecureSumError("out_of_range", limit=f"{self.bits} bits")
+        narrow: NDArray[np.uint32] = values.astype("<i4").view("<u4")
+        return narrow
+
+    def integers(self, elements: RingVector) -> NDArray[np.int64]:
+        """Read ring elements of this width as int64[n]."""
+        signed = elements.view(f"<i{self.bytes}")
+        return signed.astype(np.int64, copy=False)
+
+
+RING_64: Final = Ring(64)
+RING_32: Final = Ring(32)
+
+
+def mask(vector: RingVector, add: Iterable[bytes], subtract: Iterable[bytes] = ()) -> None:
+    """Add the stream of each key of ``add`` to ``vector``, in place; take away the others.
+
+    Keys are 32 bytes and serve one vector only (the counter starts at zero: NIST SP 800-38A,
+    6.5). Memory is one block beside the vector, whatever its length and the number of keys.
+    """
+    plus = [_stream(key) for key in add]
+    minus = [_stream(key) for key in subtract]
+    if not len(vector) or not (plus or minus):
+        return
+    step = min(BLOCK_BYTES, vector.nbytes) // vector.itemsize
+    zeros = memoryview(bytes(step * vector.itemsize))
+    stretch = bytearray(step * vector.itemsize + _SLACK)
+    noise = np.frombuffer(stretch, dtype=vector.dtype, count=step)
+    for start in range(0, len(vector), step):
+        part = vector[start : start + step]
+        wanted = zeros[: part.nbytes]
+        piece = noise[: len(part)]
+        for stream in plus:
+            stream.update_into(wanted, stretch)
+            np.add(part, piece, out=part)
+        for stream in minus:
+            stream.update_into(wanted, stretch)
+            np.subtract(part, piece, out=part)
+
+
+def _stream(key: bytes) -> CipherContext:
+    return Cipher(algorithms.AES256(key), modes.CTR(_ZERO_COUNTER)).encryptor()
