@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, Final, Self
+from typing import TYPE_CHECKING, Final, Self
 
 import numpy as np
 
@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from fed_audience.gbdt.bins import FeatureBins
+    from fed_audience.gbdt.tree import Split
 
 CODES_PER_WORD: Final = 8
 MAX_ROWS: Final = 2**31
@@ -93,12 +94,13 @@ class BinnedMatrix:
         return self.words.nbytes + self.columns.nbytes
 
 
-def go_left_table(split: Any) -> NDArray[np.uint8]:
-    """Return uint8[256]: 1 where a row with that code goes left at ``split``."""
-    table = np.zeros(256, dtype=np.uint8)
-    if split.categorical:
-        table[list(split.left_codes)] = 1
-    else:
-        table[: split.bin + 1] = 1
-        table[MISSING_CODE] = split.missing_left
-    return table
+def go_left_tables(splits: Sequence[Split]) -> NDArray[np.uint8]:
+    """Return uint8[len(splits), 256]: 1 where a row with that code goes left at the split."""
+    borders = np.array([split.bin for split in splits]).reshape(-1, 1)
+    tables = (np.arange(256) <= borders).astype(np.uint8)
+    tables[:, MISSING_CODE] = [split.missing_left for split in splits]
+    for table, split in zip(tables, splits, strict=True):
+        if split.categorical:
+            table[:] = 0
+            table[list(split.left_codes)] = 1
+    return tables

@@ -7,11 +7,11 @@ from typing import TYPE_CHECKING, Final
 import numpy as np
 from numba import njit
 
-from fed_audience.gbdt.codes import go_left_table
+from fed_audience.gbdt.codes import go_left_tables
 from fed_audience.gbdt.prefetch import prefetch
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Callable, Mapping, Sequence
     from concurrent.futures import ThreadPoolExecutor
 
     from numpy.typing import NDArray
@@ -21,56 +21,70 @@ if TYPE_CHECKING:
 
     Codes = NDArray[np.uint8]
     Floats = NDArray[np.float64]
+    Integers = NDArray[np.int64]
     NodeSplits = Mapping[int, tuple[Split, int, int]]
     Rows = NDArray[np.uint32]
 
 _PREFETCH_ROWS: Final = 32
+_CODES: Final = 256
+_SHARED_ROWS: Final = 1 << 15  # fewer are done sooner than another thread takes them over
 
 
 @njit(nogil=True, cache=True)
 def _partition(
-    column: Codes, go_left: Codes, rows: Rows, spare: Rows, begin: int, end: int
-) -> np.int64:
-    """Move the rows that go left to the front of the range, keeping order; return the border."""
-    left = np.uint64(begin)
-    right = np.uint64(begin)
-    last = np.uint64(end)
-    for position in range(np.uint64(begin), last):
-        ahead = position + np.uint64(_PREFETCH_ROWS)
-        if ahead < last:
-            prefetch(column, np.uint64(rows[ahead]))
-        row = rows[position]
-        goes = np.uint64(go_left[column[np.uint64(row)]])
-        rows[left] = row
-        spare[right] = row
-        left += goes
-        right += np.uint64(1) - goes
-    moved = right - np.uint64(begin)
-    for position in range(moved):
-        rows[left + position] = spare[np.uint64(begin) + position]
-    return np.int64(left)
-
-
-@njit(nogil=True, cache=True)
-def _add_to_scores(scores: Floats, rows: Rows, begin: int, end: int, value: float) -> None:
-    for position in range(np.uint64(begin), np.uint64(end)):
-        scores[np.uint64(rows[position])] += value
-
-
-@njit(nogil=True, cache=True)
-def _add_by_code(
-    scores: Floats, column: Codes, values: Floats, rows: Rows, begin: int, end: int
+    columns: Codes,
+    features: Integers,
+    go_left: Codes,
+    ranges: Integers,
+    rows: Rows,
+    spare: Rows,
+    borders: Integers,
 ) -> None:
-    """Add ``values[code]`` to each row's score, its code read from ``column``."""
-    last = np.uint64(end)
-    for position in range(np.uint64(begin), last):
-        ahead = position + np.uint64(_PREFETCH_ROWS)
-        if ahead < last:
-            coming = np.uint64(rows[ahead])
-            prefetch(column, coming)
-            prefetch(scores, coming)
-        row = np.uint64(rows[position])
-        scores[row] += values[column[row]]
+    """Move each range's rows that go left to its front, keeping order; note the borders."""
+    for node in range(features.size):
+        column = columns[features[node]]
+        table = go_left[node]
+        left = np.uint64(ranges[node, 0])
+        right = left
+        last = np.uint64(ranges[node, 1])
+        for position in range(left, last):
+            ahead = position + np.uint64(_PREFETCH_ROWS)
+            if ahead < last:
+                prefetch(column, np.uint64(rows[ahead]))
+            row = rows[position]
+            goes = np.uint64(table[column[np.uint64(row)]])
+            rows[left] = row
+            spare[right] = row
+            left += goes
+            right += np.uint64(1) - goes
+        first = np.uint64(ranges[node, 0])
+        for position in range(right - first):
+            rows[left + position] = spare[first + position]
+        borders[node] = np.int64(left)
+
+
+@njit(nogil=True, cache=True)
+def _add_to_scores(
+    scores: Floats,
+    columns: Codes,
+    features: Integers,
+    values: Floats,
+    ranges: Integers,
+    rows: Rows,
+) -> None:
+    """Add ``values[node, code]`` to the score of each row of each range."""
+    for node in range(features.size):
+        column = columns[features[node]]
+        by_code = values[node]
+        last = np.uint64(ranges[node, 1])
+        for position in range(np.uint64(ranges[node, 0]), last):
+            ahead = position + np.uint64(_PREFETCH_ROWS)
+            if ahead < last:
+                coming = np.uint64(rows[ahead])
+                prefetch(column, coming)
+                prefetch(scores, coming)
+            row = np.uint64(rows[position])
+            scores[row] += by_code[column[row]]
 
 
 class RowPartition:
@@ -111,18 +125,10 @@ class RowPartition:
         moved, for a node that is not a leaf or a child that exists.
         """
         self._leaves_after(splits)
-
-        def job(node: int) -> int:
-            split, _, _ = splits[node]
-            begin, end = self._ranges[node]
-            column = matrix.columns[split.feature]
-            table = go_left_table(split)
-            return int(_partition(column, table, self.rows, self._spare, begin, end))
-
         waiting = list(splits)
         while waiting:
             ready = [node for node in waiting if node in self._ranges]
-            borders = list(pool.map(job, ready) if pool else map(job, ready))
+            borders = self._move([splits[node][0] for node in ready], ready, matrix, pool)
             for border, node in zip(borders, ready, strict=True):
                 _, left, right = splits[node]
                 begin, end = self._ranges.pop(node)
@@ -151,18 +157,53 @@ class RowPartition:
         }
         self.split(matrix, inner, pool)
 
-        def job(node: int) -> None:
-            begin, end = self._ranges[node]
-            if node not in splits:
-                _add_to_scores(scores, self.rows, begin, end, values[node])
-                return
-            split, left, right = splits[node]
-            by_code = np.where(go_left_table(split), values[left], values[right])
-            column = matrix.columns[split.feature]
-            _add_by_code(scores, column, by_code, self.rows, begin, end)
+        unmoved = [node for node in self._ranges if node in splits]
+        nodes = unmoved + [node for node in self._ranges if node not in splits]
+        last = [splits[node] for node in unmoved]
+        features = np.zeros(len(nodes), dtype=np.int64)
+        features[: len(last)] = [split.feature for split, _, _ in last]
+        by_code = np.empty((len(nodes), _CODES))
+        by_code[: len(last)] = np.where(
+            go_left_tables([split for split, _, _ in last]),
+            np.array([values[left] for _, left, _ in last]).reshape(-1, 1),
+            np.array([values[right] for _, _, right in last]).reshape(-1, 1),
+        )
+        by_code[len(last) :].T[:] = [values[node] for node in nodes[len(last) :]]
+        ranges = self.ranges(nodes)
 
-        nodes = list(self._ranges)
-        list(pool.map(job, nodes) if pool else map(job, nodes))
+        def job(part: slice) -> None:
+            _add_to_scores(
+                scores, matrix.columns, features[part], by_code[part], ranges[part], self.rows
+            )
+
+        _share_out(job, ranges, pool)
+
+    def _move(
+        self,
+        splits: Sequence[Split],
+        nodes: Sequence[int],
+        matrix: BinnedMatrix,
+        pool: ThreadPoolExecutor | None,
+    ) -> list[int]:
+        """Bring the rows of each of ``nodes`` in order; return where its right child begins."""
+        ranges = self.ranges(nodes)
+        features = np.array([split.feature for split in splits], dtype=np.int64)
+        tables = go_left_tables(splits)
+        borders = np.empty(len(nodes), dtype=np.int64)
+
+        def job(part: slice) -> None:
+            _partition(
+                matrix.columns,
+                features[part],
+                tables[part],
+                ranges[part],
+                self.rows,
+                self._spare,
+                borders[part],
+            )
+
+        _share_out(job, ranges, pool)
+        return [int(border) for border in borders]
 
     def _leaves_after(self, splits: NodeSplits) -> set[int]:
         leaves = set(self._ranges)
@@ -172,3 +213,15 @@ class RowPartition:
                 raise KeyError(left)
             leaves |= {left, right}
         return leaves
+
+
+def _share_out(
+    job: Callable[[slice], None], ranges: Integers, pool: ThreadPoolExecutor | None
+) -> None:
+    """Do ``job`` for all nodes at once, or where their rows are many node by node in the pool."""
+    rows = ranges[:, 1] - ranges[:, 0]
+    if pool is None or len(rows) < 2 or rows.sum() < _SHARED_ROWS:  # noqa: PLR2004 - one to share
+        job(slice(None))
+        return
+    largest_first = np.argsort(-rows).tolist()
+    list(pool.map(job, [slice(node, node + 1) for node in largest_first]))

@@ -5,7 +5,7 @@ import pytest
 
 from fed_audience.errors import DataError
 from fed_audience.gbdt.bins import MISSING_CODE, CategoryBins, NumericBins
-from fed_audience.gbdt.codes import BinnedMatrix, go_left_table, row_stride
+from fed_audience.gbdt.codes import BinnedMatrix, go_left_tables, row_stride
 from fed_audience.gbdt.tree import Split
 
 
@@ -42,13 +42,16 @@ def test_a_feature_without_bins_holds_missing_only() -> None:
     assert BinnedMatrix.from_columns(nothing, [CategoryBins(())]).rows == 5
 
 
-def test_numeric_split_sends_codes_up_to_its_bin_left() -> None:
-    table = go_left_table(Split(0, 1.0, 2))
-    assert np.flatnonzero(table).tolist() == [0, 1, 2]
-    with_missing = go_left_table(Split(0, 1.0, 2, missing_left=True))
-    assert np.flatnonzero(with_missing).tolist() == [0, 1, 2, MISSING_CODE]
-
-
-def test_categorical_split_sends_its_codes_left_and_missing_right() -> None:
-    table = go_left_table(Split(0, 1.0, left_codes=(1, 5)))
-    assert np.flatnonzero(table).tolist() == [1, 5]
+def test_splits_send_their_codes_left() -> None:
+    """Numbers up to the bin, categories of the set; missing as the split says."""
+    tables = go_left_tables(
+        [
+            Split(0, 1.0, 2),
+            Split(0, 1.0, 2, missing_left=True),
+            Split(1, 1.0, left_codes=(1, 5)),
+            Split(0, 1.0, 254),
+        ]
+    )
+    left = [np.flatnonzero(table).tolist() for table in tables]
+    assert left == [[0, 1, 2], [0, 1, 2, MISSING_CODE], [1, 5], list(range(255))]
+    assert go_left_tables([]).shape == (0, 256)

@@ -49,6 +49,28 @@ def test_a_child_may_be_split_in_the_same_step() -> None:
     assert together.nodes() == apart.nodes() == {1, 3, 4}
 
 
+def test_many_rows_are_shared_out_without_a_trace() -> None:
+    codes = np.random.default_rng(5).integers(0, 10, (3, 100_000)).astype(np.uint8)
+    matrix = BinnedMatrix.from_columns(codes, [NumericBins(tuple(range(9)))] * 3)
+    every = np.arange(100_000, dtype=np.uint32)
+    steps: list[dict[int, tuple[Split, int, int]]] = [
+        {0: (Split(0, 1.0, 2), 1, 2)},
+        {1: (Split(1, 1.0, 2), 3, 4), 2: (Split(2, 1.0, 7), 5, 6)},
+    ]
+    last = {3: (Split(2, 1.0, 5), 7, 8)}
+    values = dict.fromkeys((4, 5, 6), 1.0) | {7: 2.0, 8: 3.0}
+    alone, shared = RowPartition(every), RowPartition(every)
+    sums = np.zeros((2, 100_000))
+    with ThreadPoolExecutor(3) as pool:
+        for partition, scores, threads in zip((alone, shared), sums, (None, pool), strict=True):
+            for step in steps:
+                partition.split(matrix, step, threads)
+            partition.finish(matrix, last, values, scores, threads)
+    assert np.array_equal(alone.rows, shared.rows)
+    assert np.array_equal(sums[0], sums[1])
+    assert set(np.unique(sums[0])) == {1.0, 2.0, 3.0}
+
+
 def test_an_unknown_node_moves_nothing() -> None:
     partition = RowPartition(SELECTED)
     with pytest.raises(KeyError):
