@@ -162,18 +162,18 @@ def _read_prefix(body: bytes) -> tuple[int, bytes, int]:
 def _read_array(
     body: bytes, position: int, array_type: ArrayType, shape: Any
 ) -> tuple[NDArray[Any], int]:
-    sizes_fit = isinstance(shape, list) and len(shape) == array_type.dimensions
-    if not sizes_fit or any(
-        type(size) is not int or not 0 <= size <= MAX_BODY_BYTES for size in shape
-    ):
+    if not isinstance(shape, list) or len(shape) != array_type.dimensions:
         raise ValueError("an array's shape is malformed")
+    for size in shape:
+        if type(size) is not int or not 0 <= size <= MAX_BODY_BYTES:
+            raise ValueError("an array's shape is malformed")
     dtype = np.dtype(array_type.dtype)
-    size = prod(shape)
-    end = position + size * dtype.itemsize
+    count = prod(shape)
+    end = position + count * dtype.itemsize
     padded = end + _padding(end)
     if padded > len(body) or body[end:padded].strip(b"\0"):
         raise ValueError("an array is cut short")
-    array = np.frombuffer(body, dtype=dtype, count=size, offset=position).reshape(shape)
+    array = np.frombuffer(body, dtype=dtype, count=count, offset=position).reshape(shape)
     return array, padded
 
 

@@ -152,6 +152,8 @@ class RowPartition:
         """
         if self._leaves_after(splits) != values.keys():
             raise KeyError("the values do not name the leaves")
+        if not len(self.rows):
+            return
         inner = {
             node: done for node, done in splits.items() if done[1] in splits or done[2] in splits
         }
@@ -186,6 +188,8 @@ class RowPartition:
         pool: ThreadPoolExecutor | None,
     ) -> list[int]:
         """Bring the rows of each of ``nodes`` in order; return where its right child begins."""
+        if not len(self.rows):
+            return [0] * len(nodes)
         ranges = self.ranges(nodes)
         features = np.array([split.feature for split in splits], dtype=np.int64)
         tables = go_left_tables(splits)
@@ -203,7 +207,7 @@ class RowPartition:
             )
 
         _share_out(job, ranges, pool)
-        return [int(border) for border in borders]
+        return borders.tolist()
 
     def _leaves_after(self, splits: NodeSplits) -> set[int]:
         leaves = set(self._ranges)
