@@ -12,7 +12,7 @@ import pyarrow.compute as pc
 from fed_audience.errors import DataError
 from fed_audience.federation.brand_scores import BrandColumn
 from fed_audience.federation.refusal import Refusal
-from fed_audience.gbdt.encoding import as_float64
+from fed_audience.gbdt.numbers import as_float64
 from fed_audience.gbdt.objectives import objective_of
 from fed_audience.gbdt.sampling import row_hashes
 

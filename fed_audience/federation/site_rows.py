@@ -3,18 +3,17 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, cast
+from functools import partial
+from typing import TYPE_CHECKING
 
 import numpy as np
 import pyarrow as pa
 
-from fed_audience.errors import DataError
 from fed_audience.federation.refusal import Refusal
 from fed_audience.federation.row_roles import key_hashes, plain_column, read_roles
-from fed_audience.gbdt.categories import bucket_counts, category_hashes, refined_counts
+from fed_audience.federation.site_columns import CategoricalColumn, NumericColumn, read_column
 from fed_audience.gbdt.codes import BinnedMatrix
-from fed_audience.gbdt.encoding import as_float64, encode_categorical, encode_numeric
-from fed_audience.gbdt.grid import Grid, canonical, keys
+from fed_audience.gbdt.grid import Grid
 from fed_audience.gbdt.label_cap import magnitude_counts
 from fed_audience.gbdt.sampling import validation_rows
 
@@ -28,39 +27,15 @@ if TYPE_CHECKING:
     from fed_audience.federation.messages import CountValues, SiteNote
     from fed_audience.federation.row_roles import RowRoles
     from fed_audience.federation.source import RowSource
-    from fed_audience.gbdt.bins import CategoryBins, Feature, FeatureBins, NumericBins
+    from fed_audience.gbdt.bins import FeatureBins
     from fed_audience.gbdt.objectives import Objective
-
-
-@dataclass(frozen=True, slots=True)
-class NumericColumn:
-    """Values float64[rows], canonical; ``clipped``: training rows clipped to +-2^64."""
-
-    values: NDArray[np.float64]
-    clipped: int
-
-    def codes(self, bins: FeatureBins) -> NDArray[np.uint8]:
-        """Encode every row: uint8[rows]."""
-        return encode_numeric(self.values, cast("NumericBins", bins))
-
-
-@dataclass(frozen=True, slots=True)
-class CategoricalColumn:
-    """Hash prefixes uint32[rows] and which rows are missing, bool[rows]."""
-
-    prefixes: NDArray[np.uint32]
-    missing: NDArray[np.bool_]
-
-    def codes(self, bins: FeatureBins) -> NDArray[np.uint8]:
-        """Encode every row: uint8[rows]."""
-        return encode_categorical(self.prefixes, self.missing, cast("CategoryBins", bins))
 
 
 @dataclass(frozen=True, slots=True)
 class SiteRows:
     """Rows in memory, training rows first, then validation rows.
 
-    About 8 bytes a value until ``encode``; the codes replace them.
+    Until ``encode`` the features are Arrow's own, and a byte or two for each category.
     """
 
     columns: tuple[NumericColumn | CategoricalColumn, ...]
@@ -127,43 +102,36 @@ class SiteRows:
         codes = np.empty((len(self.columns), self.rows), dtype=np.uint8)
 
         def job(index: int) -> None:
-            codes[index] = self.columns[index].codes(bins[index])
+            self.columns[index].encode(bins[index], codes[index])
 
         numbers = range(len(self.columns))
         list(pool.map(job, numbers) if pool else map(job, numbers))
-        return BinnedMatrix.from_columns(codes, bins)
+        return BinnedMatrix.from_columns(codes, bins, pool)
 
     def _numeric_job(self, feature: int, grid: Grid) -> Callable[[], NDArray[np.int64]]:
         column = self.columns[feature]
         if not isinstance(column, NumericColumn):
             raise Refusal("bad_message", detail=f"feature {feature} is not numeric")
-
-        def job() -> NDArray[np.int64]:
-            counts = grid.counts(keys(column.values[: self.training_rows]))
-            return np.append(counts, np.int64(column.clipped))
-
-        return job
+        return partial(column.counts, grid)
 
     def _bucket_job(self, feature: int) -> Callable[[], NDArray[np.int64]]:
-        prefixes, missing = self._categorical(feature)
-        return lambda: bucket_counts(prefixes, missing)
+        return self._categorical(feature).bucket_counts
 
     def _refined_job(
         self, feature: int, survivors: NDArray[np.uint32]
     ) -> Callable[[], NDArray[np.int64]]:
-        prefixes, missing = self._categorical(feature)
-        return lambda: refined_counts(prefixes, missing, survivors)
+        return partial(self._categorical(feature).refined_counts, survivors)
 
     def _label_job(self) -> Callable[[], NDArray[np.int64]]:
         if not len(self.roles.labels) and self.rows:
             raise Refusal("bad_message", detail="this site holds no labels in this run")
         return lambda: magnitude_counts(self.roles.labels)
 
-    def _categorical(self, feature: int) -> tuple[NDArray[np.uint32], NDArray[np.bool_]]:
+    def _categorical(self, feature: int) -> CategoricalColumn:
         column = self.columns[feature]
         if not isinstance(column, CategoricalColumn):
             raise Refusal("bad_message", detail=f"feature {feature} is not categorical")
-        return column.prefixes[: self.training_rows], column.missing[: self.training_rows]
+        return column
 
 
 def read_rows(
@@ -178,8 +146,8 @@ def read_rows(
     _refuse_repeated_columns(table, manifest)
     roles = read_roles(table, manifest, labelled=labelled)
     held_out = _held_out(table, manifest)
-    order = np.concatenate((np.flatnonzero(~held_out), np.flatnonzero(held_out)))
-    training_rows = int(len(held_out) - held_out.sum())
+    training = ~held_out
+    order = np.concatenate((np.flatnonzero(training), np.flatnonzero(held_out)))
     missing = tuple(
         index
         for index, feature in enumerate(manifest.features)
@@ -189,16 +157,15 @@ def read_rows(
         raise Refusal("missing_feature", manifest.features[missing[0]].name)
     absent = pa.nulls(table.num_rows)
     columns = tuple(
-        _read_feature(
+        read_column(
             feature,
             absent if index in missing else table.column(feature.name),
-            order,
-            training_rows,
+            training,
             category_key,
         )
         for index, feature in enumerate(manifest.features)
     )
-    return SiteRows(columns, roles.take(order), table.num_rows, training_rows, missing)
+    return SiteRows(columns, roles.take(order), table.num_rows, int(training.sum()), missing)
 
 
 def _held_out(table: pa.Table, manifest: Manifest) -> NDArray[np.bool_]:
@@ -208,24 +175,6 @@ def _held_out(table: pa.Table, manifest: Manifest) -> NDArray[np.bool_]:
         return np.zeros(table.num_rows, dtype=bool)
     hashes = key_hashes(groups, manifest.group_key or manifest.row_key)
     return validation_rows(hashes, seed=parameters.seed, fraction=parameters.validation_fraction)
-
-
-def _read_feature(
-    feature: Feature,
-    column: pa.ChunkedArray[Any] | pa.Array[Any],
-    order: NDArray[np.int64],
-    training_rows: int,
-    category_key: bytes,
-) -> NumericColumn | CategoricalColumn:
-    try:
-        if feature.categorical:
-            prefixes, missing = category_hashes(column, category_key)
-            return CategoricalColumn(prefixes[order], missing[order])
-        values = as_float64(column)[order]
-    except (DataError, pa.ArrowInvalid, pa.ArrowNotImplementedError) as error:
-        raise Refusal("column_type", feature.name, detail=column.type) from error
-    clipped = canonical(values[:training_rows]).clipped
-    return NumericColumn(canonical(values).values, clipped)
 
 
 def _refuse_repeated_columns(table: pa.Table, manifest: Manifest) -> None:

@@ -53,15 +53,12 @@ def _canonical(x: Floats, out: Floats) -> int:
 
 
 @njit(cache=True, nogil=True)
-def _keys(x: Floats, out: Keys) -> None:
+def key_of(x: float) -> np.uint64:
+    """Key of a canonical number: its bits, so turned that they ascend; MISSING_KEY for NaN."""
+    bits = np.float64(x).view(np.uint64)
     sign = np.uint64(ZERO_KEY)
-    for i in range(x.size):
-        value = canonical_value(x[i])
-        if value != value:  # noqa: PLR0124 - NaN, the one value unequal to itself
-            out[i] = np.uint64(MISSING_KEY)
-        else:
-            bits = np.float64(value).view(np.uint64)
-            out[i] = ~bits if bits & sign else bits | sign
+    key = ~bits if bits & sign else bits | sign
+    return key if x == x else np.uint64(MISSING_KEY)  # noqa: PLR0124 - NaN differs from itself
 
 
 def read_only(x: ArrayLike) -> Floats:
@@ -91,10 +88,15 @@ def keys(x: ArrayLike) -> Keys:
 
     Numbers are made canonical first; NaN gets MISSING_KEY.
     """
-    values = read_only(x)
-    out = np.empty(values.shape, dtype=np.uint64)
-    _keys(values, out)
-    return out
+    return keys_of_canonical(canonical(x).values)
+
+
+def keys_of_canonical(values: Floats) -> Keys:
+    """``key_of`` each of float64[n]."""
+    bits = values.view(np.uint64)
+    ascending = np.where(bits & np.uint64(ZERO_KEY), ~bits, bits | np.uint64(ZERO_KEY))
+    ascending[np.isnan(values)] = MISSING_KEY
+    return ascending
 
 
 def value_of(key: int) -> float:

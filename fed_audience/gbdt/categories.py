@@ -11,6 +11,7 @@ from __future__ import annotations
 import datetime as dt
 import hmac
 import unicodedata
+from dataclasses import dataclass
 from decimal import Decimal
 from typing import TYPE_CHECKING, Any, Final
 
@@ -18,16 +19,16 @@ import numpy as np
 import pyarrow as pa
 
 from fed_audience.errors import DataError
+from fed_audience.gbdt.arrow_columns import arrow_of, blocks, values_of
 from fed_audience.gbdt.bins import CategoryBins
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
-
     from numpy.typing import NDArray
+
+    from fed_audience.gbdt.arrow_columns import Column
 
     Counts = NDArray[np.int64]
     Prefixes = NDArray[np.uint32]
-    Column = pa.Array[Any] | pa.ChunkedArray[Any] | NDArray[Any] | Sequence[object]
 
 BUCKETS: Final = 1 << 16
 REFINED: Final = 1 << 8
@@ -37,28 +38,51 @@ FLOOR: Final = 20
 """Fewest rows, over all sites, for a category to be told apart."""
 
 
-def category_hashes(values: Column, key: bytes) -> tuple[Prefixes, NDArray[np.bool_]]:
-    """Hash each value: uint32[n] prefixes of 24 bits, and bool[n] which values are missing.
+@dataclass(frozen=True, slots=True)
+class Categories:
+    """A column by its distinct values: row i holds value number ``positions[i]``.
 
-    Null and NaN are missing (their prefix is 0 and means nothing). Each distinct value is hashed
-    once. Raises DataError for an empty key or a type that cannot be a category.
+    ``prefixes``: uint32[d] and ``missing``: bool[d] of the d distinct values, the last of which
+    stands for null (its prefix is 0 and means nothing). ``positions``: the narrowest unsigned
+    type that counts them, [n].
+    """
+
+    positions: NDArray[Any]
+    prefixes: Prefixes
+    missing: NDArray[np.bool_]
+
+
+def categories_of(values: Column, key: bytes) -> Categories:
+    """Hash each distinct value of a column once, under the sites' ``key``.
+
+    Null and NaN are missing. Raises DataError for an empty key or a type that cannot be a
+    category.
     """
     if not key:
         raise DataError(
             "the key for hashing categories is empty",
             fix="give every site the federation's category key",
         )
-    codes, distinct = _distinct(values)
-    table = np.zeros(len(distinct) + 1, dtype=np.uint32)
-    absent = np.zeros(len(distinct) + 1, dtype=np.bool_)
-    absent[-1] = True
+    positions, distinct = _distinct(values)
+    prefixes = np.zeros(len(distinct) + 1, dtype=np.uint32)
+    missing = np.zeros(len(distinct) + 1, dtype=np.bool_)
+    missing[-1] = True
     for i, value in enumerate(distinct):
         text = category_text(value)
         if text is None:
-            absent[i] = True
+            missing[i] = True
         else:
-            table[i] = prefix_of(text, key)
-    return table[codes], absent[codes]
+            prefixes[i] = prefix_of(text, key)
+    return Categories(positions, prefixes, missing)
+
+
+def category_hashes(values: Column, key: bytes) -> tuple[Prefixes, NDArray[np.bool_]]:
+    """Hash each value: uint32[n] prefixes of 24 bits, and bool[n] which values are missing.
+
+    Raises DataError as ``categories_of`` does.
+    """
+    found = categories_of(values, key)
+    return found.prefixes[found.positions], found.missing[found.positions]
 
 
 def prefix_of(text: str, key: bytes) -> int:
@@ -88,10 +112,14 @@ def category_text(value: object) -> str | None:
     raise _not_a_category(type(value).__name__)
 
 
-def bucket_counts(prefixes: Prefixes, missing: NDArray[np.bool_]) -> Counts:
-    """Rows of each bucket: int64[65536]. Sums over sites."""
-    buckets = prefixes[~missing] >> np.uint32(8)
-    return np.bincount(buckets, minlength=BUCKETS).astype(np.int64, copy=False)
+def bucket_counts(
+    prefixes: Prefixes, missing: NDArray[np.bool_], rows: Counts | None = None
+) -> Counts:
+    """Rows of each bucket: int64[65536]. Sums over sites.
+
+    ``rows``: how many rows each prefix stands for, int64[n]; one when not given.
+    """
+    return _tally(prefixes[~missing] >> np.uint32(8), _present(rows, missing), BUCKETS)
 
 
 def survivors(counts: Counts, floor: int = FLOOR) -> NDArray[np.uint32]:
@@ -101,17 +129,23 @@ def survivors(counts: Counts, floor: int = FLOOR) -> NDArray[np.uint32]:
 
 
 def refined_counts(
-    prefixes: Prefixes, missing: NDArray[np.bool_], survivors: NDArray[np.uint32]
+    prefixes: Prefixes,
+    missing: NDArray[np.bool_],
+    survivors: NDArray[np.uint32],
+    rows: Counts | None = None,
 ) -> Counts:
-    """Rows of each prefix of the surviving buckets: int64[len(survivors) * 256]."""
+    """Rows of each prefix of the surviving buckets: int64[len(survivors) * 256].
+
+    ``rows`` as of ``bucket_counts``.
+    """
     position = np.full(BUCKETS, -1, dtype=np.int64)
     position[survivors] = np.arange(len(survivors))
     kept = prefixes[~missing]
     bucket = position[kept >> np.uint32(8)]
     inside = bucket >= 0
     cells = bucket[inside] * REFINED + (kept[inside] & np.uint32(REFINED - 1))
-    size = len(survivors) * REFINED
-    return np.bincount(cells, minlength=size).astype(np.int64, copy=False)
+    weights = _present(rows, missing)
+    return _tally(cells, None if weights is None else weights[inside], len(survivors) * REFINED)
 
 
 def category_bins(
@@ -129,29 +163,33 @@ def category_bins(
     return CategoryBins(tuple(prefixes[order][: max(0, max_bin - 2)].tolist()))
 
 
-def arrow_of(column: Column) -> Any:
-    """Return the column as an Arrow array, chunks joined. Raises DataError for mixed types."""
-    try:
-        array: Any = column if isinstance(column, pa.Array | pa.ChunkedArray) else pa.array(column)
-    except (pa.ArrowInvalid, pa.ArrowTypeError) as error:
-        raise DataError(
-            "a feature's column mixes values of different types",
-            fix="cast the column to one type in the feature model",
-        ) from error
-    if isinstance(array, pa.ChunkedArray):
-        return array.unify_dictionaries().combine_chunks()
-    return array
+def _distinct(column: Column) -> tuple[NDArray[Any], list[object]]:
+    """Position of each row's value among the distinct values, their number for null; and those."""
+    chunked: Any = column
+    if not isinstance(column, pa.ChunkedArray):
+        chunked = pa.chunked_array([arrow_of(column)])
+    if not pa.types.is_dictionary(chunked.type):
+        if pa.types.is_nested(chunked.type):
+            raise _not_a_category(chunked.type)
+        chunked = chunked.dictionary_encode()
+    chunked = chunked.unify_dictionaries()
+    distinct = chunked.chunk(0).dictionary.to_pylist() if chunked.num_chunks else []
+    positions = np.empty(len(chunked), dtype=np.min_scalar_type(len(distinct)))
+    start = 0
+    for block in blocks(chunked):
+        known = block.indices.cast(pa.int64()).fill_null(len(distinct))
+        positions[start : start + len(block)] = values_of(known, np.int64)
+        start += len(block)
+    return positions, distinct
 
 
-def _distinct(column: Column) -> tuple[NDArray[np.int64], list[object]]:
-    """Position of each row's value among the distinct values, -1 for null, and those values."""
-    array = arrow_of(column)
-    if not pa.types.is_dictionary(array.type):
-        if pa.types.is_nested(array.type):
-            raise _not_a_category(array.type)
-        array = array.dictionary_encode()
-    codes = array.indices.cast(pa.int64()).fill_null(-1).to_numpy(zero_copy_only=False)
-    return codes, array.dictionary.to_pylist()
+def _present(rows: Counts | None, missing: NDArray[np.bool_]) -> Counts | None:
+    return None if rows is None else rows[~missing]
+
+
+def _tally(cells: NDArray[Any], rows: Counts | None, size: int) -> Counts:
+    """Rows in each of ``size`` cells; floats add them exactly, for no site has 2^53."""
+    return np.bincount(cells, weights=rows, minlength=size).astype(np.int64, copy=False)
 
 
 def _not_a_category(kind: object) -> DataError:

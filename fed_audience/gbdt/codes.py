@@ -6,12 +6,14 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final, Self
 
 import numpy as np
+from numba import njit
 
 from fed_audience.errors import DataError
 from fed_audience.gbdt.bins import MISSING_CODE
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
+    from concurrent.futures import ThreadPoolExecutor
 
     from numpy.typing import NDArray
 
@@ -19,6 +21,7 @@ if TYPE_CHECKING:
     from fed_audience.gbdt.tree import Split
 
 CODES_PER_WORD: Final = 8
+_BLOCK_ROWS: Final = 1 << 12  # both layouts of a block stay in the second-level cache
 MAX_ROWS: Final = 2**31
 """Most rows of one matrix: row numbers are 32 bits, with room for the prefetch distance."""
 
@@ -49,7 +52,12 @@ class BinnedMatrix:
     stride: int
 
     @classmethod
-    def from_columns(cls, columns: NDArray[np.uint8], bins: Sequence[FeatureBins]) -> Self:
+    def from_columns(
+        cls,
+        columns: NDArray[np.uint8],
+        bins: Sequence[FeatureBins],
+        pool: ThreadPoolExecutor | None = None,
+    ) -> Self:
         """Lay out ``columns`` (uint8[features, rows], C order, kept without a copy).
 
         Raises DataError when a code lies outside its feature's bins: such a row would fall
@@ -64,19 +72,25 @@ class BinnedMatrix:
                 fix="split the brand into several sites",
             )
         for index, (column, feature_bins) in enumerate(zip(columns, bins, strict=True)):
-            present = column[column != MISSING_CODE]
-            if present.size and int(present.max()) >= feature_bins.size:
+            most = _greatest(column)
+            if most >= feature_bins.size:
                 raise DataError(
                     f"feature {index} has a code outside its bins",
-                    value=int(present.max()),
+                    value=most,
                     limit=f"0 to {feature_bins.size - 1}, or {MISSING_CODE} for missing",
                     fix="encode the rows with the bins of this run",
                 )
         stride = row_stride(features)
-        padded = np.zeros((rows, stride), dtype="u1")
-        padded[:, :features] = columns.T
-        words = padded.reshape(-1).view("<u8")
-        return cls(words, np.ascontiguousarray(columns), stride)
+        columns = np.ascontiguousarray(columns)
+        words = np.zeros((rows, stride // CODES_PER_WORD), dtype="<u8")
+
+        def job(start: int) -> None:
+            block = slice(start, start + _BLOCK_ROWS)
+            _pack(columns[:, block], words[block])
+
+        starts = range(0, rows, _BLOCK_ROWS)
+        list(pool.map(job, starts) if pool else map(job, starts))
+        return cls(words.reshape(-1), columns, stride)
 
     @property
     def rows(self) -> int:
@@ -92,6 +106,23 @@ class BinnedMatrix:
     def nbytes(self) -> int:
         """Memory of both layouts in bytes."""
         return self.words.nbytes + self.columns.nbytes
+
+
+def _greatest(column: NDArray[np.uint8]) -> int:
+    """Largest code but MISSING_CODE, -1 when there is none; one added, that one becomes 0."""
+    starts = range(0, len(column), _BLOCK_ROWS)
+    blocks = (column[start : start + _BLOCK_ROWS] for start in starts)
+    return max((int((block + np.uint8(1)).max()) for block in blocks), default=0) - 1
+
+
+@njit(cache=True, nogil=True)
+def _pack(columns: NDArray[np.uint8], words: NDArray[np.uint64]) -> None:
+    """Gather the codes of each row, feature after feature, from the lowest byte of its words."""
+    for feature in range(columns.shape[0]):
+        word = feature // CODES_PER_WORD
+        shift = np.uint64(8 * (feature % CODES_PER_WORD))
+        for row in range(columns.shape[1]):
+            words[row, word] |= np.uint64(columns[feature, row]) << shift
 
 
 def go_left_tables(splits: Sequence[Split]) -> NDArray[np.uint8]:

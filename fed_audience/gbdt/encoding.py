@@ -9,8 +9,6 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final
 
 import numpy as np
-import pyarrow as pa
-from numba import njit
 
 from fed_audience.errors import DataError, ModelFormatError
 from fed_audience.gbdt.bins import (
@@ -21,72 +19,31 @@ from fed_audience.gbdt.bins import (
     FeatureBins,
     NumericBins,
 )
-from fed_audience.gbdt.canonical import LARGEST, canonical, canonical_value, read_only
-from fed_audience.gbdt.categories import arrow_of, category_hashes
+from fed_audience.gbdt.canonical import LARGEST, canonical, read_only
+from fed_audience.gbdt.categories import categories_of
+from fed_audience.gbdt.numbers import as_float64
+from fed_audience.gbdt.threshold_search import ThresholdSearch, write_codes
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
     from numpy.typing import NDArray
 
-    from fed_audience.gbdt.categories import Column
+    from fed_audience.gbdt.arrow_columns import Column
 
     Codes = NDArray[np.uint8]
     Floats = NDArray[np.float64]
 
 _BLOCK: Final = 1 << 13  # rows of all features together stay in the second-level cache
 _PREFIXES: Final = 1 << 24
-_SEARCHED: Final = 255
-_STEPS: Final = (128, 64, 32, 16, 8, 4, 2, 1)
 _VERSION: Final = 1
-_PER_SECOND: Final = {"s": 1.0, "ms": 1e3, "us": 1e6, "ns": 1e9}
-
-
-def as_float64(column: Column) -> Floats:
-    """Numbers of a column: float64[n], read-only, null as NaN.
-
-    Integers, floats and decimals are themselves (beyond 2^53 rounded); booleans 0 and 1; dates
-    days since 1970-01-01; timestamps seconds since then, in UTC, with fraction; times of day and
-    durations seconds. Raises DataError for text and everything else.
-    """
-    if isinstance(column, np.ndarray) and column.dtype.kind in "fiub":
-        return read_only(column)
-    array = arrow_of(column)
-    if pa.types.is_dictionary(array.type):
-        array = array.cast(array.type.value_type)
-    kind = array.type
-    per_unit = 1.0
-    if pa.types.is_date(kind):
-        array = array.cast(pa.date32(), safe=False).cast(pa.int32())
-    elif pa.types.is_timestamp(kind) or pa.types.is_duration(kind) or pa.types.is_time64(kind):
-        per_unit = _PER_SECOND[kind.unit]
-        array = array.cast(pa.int64())
-    elif pa.types.is_time32(kind):
-        per_unit = _PER_SECOND[kind.unit]
-        array = array.cast(pa.int32())
-    elif pa.types.is_boolean(kind):
-        array = array.cast(pa.uint8())
-    elif not (
-        pa.types.is_integer(kind)
-        or pa.types.is_floating(kind)
-        or pa.types.is_decimal(kind)
-        or pa.types.is_null(kind)
-    ):
-        raise DataError(
-            "a numeric feature holds values that are not numbers",
-            value=kind,
-            limit="numbers, booleans, dates, times",
-            fix="cast the column to a number, or declare the feature as categorical",
-        )
-    numbers = array.cast(pa.float64(), safe=False).to_numpy(zero_copy_only=False)
-    return read_only(numbers if per_unit == 1.0 else numbers / per_unit)
 
 
 def encode_numeric(x: Floats, bins: NumericBins) -> Codes:
     """Code of each number: uint8[n], the number of thresholds below it; MISSING_CODE for NaN."""
     values = read_only(x)
     out = np.empty(values.shape, dtype=np.uint8)
-    _encode(values, _padded(bins), out)
+    write_codes(values, ThresholdSearch.of(bins), out)
     return out
 
 
@@ -95,14 +52,11 @@ def encode_categorical(
 ) -> Codes:
     """Code of each category: uint8[n]; MISSING_CODE for missing, rare and unseen ones."""
     known = np.asarray(bins.prefixes, dtype=np.uint32)
-    rank = np.argsort(known)
-    ascending = np.full(_SEARCHED, 2**32 - 1, dtype=np.uint32)
-    ascending[: known.size] = known[rank]
-    code_of = np.full(_SEARCHED, MISSING_CODE, dtype=np.uint8)
-    code_of[: known.size] = rank
-    out = np.empty(prefixes.shape, dtype=np.uint8)
-    _encode_prefixes(prefixes, missing, ascending, code_of, out)
-    return out
+    rank = np.argsort(known).astype(np.uint8)
+    ascending = np.append(known[rank], np.uint32(2**32 - 1))
+    place = np.searchsorted(ascending, prefixes)
+    found = (ascending[place] == prefixes) & ~missing
+    return np.where(found, np.append(rank, MISSING_CODE)[place], MISSING_CODE).astype(np.uint8)
 
 
 @dataclass(frozen=True, slots=True)
@@ -135,21 +89,26 @@ class Encoder:
         """
         numeric = [f for f, feature in enumerate(self.features) if not feature.categorical]
         values = [as_float64(self._column(columns, f)) for f in numeric]
-        hashed = {
-            f: encode_categorical(*category_hashes(self._column(columns, f), key), bins)
+        categories = {
+            f: categories_of(self._column(columns, f), key)
             for f, bins in enumerate(self.bins)
             if isinstance(bins, CategoryBins)
         }
-        rows = _rows([*values, *hashed.values()])
+        coded = {
+            f: encode_categorical(categories[f].prefixes, categories[f].missing, bins)
+            for f, bins in enumerate(self.bins)
+            if isinstance(bins, CategoryBins)
+        }
+        rows = _rows([*values, *(found.positions for found in categories.values())])
         out = np.empty((rows, len(self.features)), dtype=np.uint8)
-        for f, codes in hashed.items():
-            out[:, f] = codes
-        padded = [_padded(bins) for bins in self.bins if isinstance(bins, NumericBins)]
+        searches = [ThresholdSearch.of(b) for b in self.bins if isinstance(b, NumericBins)]
 
         def encode_block(start: int) -> None:
             block = out[start : start + _BLOCK]
-            for f, column, thresholds in zip(numeric, values, padded, strict=True):
-                _encode(column[start : start + _BLOCK], thresholds, block[:, f])
+            for f, column, search in zip(numeric, values, searches, strict=True):
+                write_codes(column[start : start + _BLOCK], search, block[:, f])
+            for f, found in categories.items():
+                block[:, f] = coded[f][found.positions[start : start + _BLOCK]]
 
         with ThreadPoolExecutor(threads or os.cpu_count()) as pool:
             for _ in pool.map(encode_block, range(0, rows, _BLOCK)):
@@ -168,8 +127,9 @@ class Encoder:
             if isinstance(bins, NumericBins):
                 ready.append(canonical(as_float64(column)).values)
             else:
-                codes = encode_categorical(*category_hashes(column, key), bins)
-                ready.append(np.where(codes == MISSING_CODE, np.nan, codes))
+                found = categories_of(column, key)
+                codes = encode_categorical(found.prefixes, found.missing, bins)
+                ready.append(np.where(codes == MISSING_CODE, np.nan, codes)[found.positions])
         rows = _rows(ready)
         out = np.empty((rows, len(self.features)), dtype=np.float64)
         for start in range(0, rows, _BLOCK):
@@ -211,43 +171,6 @@ class Encoder:
                 fix=f"add {name} to the feature model, as null where the brand lacks it",
             )
         return columns[name]
-
-
-def _padded(bins: NumericBins) -> Floats:
-    padded = np.full(_SEARCHED, np.inf)
-    padded[: len(bins.thresholds)] = bins.thresholds
-    return padded
-
-
-@njit(cache=True, nogil=True)
-def _count_below(ascending: NDArray[Any], value: float) -> np.int64:
-    """Binary search without branches in exactly _SEARCHED ascending values."""
-    below = np.int64(0)
-    for step in _STEPS:
-        below += step if ascending[below + step - 1] < value else 0
-    return below
-
-
-@njit(cache=True, nogil=True)
-def _encode(x: Floats, thresholds: Floats, out: Codes) -> None:
-    for i in range(x.size):
-        value = canonical_value(x[i])
-        below = _count_below(thresholds, value)
-        out[i] = below if value == value else MISSING_CODE  # noqa: PLR0124 - NaN differs from itself
-
-
-@njit(cache=True, nogil=True)
-def _encode_prefixes(
-    prefixes: NDArray[np.uint32],
-    missing: NDArray[np.bool_],
-    ascending: NDArray[np.uint32],
-    code_of: Codes,
-    out: Codes,
-) -> None:
-    for i in range(prefixes.size):
-        below = _count_below(ascending, prefixes[i])
-        known = below < ascending.size and ascending[below] == prefixes[i]
-        out[i] = code_of[below] if known and not missing[i] else MISSING_CODE
 
 
 def _rows(columns: Sequence[NDArray[Any]]) -> int:

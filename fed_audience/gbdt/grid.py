@@ -11,7 +11,7 @@ from __future__ import annotations
 
 import json
 from dataclasses import dataclass
-from functools import cached_property
+from functools import cache, cached_property
 from itertools import pairwise
 from typing import TYPE_CHECKING, Final, NamedTuple
 
@@ -19,15 +19,23 @@ import numpy as np
 from numba import njit
 
 from fed_audience.errors import DataError
-from fed_audience.gbdt.canonical import MISSING_KEY, ZERO_KEY, canonical, keys, value_of
+from fed_audience.gbdt.canonical import (
+    MISSING_KEY,
+    ZERO_KEY,
+    canonical_value,
+    key_of,
+    read_only,
+    value_of,
+)
 
 if TYPE_CHECKING:
-    from numpy.typing import NDArray
+    from collections.abc import Iterable
 
+    from numpy.typing import ArrayLike, NDArray
+
+    Floats = NDArray[np.float64]
     Integers = NDArray[np.int64]
     Keys = NDArray[np.uint64]
-
-__all__ = ["Grid", "Refinement", "canonical", "check_counts", "keys", "refine"]
 
 MAX_REFINEMENTS: Final = 3
 HEAVY_FLOOR: Final = 20
@@ -39,8 +47,12 @@ _LEVEL_0_BITS: Final = 49  # mantissa bits below a coarsest cell
 _PER_SIGN: Final = 128 * 8
 _ZERO_CELL: Final = _PER_SIGN
 _LEVEL_0_CELLS: Final = 2 * _PER_SIGN + 1
+_MISSING_NODE: Final = _LEVEL_0_CELLS
 _FIRST_POSITIVE: Final = (ZERO_KEY >> _LEVEL_0_BITS) + ((1023 - 64) << 3)
 _FIRST_NEGATIVE: Final = (ZERO_KEY >> _LEVEL_0_BITS) - ((1023 - 64) << 3) - _PER_SIGN
+_MASK_AT: Final = 8
+_MASK: Final = (1 << _MOST_BITS) - 1
+_SHIFT: Final = (1 << _MASK_AT) - 1
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,13 +66,14 @@ class Refinement:
 class _Tables(NamedTuple):
     """The grid unrolled: a tree over key bits for look-up, the cells in key order for all else.
 
-    A node is a cell of some level. ``child[node]`` is its first child or -1, found at
-    ``child + (key >> shift & mask)``; ``cell[node]`` is the position of a node without children.
+    A node is a cell of some level, or missing. ``top[key >> 49]`` is a key's node of the coarsest
+    level. ``step[node]`` packs where the node's children begin, and the mask and shift by which a
+    key finds its own; a node without children leads to itself, so that every key takes as many
+    steps as there are refinements. ``cell[node]`` is the position of its cell.
     """
 
-    child: NDArray[np.int32]
-    shift: NDArray[np.uint64]
-    mask: NDArray[np.uint64]
+    top: NDArray[np.int32]
+    step: Keys
     cell: NDArray[np.int32]
     first: Keys
     free_bits: Integers
@@ -100,19 +113,30 @@ class Grid:
         width = 1 << int(self._tables.free_bits[cell])
         return value_of(int(self._tables.first[cell]) + width - 1)
 
-    def counts(self, keys: Keys) -> Integers:
-        """Rows in each cell, then the missing: int64[size]. ``keys`` as of ``keys()``."""
-        out = np.zeros(self.size, dtype=np.int64)
+    def counts(self, x: ArrayLike) -> Integers:
+        """Rows in each cell, then the missing: int64[size]. ``x``: float64[n], NaN missing."""
+        numbers = read_only(x)
+        return self.counts_of([(numbers, np.ones(len(numbers), dtype=np.bool_))])
+
+    def counts_of(self, blocks: Iterable[tuple[Floats, NDArray[np.bool_]]]) -> Integers:
+        """Count, as ``counts``, the marked rows of blocks of numbers and their marks."""
         tables = self._tables
-        _count(keys, tables.child, tables.shift, tables.mask, tables.cell, out)
+        in_nodes = np.zeros(len(tables.step), dtype=np.int64)
+        for numbers, marked in blocks:
+            _count(numbers, marked, tables.top, tables.step, len(self.refinements), in_nodes)
+        out = np.zeros(self.size, dtype=np.int64)
+        np.add.at(out, tables.cell, in_nodes)
         return out
 
     def find(self, keys: Keys) -> NDArray[np.int32]:
         """Position of each key's cell, ``cells`` for missing: int32[n]."""
-        out = np.empty(keys.shape, dtype=np.int32)
         tables = self._tables
-        _find(keys, tables.child, tables.shift, tables.mask, tables.cell, np.int32(self.cells), out)
-        return out
+        node = tables.top[keys >> np.uint64(_LEVEL_0_BITS)]
+        for _ in self.refinements:
+            step = tables.step[node]
+            mask = (step >> np.uint64(_MASK_AT)) & np.uint64(_MASK)
+            node = (step >> np.uint64(32)) + ((keys >> (step & np.uint64(_SHIFT))) & mask)
+        return tables.cell[node]
 
     def to_json(self) -> str:
         """Compact JSON of integers; equal grids give equal text."""
@@ -149,21 +173,17 @@ class Grid:
         free = np.full(_LEVEL_0_CELLS, _LEVEL_0_BITS)
         free[_ZERO_CELL] = 0
         node = position
-        child = [np.full(_LEVEL_0_CELLS, -1)]
-        shift = [free]
-        nodes = _LEVEL_0_CELLS
-        masks = [np.zeros(_LEVEL_0_CELLS, dtype=np.int64)]
+        step = _leading(np.arange(_MISSING_NODE + 1))
         for refinement in self.refinements:
             split = np.zeros(len(first), dtype=np.bool_)
             split[list(refinement.cells)] = True
             fan = 1 << refinement.bits
             if np.any(free[split] < refinement.bits):
                 raise ValueError(f"a cell is too narrow to split by {refinement.bits} bits")
-            children = nodes + fan * np.arange(split.sum())
-            flat_child, flat_mask, flat_shift = map(np.concatenate, (child, masks, shift))
-            flat_child[node[split]] = children
-            flat_mask[node[split]] = fan - 1
-            flat_shift[node[split]] = free[split] - refinement.bits
+            children = len(step) + fan * np.arange(split.sum())
+            step[node[split]] = _leading(children, fan - 1, free[split] - refinement.bits)
+            born = np.arange(len(step), len(step) + fan * len(children))
+            step = np.concatenate((step, _leading(born)))
 
             repeats = np.where(split, fan, 1)
             origin = np.repeat(np.arange(len(first)), repeats)
@@ -173,21 +193,27 @@ class Grid:
             start = node.copy()
             start[split] = children
             node = start[origin] + rank
-            born = fan * len(children)
-            child = [flat_child, np.full(born, -1)]
-            masks = [flat_mask, np.zeros(born, dtype=np.int64)]
-            shift = [flat_shift, np.zeros(born, dtype=np.int64)]
-            nodes += born
-        cell = np.zeros(nodes, dtype=np.int32)
+        cell = np.zeros(len(step), dtype=np.int32)
         cell[node] = np.arange(len(node))
-        return _Tables(
-            np.concatenate(child).astype(np.int32),
-            np.concatenate(shift).astype(np.uint64),
-            np.concatenate(masks).astype(np.uint64),
-            cell,
-            first,
-            free,
-        )
+        cell[_MISSING_NODE] = len(node)
+        return _Tables(_top(), step, cell, first, free)
+
+
+def _leading(child: Integers, mask: int = 0, shift: Integers | int = 0) -> Keys:
+    """Pack the step from a node to its children."""
+    return (child << 32 | mask << _MASK_AT | shift).astype(np.uint64)
+
+
+@cache
+def _top() -> NDArray[np.int32]:
+    """Node of the coarsest level by the leading bits of a key: int32[2^15]."""
+    top = np.zeros(1 << (64 - _LEVEL_0_BITS), dtype=np.int32)
+    cells = np.arange(_PER_SIGN, dtype=np.int32)
+    top[_FIRST_NEGATIVE : _FIRST_NEGATIVE + _PER_SIGN] = cells
+    top[ZERO_KEY >> _LEVEL_0_BITS] = _ZERO_CELL
+    top[_FIRST_POSITIVE : _FIRST_POSITIVE + _PER_SIGN] = _ZERO_CELL + 1 + cells
+    top[MISSING_KEY >> _LEVEL_0_BITS] = _MISSING_NODE
+    return top
 
 
 def refine(grid: Grid, counts: Integers, total: int, max_bin: int) -> Grid | None:
@@ -237,58 +263,23 @@ def check_counts(grid: Grid, counts: Integers) -> None:
 
 
 @njit(cache=True, nogil=True)
-def _cell_of(
-    key: np.uint64,
-    child: NDArray[np.int32],
-    shift: Keys,
-    mask: Keys,
-    cell: NDArray[np.int32],
-) -> np.int32:
-    prefix = np.int64(key >> np.uint64(_LEVEL_0_BITS))
-    if prefix >= _FIRST_POSITIVE:
-        node = prefix - _FIRST_POSITIVE + _ZERO_CELL + 1
-    elif key == np.uint64(ZERO_KEY):
-        node = np.int64(_ZERO_CELL)
-    else:
-        node = prefix - _FIRST_NEGATIVE
-    below = child[node]
-    while below >= 0:
-        node = below + np.int64((key >> shift[node]) & mask[node])
-        below = child[node]
-    return cell[node]
-
-
-@njit(cache=True, nogil=True)
 def _count(
-    keys: Keys,
-    child: NDArray[np.int32],
-    shift: Keys,
-    mask: Keys,
-    cell: NDArray[np.int32],
-    out: Integers,
+    x: Floats,
+    marked: NDArray[np.bool_],
+    top: NDArray[np.int32],
+    step: Keys,
+    levels: int,
+    in_nodes: Integers,
 ) -> None:
-    for i in range(keys.size):
-        if keys[i] == np.uint64(MISSING_KEY):
-            out[-1] += 1
-        else:
-            out[_cell_of(keys[i], child, shift, mask, cell)] += 1
-
-
-@njit(cache=True, nogil=True)
-def _find(
-    keys: Keys,
-    child: NDArray[np.int32],
-    shift: Keys,
-    mask: Keys,
-    cell: NDArray[np.int32],
-    missing: np.int32,
-    out: NDArray[np.int32],
-) -> None:
-    for i in range(keys.size):
-        if keys[i] == np.uint64(MISSING_KEY):
-            out[i] = missing
-        else:
-            out[i] = _cell_of(keys[i], child, shift, mask, cell)
+    """Add the marked numbers of ``x`` to the counts of their nodes."""
+    for i in range(x.size):
+        key = key_of(canonical_value(x[i]))
+        node = np.uint64(top[key >> np.uint64(_LEVEL_0_BITS)])
+        for _ in range(levels):
+            packed = step[node]
+            mask = (packed >> np.uint64(_MASK_AT)) & np.uint64(_MASK)
+            node = (packed >> np.uint64(32)) + ((key >> (packed & np.uint64(_SHIFT))) & mask)
+        in_nodes[node] += marked[i]
 
 
 def _checked(document: object) -> list[tuple[int, list[int]]]:

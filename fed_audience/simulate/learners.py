@@ -17,7 +17,7 @@ from fed_audience.federation.source import ArrowSource
 from fed_audience.federation.train import train
 from fed_audience.federation.transports.in_process import InProcessTransport
 from fed_audience.gbdt.canonical import canonical
-from fed_audience.gbdt.encoding import as_float64
+from fed_audience.gbdt.numbers import as_float64
 from fed_audience.gbdt.predictor import raw_scores
 from fed_audience.simulate.problem import LABEL, ROW_KEY
 

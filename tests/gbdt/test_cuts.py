@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 
 from fed_audience.errors import DataError
 from fed_audience.gbdt.bins import NumericBins
-from fed_audience.gbdt.canonical import canonical, keys
+from fed_audience.gbdt.canonical import canonical
 from fed_audience.gbdt.cuts import bin_ends, numeric_bins, shortest_between
 from fed_audience.gbdt.grid import Grid, refine
 
@@ -25,7 +25,7 @@ Floats = NDArray[np.float64]
 def bins_of(x: Floats, max_bin: int = 255, min_data_in_bin: int = 3) -> NumericBins:
     grid: Grid | None = Grid()
     while grid:
-        last, counts = grid, grid.counts(keys(x))
+        last, counts = grid, grid.counts(x)
         grid = refine(grid, counts, len(x), max_bin)
     return numeric_bins(last, counts, max_bin=max_bin, min_data_in_bin=min_data_in_bin)
 
@@ -218,7 +218,7 @@ def test_cuts_do_not_depend_on_the_partition(seed: int, cut: int) -> None:
     grid: Grid | None = Grid()
     while grid:
         last = grid
-        counts = np.sum([grid.counts(keys(part)) for part in parts], axis=0)
+        counts = np.sum([grid.counts(part) for part in parts], axis=0)
         grid = refine(grid, counts, len(x), 32)
     assert numeric_bins(last, counts, max_bin=32, min_data_in_bin=3) == pooled
 

@@ -18,7 +18,8 @@ from fed_audience.errors import DataError, ModelFormatError
 from fed_audience.gbdt.bins import MISSING_CODE, CategoryBins, Feature, NumericBins
 from fed_audience.gbdt.canonical import LARGEST, canonical
 from fed_audience.gbdt.categories import category_hashes, prefix_of
-from fed_audience.gbdt.encoding import Encoder, as_float64, encode_categorical, encode_numeric
+from fed_audience.gbdt.encoding import Encoder, encode_categorical, encode_numeric
+from fed_audience.gbdt.numbers import as_float64
 
 KEY = b"a key that the sites share"
 UTC = dt.UTC

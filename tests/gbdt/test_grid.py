@@ -21,7 +21,7 @@ Floats = NDArray[np.float64]
 def refined(x: Floats, max_bin: int = 255) -> list[Grid]:
     """Every grid of the refinements that these values call for."""
     grids = [Grid()]
-    while following := refine(grids[-1], grids[-1].counts(keys(x)), len(x), max_bin):
+    while following := refine(grids[-1], grids[-1].counts(x), len(x), max_bin):
         grids.append(following)
     return grids
 
@@ -83,16 +83,16 @@ def test_every_value_lies_in_its_cell(values: list[float]) -> None:
 @given(st.lists(st.floats(), max_size=60), st.integers(0, 60))
 def test_counts_add_over_sites_in_any_order(values: list[float], cut: int) -> None:
     grid = refined(mixed())[-1]
-    every = keys(values)
+    every = np.array(values)
     shuffled = np.random.default_rng(cut).permutation(every)
     parts = grid.counts(shuffled[:cut]) + grid.counts(shuffled[cut:])
     np.testing.assert_array_equal(parts, grid.counts(every))
     assert parts.sum() == len(values)
-    np.testing.assert_array_equal(parts, np.bincount(grid.find(every), minlength=grid.size))
+    np.testing.assert_array_equal(parts, np.bincount(grid.find(keys(every)), minlength=grid.size))
 
 
 def test_missing_is_the_last_count() -> None:
-    counts = Grid().counts(keys([math.nan, math.nan, 1.0]))
+    counts = Grid().counts([math.nan, math.nan, 1.0])
     assert counts[-1] == 2
     assert counts.sum() == 3
 
@@ -102,7 +102,7 @@ def test_heavy_cells_split_and_light_ones_stay() -> None:
     grids = refined(x)
     assert len(grids) > 1
     for before, after in pairwise(grids):
-        counts = before.counts(keys(x))
+        counts = before.counts(x)
         present = counts[:-1]
         narrow = before.free_bits < 49
         alone = [i for i in range(before.cells) if narrow[i] and present[i] >= present.sum() / 254]
@@ -125,9 +125,9 @@ def test_a_lone_heavy_value_ends_in_a_cell_of_its_own() -> None:
 
 
 def test_zero_never_splits_and_few_rows_never_do() -> None:
-    assert refine(Grid(), Grid().counts(keys(np.zeros(10_000))), 10_000, 255) is None
-    assert refine(Grid(), Grid().counts(keys(np.ones(20))), 20, 255) is None
-    assert refine(Grid(), Grid().counts(keys(np.ones(21))), 21, 255) is not None
+    assert refine(Grid(), Grid().counts(np.zeros(10_000)), 10_000, 255) is None
+    assert refine(Grid(), Grid().counts(np.ones(20)), 20, 255) is None
+    assert refine(Grid(), Grid().counts(np.ones(21)), 21, 255) is not None
 
 
 @pytest.mark.parametrize("default", [0.0, -1.0, 999.0])
@@ -139,7 +139,7 @@ def test_rare_amounts_beside_a_very_common_one_are_told_apart(default: float) ->
 
 def test_heaviness_is_measured_against_the_rows_that_have_a_value() -> None:
     x = np.concatenate([np.arange(1.0, 1001.0), np.full(99_000, np.nan)])
-    assert refine(Grid(), Grid().counts(keys(x)), len(x), 255) is not None
+    assert refine(Grid(), Grid().counts(x), len(x), 255) is not None
 
 
 def test_the_bin_of_the_missing_does_not_call_for_finer_cells() -> None:
@@ -148,7 +148,7 @@ def test_the_bin_of_the_missing_does_not_call_for_finer_cells() -> None:
     small, large = Grid().find(keys([1.0, 2.0])).tolist()
 
     def split(values: Floats) -> tuple[int, ...]:
-        grid = refine(Grid(), Grid().counts(keys(values)), len(values), 3)
+        grid = refine(Grid(), Grid().counts(values), len(values), 3)
         assert grid is not None
         return grid.refinements[0].cells
 
@@ -161,7 +161,7 @@ def test_refinement_stops_after_three_rounds() -> None:
 
 
 def test_counts_that_do_not_add_up_are_refused() -> None:
-    counts = Grid().counts(keys([1.0, 2.0]))
+    counts = Grid().counts([1.0, 2.0])
     with pytest.raises(DataError, match="do not add up"):
         refine(Grid(), counts, 3, 255)
     with pytest.raises(DataError, match="do not belong"):
@@ -176,7 +176,7 @@ def test_a_grid_travels_as_text(x: Floats) -> None:
     grid = refined(x)[-1]
     again = Grid.from_json(grid.to_json())
     assert again == grid
-    np.testing.assert_array_equal(again.counts(keys(x)), grid.counts(keys(x)))
+    np.testing.assert_array_equal(again.counts(x), grid.counts(x))
 
 
 def test_the_text_of_a_grid_is_pairs_of_integers() -> None:
