@@ -41,9 +41,18 @@ def blocks(column: pa.Array[Any] | pa.ChunkedArray[Any]) -> Iterator[Any]:
             yield chunk.slice(start, BLOCK_ROWS)
 
 
-def values_of(array: Any, dtype: Any) -> NDArray[Any]:
-    """View an array without nulls as NumPy; Arrow's own ``to_numpy`` would import pandas."""
-    data = array.buffers()[1]
-    if data is None or not len(array):
+def values_of(array: Any, dtype: Any, null: float) -> NDArray[Any]:
+    """Read a flat array as NumPy's ``dtype``, a view unless there are nulls; they become ``null``.
+
+    Arrow's own ``to_numpy`` and ``fill_null`` would import pandas.
+    """
+    if not len(array):
         return np.empty(0, dtype=dtype)
-    return np.frombuffer(data, dtype, len(array), array.offset * np.dtype(dtype).itemsize)
+    validity, data = array.buffers()
+    first, rows = array.offset, len(array)
+    values = np.frombuffer(data, dtype, rows, first * np.dtype(dtype).itemsize)
+    if not array.null_count:
+        return values
+    bits = np.frombuffer(validity, np.uint8)[first // 8 : -(-(first + rows) // 8)]
+    valid = np.unpackbits(bits, bitorder="little")[first % 8 :][:rows]
+    return np.where(valid, values, np.asarray(null, dtype=dtype))

@@ -177,8 +177,8 @@ def _distinct(column: Column) -> tuple[NDArray[Any], list[object]]:
     positions = np.empty(len(chunked), dtype=np.min_scalar_type(len(distinct)))
     start = 0
     for block in blocks(chunked):
-        known = block.indices.cast(pa.int64()).fill_null(len(distinct))
-        positions[start : start + len(block)] = values_of(known, np.int64)
+        indices = block.indices.cast(pa.int64())
+        positions[start : start + len(block)] = values_of(indices, np.int64, null=len(distinct))
         start += len(block)
     return positions, distinct
 

@@ -71,8 +71,5 @@ def _numbers(array: Any) -> Floats:
             limit="numbers, booleans, dates, times",
             fix="cast the column to a number, or declare the feature as categorical",
         )
-    numbers = array.cast(pa.float64(), safe=False)
-    if numbers.null_count:
-        numbers = numbers.fill_null(np.nan)
-    values = values_of(numbers, np.float64)
+    values = values_of(array.cast(pa.float64(), safe=False), np.float64, null=np.nan)
     return read_only(values if per_unit == 1.0 else values / per_unit)

@@ -5,7 +5,6 @@ from __future__ import annotations
 import datetime as dt
 import json
 import math
-from decimal import Decimal
 from typing import Any
 
 import numpy as np
@@ -19,7 +18,6 @@ from fed_audience.gbdt.bins import MISSING_CODE, CategoryBins, Feature, NumericB
 from fed_audience.gbdt.canonical import LARGEST, canonical
 from fed_audience.gbdt.categories import category_hashes, prefix_of
 from fed_audience.gbdt.encoding import Encoder, encode_categorical, encode_numeric
-from fed_audience.gbdt.numbers import as_float64
 
 KEY = b"a key that the sites share"
 UTC = dt.UTC
@@ -38,58 +36,6 @@ COLUMNS: dict[str, Any] = {
     "spend": pa.array([math.inf, -math.inf, math.nan, 0.5]),
     "unused": pa.array([["x"], [], None, None]),
 }
-
-
-def column(*values: object, kind: Any = None) -> Any:
-    return pa.array([*values, None], type=kind)
-
-
-@pytest.mark.parametrize(
-    ("values", "numbers"),
-    [
-        (column(1, -2, kind=pa.int8()), [1.0, -2.0]),
-        (column(2**64 - 1, kind=pa.uint64()), [2.0**64]),
-        (column(2**53 + 1), [2.0**53]),
-        (column(1.5, math.inf), [1.5, math.inf]),
-        (column(0.1, kind=pa.float32()), [float(np.float32(0.1))]),
-        (column(Decimal("12.30"), Decimal("-0.10")), [12.3, -0.1]),
-        (column(True, False), [1.0, 0.0]),
-        (column(dt.date(1970, 1, 3)), [2.0]),
-        (column(dt.date(1969, 12, 31), kind=pa.date64()), [-1.0]),
-        (column(dt.datetime(1970, 1, 1, 0, 0, 1, 500_000, UTC)), [1.5]),
-        (column(1_500, kind=pa.timestamp("ms")), [1.5]),
-        (column(90, kind=pa.timestamp("s", "Europe/Oslo")), [90.0]),
-        (column(dt.time(1, 0)), [3600.0]),
-        (column(dt.time(0, 1), kind=pa.time32("ms")), [60.0]),
-        (column(dt.timedelta(seconds=-2, microseconds=500_000)), [-1.5]),
-        (column(3, 3, 4).dictionary_encode(), [3.0, 3.0, 4.0]),
-    ],
-    ids=lambda values: str(getattr(values, "type", "")),
-)
-def test_columns_become_numbers_and_null_becomes_nan(values: Any, numbers: list[float]) -> None:
-    got = as_float64(values)
-    assert got.dtype == np.float64
-    np.testing.assert_array_equal(got, [*numbers, math.nan])
-    np.testing.assert_array_equal(
-        as_float64(pa.chunked_array([values, values])), [*numbers, math.nan] * 2
-    )
-
-
-def test_numpy_and_lists_are_columns_too() -> None:
-    assert as_float64(np.array([1, 2], dtype=np.uint8)).tolist() == [1.0, 2.0]
-    assert as_float64(np.array([True])).tolist() == [1.0]
-    np.testing.assert_array_equal(as_float64([1, None]), [1.0, math.nan])
-    np.testing.assert_array_equal(as_float64(pa.nulls(2)), [math.nan] * 2)
-    np.testing.assert_array_equal(
-        as_float64(np.array(["1970-01-02", "NaT"], dtype="datetime64[s]")), [86400.0, math.nan]
-    )
-    assert as_float64(pa.chunked_array([], type=pa.int32())).shape == (0,)
-
-
-@pytest.mark.parametrize("values", [["a"], [b"a"], [[1]], [{"a": 1}]])
-def test_what_is_not_a_number_is_refused(values: Any) -> None:
-    with pytest.raises(DataError, match="not numbers"):
-        as_float64(pa.array(values))
 
 
 thresholds = st.lists(st.floats(-1e6, 1e6), max_size=254, unique=True).map(sorted)
