@@ -43,6 +43,10 @@ format: install ## let ruff rewrite what it can
 bench: install ## measure against peers; writes benchmarks/results.json
 	@$(BIN)/python benchmarks/run.py
 
+.PHONY: fuzz
+fuzz: install ## break 100,000 model texts and see what the strict reader makes of them
+	@$(BIN)/python -m tests.gbdt.fuzz_reader
+
 .PHONY: docs
 docs: install ## rewrite the generated pages under docs/
 	@$(BIN)/python scripts/write_docs.py

@@ -20,6 +20,8 @@ MAX_TREES: Final = 100_000
 MAX_LEAVES: Final = 131_072
 MAX_DEPTH: Final = 1_024
 MAX_CATEGORY_WORDS: Final = 2**20
+MAX_LEAF_VALUE: Final = 1e100
+"""So that no sum over trees, and no contribution, can overflow."""
 
 _INT32: Final = 2**31 - 1
 _WORD: Final = 2**32 - 1
@@ -241,6 +243,8 @@ def _read_tree(
     left = lines.integers("left_child", nodes, -leaves, nodes - 1)
     right = lines.integers("right_child", nodes, -leaves, nodes - 1)
     values = lines.numbers("leaf_value", leaves)
+    if max(map(abs, values)) > MAX_LEAF_VALUE:
+        lines.fail("leaf_value larger than any score", max(values, key=abs), MAX_LEAF_VALUE)
     # LightGBM leaves the weight of a constant tree out.
     lines.numbers("leaf_weight", leaves if nodes else 0)
     counts = lines.integers("leaf_count", leaves, 0, _INT32)

@@ -5,8 +5,8 @@ from __future__ import annotations
 from fed_audience.gbdt.explanation import FeatureImportance, importance
 from fed_audience.gbdt.model import to_text
 from fed_audience.gbdt.reader import load_booster, read_model
+from tests.gbdt.fuzz_reader import grown
 from tests.gbdt.test_model import MODEL
-from tests.gbdt.test_reader import grown
 
 
 def test_gain_and_splits_are_summed_by_feature() -> None:
