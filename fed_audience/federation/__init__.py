@@ -2,7 +2,7 @@
 
     import pyarrow as pa
     from fed_audience.federation import (
-        ArrowSource, InProcessTransport, Manifest, SiteProgram, evaluate, train,
+        ArrowSource, InProcessTransport, Manifest, SiteProgram, evaluate, explain, train,
     )
     from fed_audience.gbdt.bins import Feature
     from fed_audience.gbdt.parameters import TrainingParameters
@@ -20,11 +20,13 @@
         sites=tuple(sorted(tables)),
         parameters=TrainingParameters(n_estimators=200, early_stopping_round=20, seed=7),
     )
-    result = train(InProcessTransport(programs), manifest, on_event=print)
+    transport = InProcessTransport(programs)
+    result = train(transport, manifest, on_event=print)
     result.model_text     # LightGBM text, the same bytes however the rows are spread
     result.encoder        # turns a table's columns into what lightgbm.Booster predicts on
     result.metrics.auc    # on the validation rows of all sites
     result.largest_message, result.bytes_up, result.warnings
+    explain(transport, manifest, result.model)    # mean |SHAP| of each feature, over all sites
 
 For a lookalike from one brand's seeds set ``label_sites=("fashion",)``: the other sites take part
 in agreeing the bins only. A site's rows come from any ``RowSource``; ``InProcessTransport(...,
@@ -32,6 +34,7 @@ on_message=seen.append)`` records every byte that crosses a site's border.
 """
 
 from fed_audience.federation.events import TrainingEvent
+from fed_audience.federation.explaining import explain
 from fed_audience.federation.manifest import Manifest
 from fed_audience.federation.site import SiteProgram
 from fed_audience.federation.source import ArrowSource, RowSource
@@ -50,5 +53,6 @@ __all__ = [
     "TrainingEvent",
     "TrainingResult",
     "evaluate",
+    "explain",
     "train",
 ]

@@ -6,14 +6,13 @@ integers and words from closed lists: no float, no free text and no value of a r
 
 from __future__ import annotations
 
-from typing import Annotated, ClassVar, Final, Literal
+from typing import Annotated, ClassVar, Final, Literal, cast
 
 import numpy as np
 from numpy.typing import NDArray
 from pydantic import Field
 
 from fed_audience.config import StrictModel
-from fed_audience.errors import FederationError
 from fed_audience.federation import wire
 from fed_audience.federation.wire import ArrayType, WireModel
 
@@ -174,21 +173,38 @@ class FinishTraining(TreeClosing):
     reveals: ClassVar[str] = "To the site: the last tree, which is part of the model."
 
 
-class ScoreValidation(Request):
-    """Score the validation rows with these trees and count them by score.
+class WholeModel(Request):
+    """Base of requests that bring every tree of a model.
 
     Tree t is of class t modulo the number of ``base_scores`` and has ``tree_splits[t]`` splits and
     one leaf more. ``children``: int32[s, 2] in the layout of ``gbdt.tree.Tree``.
     """
 
-    kind: ClassVar[int] = 7
-    reveals: ClassVar[str] = "To the site: the model."
     base_scores: Float64Vector
     tree_splits: Int32Vector
     split_rules: Int32Table
     left_codes: CodeSets
     children: Int32Table
     leaf_values: Float64Vector
+
+
+class ScoreValidation(WholeModel):
+    """Score the validation rows with these trees and count them by score."""
+
+    kind: ClassVar[int] = 7
+    reveals: ClassVar[str] = "To the site: the model."
+
+
+class ExplainRows(WholeModel):
+    """Sum by feature how far each moved the scores of at most ``rows`` rows.
+
+    ``leaf_covers``: of every leaf, to weigh branches by; empty: the site counts its own rows.
+    """
+
+    kind: ClassVar[int] = 8
+    reveals: ClassVar[str] = "To the site: the model, by policy coarse shares of its branches."
+    rows: Annotated[int, Field(ge=1, le=2**31 - 1)]
+    leaf_covers: Int32Vector
 
 
 class RunOpened(Reply):
@@ -267,6 +283,13 @@ class ScoreHistogram(VectorReply):
     )
 
 
+class ContributionSums(VectorReply):
+    """Fixed-point sums of |contribution| (SHAP) by feature, then the number of rows summed."""
+
+    kind: ClassVar[int] = 72
+    reveals: ClassVar[str] = "How far each feature moved the site's scores, in sum; over how many."
+
+
 class Refused(Reply):
     """The site does not answer, for one of the named reasons.
 
@@ -287,6 +310,7 @@ REQUESTS: Final[tuple[type[Request], ...]] = (
     GrowLevel,
     FinishTraining,
     ScoreValidation,
+    ExplainRows,
 )
 REPLIES: Final[tuple[type[Reply], ...]] = (
     RunOpened,
@@ -296,6 +320,7 @@ REPLIES: Final[tuple[type[Reply], ...]] = (
     LevelHistogram,
     ValidationLoss,
     ScoreHistogram,
+    ContributionSums,
     Refused,
 )
 CATALOGUE: Final[dict[int, type[WireModel]]] = {kind.kind: kind for kind in (*REQUESTS, *REPLIES)}
@@ -317,15 +342,9 @@ def decode(body: bytes) -> WireModel:
 
 def decode_request(body: bytes) -> Request:
     """Read a request, at a site. Raises FederationError for a reply or anything else."""
-    message = wire.decode(body, _REQUEST_KINDS)
-    if not isinstance(message, Request):
-        raise FederationError("a message is not a request", value=type(message).__name__)
-    return message
+    return cast("Request", wire.decode(body, _REQUEST_KINDS))
 
 
 def decode_reply(body: bytes) -> Reply:
     """Read a reply, at the coordinator. Raises FederationError for a request or anything else."""
-    message = wire.decode(body, _REPLY_KINDS)
-    if not isinstance(message, Reply):
-        raise FederationError("a message is not a reply", value=type(message).__name__)
-    return message
+    return cast("Reply", wire.decode(body, _REPLY_KINDS))

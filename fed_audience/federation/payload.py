@@ -18,9 +18,9 @@ if TYPE_CHECKING:
     from fed_audience.federation.messages import (
         FixBins,
         GrowLevel,
-        ScoreValidation,
         StartTree,
         TreeClosing,
+        WholeModel,
     )
     from fed_audience.gbdt.bins import Feature, FeatureBins
     from fed_audience.gbdt.growing import NodeSplit
@@ -146,7 +146,7 @@ def features_from_message(message: StartTree, features: int) -> NDArray[np.int64
 
 
 def trees_to_arrays(trees: Sequence[Tree]) -> dict[str, Any]:
-    """Fields of a ScoreValidation message; node sums stay behind."""
+    """Fields of a WholeModel message; node sums stay behind."""
     children = [pair for tree in trees for pair in zip(tree.left, tree.right, strict=True)]
     return {
         "tree_splits": np.array([len(tree.splits) for tree in trees], dtype=np.int32),
@@ -156,7 +156,7 @@ def trees_to_arrays(trees: Sequence[Tree]) -> dict[str, Any]:
     }
 
 
-def trees_from_message(message: ScoreValidation, bins: Sequence[FeatureBins]) -> tuple[Tree, ...]:
+def trees_from_message(message: WholeModel, bins: Sequence[FeatureBins]) -> tuple[Tree, ...]:
     """Read the trees back. Raises FederationError unless each is a tree over ``bins``."""
     rules = _rules_from_arrays(message.split_rules, message.left_codes, bins)
     counts = message.tree_splits

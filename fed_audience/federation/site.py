@@ -15,6 +15,7 @@ import numpy as np
 from fed_audience.errors import DataError, FederationError
 from fed_audience.federation import messages as m
 from fed_audience.federation.brand_scores import BrandScores, validation_scores
+from fed_audience.federation.explaining import explained_rows
 from fed_audience.federation.manifest import Manifest
 from fed_audience.federation.payload import (
     bins_from_message,
@@ -207,8 +208,8 @@ class SiteProgram:
                 case m.FinishTraining():
                     self._close_trees(run, request)
                     return m.ValidationLoss, _ring(_booster(run).validation_loss())
-                case m.ScoreValidation():
-                    return m.ScoreHistogram, self._score(run, request)
+                case m.WholeModel():
+                    return self._judge(run, request)
                 case _:
                     raise Refusal("wrong_state", detail=type(request).__name__)
         except KeyError as error:
@@ -271,16 +272,25 @@ class SiteProgram:
         splits = splits_from_message(request, run.bins, classes)
         booster.finish_trees(splits, leaves_from_message(request, classes))
 
-    def _score(self, run: _Run, request: m.ScoreValidation) -> NDArray[np.int64]:
-        booster = _booster(run)
-        trees = trees_from_message(request, run.bins)
-        features, objective = run.manifest.features, booster.objective
-        base = tuple(request.base_scores.tolist())
-        if len(base) != objective.classes or not np.isfinite(base).all():
-            raise Refusal("bad_message", detail="base scores do not fit the objective")
-        model = Model(features, run.bins, trees, base, 1.0, objective.text)
-        scores = validation_scores(model, booster, run.brands, threads=self._threads)
-        return objective.evaluation(scores, booster.rows.labels[booster.rows.validation])
+    def _judge(
+        self, run: _Run, request: m.WholeModel
+    ) -> tuple[type[m.VectorReply], NDArray[np.int64]]:
+        booster, model = _booster(run), _model(run, request)
+        rows, manifest, threads = booster.rows, run.manifest, self._threads
+        if isinstance(request, m.ExplainRows):
+            return m.ContributionSums, explained_rows(request, model, rows, manifest, threads)
+        scores = validation_scores(model, booster, run.brands, threads=threads)
+        return m.ScoreHistogram, booster.objective.evaluation(scores, rows.labels[rows.validation])
+
+
+def _model(run: _Run, request: m.WholeModel) -> Model:
+    """Read the model of ``request``, over the run's bins."""
+    objective = _booster(run).objective
+    trees = trees_from_message(request, run.bins)
+    base = tuple(request.base_scores.tolist())
+    if len(base) != objective.classes or not np.isfinite(base).all():
+        raise Refusal("bad_message", detail="base scores do not fit the objective")
+    return Model(run.manifest.features, run.bins, trees, base, 1.0, objective.text)
 
 
 def _first_scores(run: _Run, base_scores: NDArray[np.float64]) -> NDArray[np.float64]:

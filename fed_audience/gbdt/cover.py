@@ -43,7 +43,7 @@ def fill_cover(
     """
     weights = _checked(len(codes), weights)
     cover = Predictor.of(model).leaf_cover(codes, weights)
-    return _with_leaf_counts(to_text(model), [_counts(leaves) for leaves in cover])
+    return with_leaf_counts(to_text(model), [_counts(leaves) for leaves in cover])
 
 
 def fill_text_cover(
@@ -70,7 +70,23 @@ def fill_text_cover(
         leaves = booster.predict(values[part], pred_leaf=True).astype(np.int64)
         for index, of in enumerate(leaves.T):
             cover[index] += np.bincount(of, weights[part], len(cover[index]))
-    return _with_leaf_counts(checked.body, [_counts(leaves) for leaves in cover])
+    return with_leaf_counts(checked.body, [_counts(leaves) for leaves in cover])
+
+
+def with_leaf_counts(text: str, leaf_counts: Sequence[Sequence[int]]) -> str:
+    """Put leaf counts (int[leaves] a tree, at least 1) and their sums into a checked text."""
+    trees = read_model(text).trees
+    head, *blocks = text.removesuffix("end of trees\n").split("Tree=")
+    filled = []
+    for tree, counts, block in zip(trees, leaf_counts, blocks, strict=True):
+        lines = block.split("\n")
+        for key, values in (("leaf_count", counts), ("internal_count", sums_below(tree, counts))):
+            place = next(n for n, line in enumerate(lines) if line.startswith(f"{key}="))
+            lines[place] = f"{key}={' '.join(map(str, values))}"
+        filled.append("Tree=" + "\n".join(lines))
+    sizes = " ".join(str(len(block.encode())) for block in filled)
+    lines = [f"tree_sizes={sizes}" if x.startswith("tree_sizes=") else x for x in head.split("\n")]
+    return "\n".join(lines) + "".join(filled) + "end of trees\n"
 
 
 def _checked(rows: int, weights: npt.NDArray[np.float64] | None) -> npt.NDArray[np.float64]:
@@ -100,19 +116,3 @@ def _counts(cover: npt.NDArray[np.float64]) -> list[int]:
     else:
         scale = ROOT_COVER / total
     return [max(1, round(leaf * scale)) for leaf in cover.tolist()]
-
-
-def _with_leaf_counts(text: str, leaf_counts: Sequence[Sequence[int]]) -> str:
-    """``text`` with these leaf counts, their sums at the nodes, and the sizes that follow."""
-    trees = read_model(text).trees
-    head, *blocks = text.removesuffix("end of trees\n").split("Tree=")
-    filled = []
-    for tree, counts, block in zip(trees, leaf_counts, blocks, strict=True):
-        lines = block.split("\n")
-        for key, values in (("leaf_count", counts), ("internal_count", sums_below(tree, counts))):
-            place = next(n for n, line in enumerate(lines) if line.startswith(f"{key}="))
-            lines[place] = f"{key}={' '.join(map(str, values))}"
-        filled.append("Tree=" + "\n".join(lines))
-    sizes = " ".join(str(len(block.encode())) for block in filled)
-    lines = [f"tree_sizes={sizes}" if x.startswith("tree_sizes=") else x for x in head.split("\n")]
-    return "\n".join(lines) + "".join(filled) + "end of trees\n"

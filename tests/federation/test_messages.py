@@ -57,6 +57,16 @@ EXAMPLES: dict[type[m.Request | m.Reply], dict[str, Any]] = {
         "children": np.array([[-1, -2]], dtype=np.int32),
         "leaf_values": np.array([0.5, -0.5]),
     },
+    m.ExplainRows: {
+        "base_scores": np.array([0.1 + 0.2]),
+        "tree_splits": np.array([1], dtype=np.int32),
+        "split_rules": SPLITS["split_rules"],
+        "left_codes": SPLITS["left_codes"],
+        "children": np.array([[-1, -2]], dtype=np.int32),
+        "leaf_values": np.array([0.5, -0.5]),
+        "rows": 1_000,
+        "leaf_covers": np.array([3, 2**30], dtype=np.int32),
+    },
     m.RunOpened: {
         "manifest_sha256": "a" * 64,
         "category_check": "0123456789abcdef",
@@ -69,6 +79,7 @@ EXAMPLES: dict[type[m.Request | m.Reply], dict[str, Any]] = {
     m.LevelHistogram: VECTOR,
     m.ValidationLoss: VECTOR,
     m.ScoreHistogram: VECTOR,
+    m.ContributionSums: VECTOR,
     m.Refused: {"reason": "row_keys", "column": "customer"},
 }
 BODIES = {kind: m.encode(kind(slot=SLOT, **fields)) for kind, fields in EXAMPLES.items()}

@@ -11,11 +11,11 @@ import numpy as np
 import pyarrow as pa
 import pytest
 
-from fed_audience.federation import Envelope, SiteProgram
+from fed_audience.federation import Envelope, InProcessTransport, SiteProgram, explain, train
 from fed_audience.federation import messages as m
 from fed_audience.federation import site as site_module
 from fed_audience.gbdt.histogram import SlotLayout
-from tests.federation.example import KEY, run, split, table
+from tests.federation.example import KEY, manifest, programs, run, split, table
 
 CANARY_NUMBERS = [1234.56789012345, 98765.4321098765, 31337.31337]
 CANARY_TEXTS = ["canary.person@example.com", "canary-country-7f3a", "canary-key-91c2"]
@@ -37,7 +37,9 @@ def sent() -> list[Envelope]:
     seen: list[Envelope] = []
     owner = np.arange(ROWS.num_rows) % 3
     tables = split(planted(), owner, ["a", "b", "c"])
-    run(tables, on_message=seen.append, n_estimators=15, early_stopping_round=3)
+    agreed = manifest(list(tables), n_estimators=15, early_stopping_round=3)
+    transport = InProcessTransport(programs(tables), seen.append)
+    explain(transport, agreed, train(transport, agreed).model)
     return [envelope for envelope in seen if envelope.direction == "from_site"]
 
 

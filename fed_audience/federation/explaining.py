@@ -1,0 +1,114 @@
+"""How much each feature moves the scores of all sites' rows, from sums of SHAP values."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Final, Literal
+
+import numpy as np
+
+from fed_audience.federation import messages as m
+from fed_audience.federation.coordinator import Coordinator
+from fed_audience.federation.payload import trees_to_arrays
+from fed_audience.federation.refusal import Refusal
+from fed_audience.gbdt.cover import fill_cover, with_leaf_counts
+from fed_audience.gbdt.explanation import (
+    contribution_sums,
+    contribution_unit,
+    mean_contributions,
+)
+from fed_audience.gbdt.model import to_text
+from fed_audience.gbdt.reader import read_model
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
+    from fed_audience.federation.manifest import Manifest
+    from fed_audience.federation.transport import RoundTransport
+    from fed_audience.gbdt.booster import BinnedRows
+    from fed_audience.gbdt.model import Model
+
+EXPLAINED_ROWS: Final = 10_000
+"""Rows a site explains unless told otherwise: some seconds of work with 100 trees."""
+
+_LARGEST_COVER: Final = 2**31 - 1
+
+
+def explain(
+    transport: RoundTransport,
+    manifest: Manifest,
+    model: Model,
+    *,
+    rows: int = EXPLAINED_ROWS,
+    cover: Literal["own", "coarse"] = "own",
+    number: int = 1,
+) -> dict[str, float]:
+    """Mean |SHAP| of each feature over rows of sites that have just trained ``manifest``.
+
+    In raw scores (log odds of a binary model); of several classes, the sum. Explained are the
+    validation rows, or the training rows of a run without; at most ``rows`` of each site, evenly
+    spaced in its order.
+    ``cover``: what branches are weighed by. 'own': each site's explained rows, so that a feature
+    counts for how it tells the site's own customers apart, and nothing about the other sites
+    leaves the coordinator. 'coarse': the shares of all rows together, rounded as in a model file
+    of that level of cover; ``model`` must be the one that training returned. Without a site
+    having more than ``rows``, the result does not then depend on how rows are spread.
+    ``number`` names the explanation: it rises with each one and each evaluation of a run.
+    Raises DataError where no site has a row to explain.
+    """
+    covers: list[int] = []
+    if cover == "coarse":
+        text = read_model(to_text(model, cover="coarse"))
+        covers = [count for tree in text.trees for count in tree.leaf_count]
+    coordinator = Coordinator(transport, manifest.run_id)
+    request = m.ExplainRows(
+        slot=coordinator.slot(m.EVALUATION, number),
+        base_scores=np.array(model.base_scores),
+        rows=rows,
+        leaf_covers=np.array(covers, dtype=np.int32),
+        **trees_to_arrays(model.trees),
+    )
+    size = len(manifest.features) + 1
+    sums = coordinator.sum(request, manifest.training_sites, m.ContributionSums, size)
+    means = mean_contributions(sums, contribution_unit(model, _row_cap(rows, manifest)))
+    names = [feature.name for feature in manifest.features]
+    return dict(zip(names, means.tolist(), strict=True))
+
+
+def explained_rows(
+    request: m.ExplainRows, model: Model, rows: BinnedRows, manifest: Manifest, threads: int
+) -> NDArray[np.int64]:
+    """Sum the site's contributions as ``request`` asks: int64[F + 1], the number of rows last.
+
+    Raises Refusal for covers that do not fit the trees.
+    """
+    parameters = manifest.parameters
+    held_out = parameters.early_stopping_round > 0 and parameters.validation_fraction > 0
+    part = np.arange(rows.matrix.rows)[rows.validation if held_out else rows.training]
+    taken = min(len(part), request.rows)
+    chosen = part[np.arange(taken) * len(part) // max(1, taken)]
+    codes = np.ascontiguousarray(rows.matrix.columns[:, chosen].T)
+    if len(request.leaf_covers):
+        text = with_leaf_counts(to_text(model), _covers(request, model))
+    elif taken:
+        text = fill_cover(model, codes)
+    else:
+        text = to_text(model)
+    cap = _row_cap(request.rows, manifest)
+    return contribution_sums(model, codes, text, row_cap=cap, threads=threads)
+
+
+def _row_cap(rows: int, manifest: Manifest) -> int:
+    """Most rows that all sites together can sum."""
+    return rows * len(manifest.training_sites)
+
+
+def _covers(request: m.ExplainRows, model: Model) -> list[list[int]]:
+    """Leaf covers by tree; a model without trees has a constant leaf a class."""
+    sizes = [tree.leaves for tree in model.trees] or [1] * model.classes
+    covers = request.leaf_covers
+    if len(covers) != sum(sizes) or covers.min() < 1:
+        raise Refusal("bad_message", detail="covers do not fit the trees")
+    parts = [part.tolist() for part in np.split(covers, np.cumsum(sizes[:-1]))]
+    if max(map(sum, parts)) > _LARGEST_COVER:
+        raise Refusal("bad_message", detail="covers are too large to be summed")
+    return parts
