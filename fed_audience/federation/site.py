@@ -34,6 +34,8 @@ from fed_audience.gbdt.objectives import objective_of
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
+    _Vector = tuple[type[m.VectorReply], NDArray[np.int64]]
+
     from fed_audience.federation.source import RowSource
     from fed_audience.gbdt.bins import FeatureBins
 
@@ -192,9 +194,7 @@ class SiteProgram:
         self._run.answer = _Answer(slot, content, last.kind, last.values, released)
         return released
 
-    def _compute(
-        self, run: _Run, request: m.Request
-    ) -> tuple[type[m.VectorReply], NDArray[np.int64]]:
+    def _compute(self, run: _Run, request: m.Request) -> _Vector:
         try:
             match request:
                 case m.CountValues():
@@ -272,9 +272,7 @@ class SiteProgram:
         splits = splits_from_message(request, run.bins, classes)
         booster.finish_trees(splits, leaves_from_message(request, classes))
 
-    def _judge(
-        self, run: _Run, request: m.WholeModel
-    ) -> tuple[type[m.VectorReply], NDArray[np.int64]]:
+    def _judge(self, run: _Run, request: m.WholeModel) -> _Vector:
         booster, model = _booster(run), _model(run, request)
         rows, manifest, threads = booster.rows, run.manifest, self._threads
         if isinstance(request, m.ExplainRows):
