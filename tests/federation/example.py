@@ -112,10 +112,12 @@ def with_targets(rows: pa.Table) -> pa.Table:
     visits = rows["visits"].to_numpy()
     spend = rows["spend"].to_numpy()
     noise = (i * 2_654_435_761 % 1_009) / 1_009
+    next_channel = np.where(noise < 0.5, visits % 3, i % 3)
     columns = {
         "orders": np.floor((1 + label) * (1 + visits / 4) * 3 * noise).astype(np.int64),
-        "margin": np.round((noise - 0.4) * spend + 5 * label, 2),
-        "next_channel": np.where(noise < 0.5, visits % 3, i % 3),
+        "margin": np.round(3 * np.log1p(spend) - visits + 2 * label + noise - 5, 3),
+        "next_channel": next_channel,
+        "next_name": np.array(["web", "app", "shop"])[next_channel],
         "weight": 0.25 + 0.5 * (i % 4),
         "brand": np.array(["north", "south", "west"])[i % 7 % 3],
     }
