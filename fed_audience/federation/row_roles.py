@@ -28,12 +28,14 @@ class RowRoles:
 
     ``labels``: float64[n], empty at a site that holds none. ``weights``: float64[n] or None where
     every row weighs 1. ``hashes``: uint64[n] of the row keys or None where nothing is drawn.
+    ``groups``: uint64[n] of the group keys or None where every row is a group of its own.
     """
 
     labels: NDArray[np.float64]
     weights: NDArray[np.float64] | None
     brands: BrandColumn | None
     hashes: NDArray[np.uint64] | None
+    groups: NDArray[np.uint64] | None
 
     def take(self, order: NDArray[np.int64]) -> RowRoles:
         """Return the roles of the rows ``order``."""
@@ -43,6 +45,7 @@ class RowRoles:
             None if self.weights is None else self.weights[order],
             None if brands is None else BrandColumn(brands.names, brands.codes[order]),
             None if self.hashes is None else self.hashes[order],
+            None if self.groups is None else self.groups[order],
         )
 
 
@@ -50,12 +53,14 @@ def read_roles(table: pa.Table, manifest: Manifest, *, labelled: bool) -> RowRol
     """Read and check every role that ``manifest`` declares. Raises Refusal naming the column."""
     brands = _brands(table, manifest) if labelled else None
     check_keys(table, manifest)
+    grouped = labelled and manifest.group_key
     drawn = labelled and manifest.parameters.bagging_fraction < 1.0
     return RowRoles(
         _labels(table, manifest) if labelled else np.empty(0),
         _weights(table, manifest, brands) if labelled and manifest.weighted else None,
         brands,
         key_hashes(plain_column(table, manifest.row_key), manifest.row_key) if drawn else None,
+        key_hashes(plain_column(table, grouped), grouped) if grouped else None,
     )
 
 

@@ -17,6 +17,7 @@ from fed_audience.federation import messages as m
 from fed_audience.federation.brand_scores import BrandScores, validation_scores
 from fed_audience.federation.explaining import explained_rows
 from fed_audience.federation.manifest import Manifest
+from fed_audience.federation.own_copies import OwnCopies
 from fed_audience.federation.payload import (
     bins_from_message,
     features_from_message,
@@ -65,6 +66,7 @@ class _Run:
     bins: tuple[FeatureBins, ...] = ()
     booster: RowBooster | None = None
     brands: BrandScores | None = None
+    groups: NDArray[np.uint64] | None = None
     drawn: NDArray[np.int64] | None = None
     answer: _Answer | None = None
 
@@ -106,6 +108,12 @@ class SiteProgram:
         """
         with self._busy:
             return self._handle(body)
+
+    def own_copies(self) -> OwnCopies:
+        """Make what this site alone keeps of a training that has ended; nothing of it leaves."""
+        if (run := self._run) is None:
+            raise FederationError(f"site {self.name} has trained no model to make its own")
+        return OwnCopies(run.manifest, run.bins, _booster(run), run.brands, run.groups)
 
     def _handle(self, body: bytes) -> bytes:
         slot = _NO_RUN
@@ -245,7 +253,7 @@ class SiteProgram:
         )
         if roles.brands is not None and manifest.brand_base:
             run.brands = BrandScores.of(roles.brands, run.booster)
-        run.rows = None
+        run.rows, run.groups = None, roles.groups
         return rows.label_counts(objective)
 
     def _start_trees(self, run: _Run, request: m.StartTree) -> NDArray[np.int64]:

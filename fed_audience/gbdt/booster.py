@@ -77,8 +77,8 @@ class RowBooster:
         self.objective = objective
         self.scores = np.zeros((objective.classes, rows.matrix.rows))
         self._parameters = parameters
-        self._pool = pool
-        self._threads = threads
+        self.pool = pool
+        self.threads = threads
         self._pairs = np.empty((objective.classes, rows.training_rows), dtype=np.int64)
         self._numbers = np.arange(rows.matrix.rows, dtype=np.uint32)
         self._place(self._numbers[rows.training], self._numbers[rows.validation])
@@ -99,8 +99,8 @@ class RowBooster:
             rows.labels[rows.training],
             rows.weights_of(rows.training),
             self._pairs,
-            pool=self._pool,
-            threads=self._threads,
+            pool=self.pool,
+            threads=self.threads,
         )
         fraction = self._parameters.bagging_fraction
         if fraction < 1.0:
@@ -121,7 +121,7 @@ class RowBooster:
         """
         for of_class, *partitions in zip(splits, self._training, self._others, strict=True):
             for partition in partitions:
-                partition.split(self.rows.matrix, of_class, self._pool)
+                partition.split(self.rows.matrix, of_class, self.pool)
 
     def histograms(self, nodes: Sequence[Sequence[int]]) -> NDArray[np.int64]:
         """Histograms of the training rows of ``nodes[c]`` of each class c: int64[K, slots, 2].
@@ -136,8 +136,8 @@ class RowBooster:
                 partition.ranges(of_class),
                 pairs,
                 self.objective.fixed,
-                pool=self._pool,
-                threads=self._threads,
+                pool=self.pool,
+                threads=self.threads,
             )
             for of_class, partition, pairs in zip(nodes, self._training, self._pairs, strict=True)
             if of_class
@@ -161,7 +161,7 @@ class RowBooster:
                     splits[class_],
                     values[class_],
                     self.scores[class_],
-                    self._pool,
+                    self.pool,
                 )
 
     def validation_loss(self) -> int:

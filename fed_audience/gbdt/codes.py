@@ -92,6 +92,11 @@ class BinnedMatrix:
         list(pool.map(job, starts) if pool else map(job, starts))
         return cls(words.reshape(-1), columns, stride)
 
+    def take(self, rows: NDArray[np.int64]) -> BinnedMatrix:
+        """Return the matrix of some rows, in the order given."""
+        words = self.words.reshape(self.rows, -1)[rows].reshape(-1)
+        return BinnedMatrix(words, np.ascontiguousarray(self.columns[:, rows]), self.stride)
+
     @property
     def rows(self) -> int:
         """Number of rows."""
