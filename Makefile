@@ -5,13 +5,14 @@ PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 DEMO ?= .demo
+PEERS := .venv-bench
 
 export UV_PYTHON_DOWNLOADS := never
 export DO_NOT_TRACK := 1
 
 .PHONY: help
 help: ## list the targets
-	@awk -F ':.*## ' '/^[a-z-]+:.*## /{printf "  %-10s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^[a-z-]+:.*## /{printf "  %-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 
 $(VENV)/.ready: pyproject.toml uv.lock scripts/bootstrap.sh
 	@PYTHON=$(PYTHON) bash scripts/bootstrap.sh $(VENV)
@@ -39,9 +40,16 @@ format: install ## let ruff rewrite what it can
 	@$(BIN)/ruff check --fix .
 	@$(BIN)/ruff format .
 
+$(PEERS)/.ready: scripts/bench_peers.sh | install
+	@bash scripts/bench_peers.sh $(VENV) $(PEERS)
+	@touch $@
+
+.PHONY: bench-peers
+bench-peers: $(PEERS)/.ready ## make .venv-bench/ with XGBoost 3.2 and FedTree
+
 .PHONY: bench
-bench: install ## measure against peers; writes benchmarks/results.json
-	@$(BIN)/python benchmarks/run.py
+bench: install bench-peers ## measure against peers, 35 minutes; BENCH="--only quality" narrows it
+	@$(BIN)/python -m benchmarks $(BENCH)
 
 .PHONY: fuzz
 fuzz: install ## break 100,000 model texts and see what the strict reader makes of them
@@ -57,4 +65,4 @@ build: install ## build the wheel into dist/
 
 .PHONY: clean
 clean: ## remove the environment, the demo and all caches
-	@rm -rf $(VENV) $(DEMO) dist .mypy_cache .pytest_cache .ruff_cache .hypothesis
+	@rm -rf $(VENV) $(DEMO) $(PEERS) .bench dist .mypy_cache .pytest_cache .ruff_cache .hypothesis

@@ -1,0 +1,1 @@
+"""Measure fed-audience against other learners: ``python -m benchmarks --help``."""

@@ -1,0 +1,124 @@
+"""Where our own time goes: seconds of one training by phase, elapsed and processor.
+
+python -m benchmarks.phases --data .bench --kind mixed --rows 1000000 --threads 2 --sites 3
+"""
+
+from __future__ import annotations
+
+import argparse
+import functools
+import importlib
+import threading
+import time
+from collections import defaultdict
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Final
+
+from benchmarks.datasets import SHAPES, generated
+from benchmarks.learners import Task
+from benchmarks.learners.ours import fit
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+PHASES: Final = {
+    "read rows, hash categories": "federation.site:read_rows",
+    "count values": "federation.site_rows:SiteRows.count",
+    "encode rows": "federation.site_rows:SiteRows.encode",
+    "choose cuts": "federation.binning:BinningRounds.run",
+    "gradients": "federation.site_booster:gradient_pairs",
+    "histograms": "federation.site_booster:build_histograms",
+    "partition": "gbdt.partition:RowPartition.split",
+    "restart partition": "gbdt.partition:RowPartition.restart",
+    "add scores": "gbdt.partition:RowPartition.finish",
+    "find splits": "gbdt.growing:find_split",
+    "subtract, choose": "gbdt.growing:TreeGrower.advance",
+    "write messages": "federation.messages:encode",
+    "read requests": "federation.messages:decode_request",
+    "read replies": "federation.messages:decode_reply",
+    "add replies": "federation.coordinator:Coordinator.sum",
+    "site, the rest": "federation.site:SiteProgram.handle",
+    "wait for sites": "federation.transports.in_process:InProcessTransport.call",
+    "write the model": "federation.train:to_text",
+}
+"""Phase -> the function that is it. Time inside another phase's function is that phase's."""
+
+
+class Phases:
+    """Time of each phase, by thread: the time of an inner phase is taken off the outer one."""
+
+    def __init__(self) -> None:
+        self.wall: dict[str, float] = defaultdict(float)
+        self.cpu: dict[str, float] = defaultdict(float)
+        self._lock = threading.Lock()
+        self._open = threading.local()
+
+    def wrap(self, phase: str, call: Callable[..., Any]) -> Callable[..., Any]:
+        """Return ``call`` with its time booked under ``phase``."""
+
+        @functools.wraps(call)
+        def timed(*args: Any, **kwargs: Any) -> Any:
+            stack: list[list[float]] = self._open.__dict__.setdefault("stack", [])
+            inner = [0.0, 0.0]
+            stack.append(inner)
+            wall, cpu = time.perf_counter(), time.thread_time()
+            try:
+                return call(*args, **kwargs)
+            finally:
+                wall, cpu = time.perf_counter() - wall, time.thread_time() - cpu
+                stack.pop()
+                if stack:
+                    stack[-1][0] += wall
+                    stack[-1][1] += cpu
+                with self._lock:
+                    self.wall[phase] += wall - inner[0]
+                    self.cpu[phase] += cpu - inner[1]
+
+        return timed
+
+    def watch(self) -> list[str]:
+        """Wrap the function of every phase; return the phases whose function is not there."""
+        absent = []
+        for phase, place in PHASES.items():
+            module, _, path = place.partition(":")
+            holder: Any = importlib.import_module(f"fed_audience.{module}")
+            *outer, name = path.split(".")
+            try:
+                for part in outer:
+                    holder = getattr(holder, part)
+                setattr(holder, name, self.wrap(phase, getattr(holder, name)))
+            except AttributeError:
+                absent.append(f"{phase} ({place})")
+        return absent
+
+
+def main() -> None:
+    """Train once and print the phases, largest first."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--data", type=Path, default=Path(".bench"))
+    parser.add_argument("--kind", choices=SHAPES, default="mixed")
+    parser.add_argument("--rows", type=int, default=1_000_000)
+    parser.add_argument("--trees", type=int, default=100)
+    parser.add_argument("--threads", type=int, default=1)
+    parser.add_argument("--sites", type=int, default=1)
+    chosen = parser.parse_args()
+    rows = generated(chosen.data, chosen.kind, chosen.rows)
+    fit(generated(chosen.data, chosen.kind, 2_000), Task(2, chosen.threads, chosen.sites))
+    phases = Phases()
+    absent = phases.watch()
+    done = fit(rows, Task(chosen.trees, chosen.threads, chosen.sites))
+    assert done.binning is not None  # noqa: S101 - ours always bins apart
+    print(
+        f"{chosen.kind} {chosen.rows:,} rows, {chosen.threads} threads, {chosen.sites} sites: "
+        f"binning {done.binning.wall:.2f} s ({done.binning.cpu:.2f} cpu), "
+        f"boosting {done.boosting.wall:.2f} s ({done.boosting.cpu:.2f} cpu), AUC {done.quality:.5f}"
+    )
+    print(f"{'phase':32}{'elapsed':>9}{'thread cpu':>12}   (pool threads' kernels: elapsed only)")
+    for phase, wall in sorted(phases.wall.items(), key=lambda item: -item[1]):
+        print(f"{phase:32}{wall:9.3f}{phases.cpu[phase]:12.3f}")
+    for phase in absent:
+        print(f"not there: {phase}")
+
+
+if __name__ == "__main__":
+    main()

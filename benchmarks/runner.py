@@ -1,0 +1,139 @@
+"""Runs cells, each in a fresh process, and keeps every finished sample on disk."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+import tempfile
+from contextlib import contextmanager
+from dataclasses import asdict
+from itertools import groupby
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Final
+
+from benchmarks.plan import PACKAGES, PEERS, Cell
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator, Sequence
+
+ROOT: Final = Path(__file__).resolve().parent.parent
+PEERS_PYTHON: Final = ROOT / ".venv-bench" / "bin" / "python"
+_LONGEST: Final = 1_800
+"""Seconds after which a cell is given up."""
+
+
+class Samples:
+    """Finished samples, one JSON line each, in the order in which they were measured."""
+
+    def __init__(self, path: Path, *, resume: bool) -> None:
+        self._path = path
+        self._done: dict[str, dict[str, Any]] = {}
+        if resume and path.is_file():
+            for line in path.read_text(encoding="utf-8").splitlines():
+                one = json.loads(line)
+                self._done[one["run"]] = one["sample"]
+        else:
+            path.parent.mkdir(parents=True, exist_ok=True)
+            path.write_text("", encoding="utf-8")
+
+    def get(self, cell: Cell, repeat: int) -> dict[str, Any] | None:
+        """Return the sample of an earlier run, if there is one."""
+        return self._done.get(_run(cell, repeat))
+
+    def add(self, cell: Cell, repeat: int, sample: dict[str, Any]) -> None:
+        """Keep a sample; a failed one is measured again by the next run."""
+        run = _run(cell, repeat)
+        self._done[run] = sample
+        if "failed" in sample:
+            return
+        with self._path.open("a", encoding="utf-8") as file:
+            file.write(json.dumps({"run": run, "sample": sample}) + "\n")
+
+
+def in_turn(cells: Sequence[Cell]) -> Iterator[tuple[Cell, int]]:
+    """Yield each cell with the number of the repeat: A B C, C B A, A B C, block by block.
+
+    A machine that grows slower or faster while it runs does so for all of them.
+    """
+    for _, group in groupby(cells, key=lambda cell: cell.block):
+        block = list(group)
+        for repeat in range(max(cell.repeats for cell in block)):
+            for cell in block if repeat % 2 == 0 else block[::-1]:
+                if repeat < cell.repeats:
+                    yield cell, repeat
+
+
+def run(
+    cells: Sequence[Cell],
+    home: Path,
+    samples: Samples,
+    on_cell: Callable[[Cell, int, dict[str, Any]], None],
+) -> dict[Cell, list[dict[str, Any]]]:
+    """Run what is not yet in ``samples`` and return all samples by cell."""
+    found: dict[Cell, list[dict[str, Any]]] = {cell: [] for cell in cells}
+    for cell, repeat in in_turn(cells):
+        sample = samples.get(cell, repeat)
+        if sample is None:
+            sample = measure(cell, home)
+            samples.add(cell, repeat, sample)
+        found[cell].append(sample)
+        on_cell(cell, repeat, sample)
+    return found
+
+
+def measure(cell: Cell, home: Path) -> dict[str, Any]:
+    """Run one cell in a process of its own; {"failed": why} when it does not end well."""
+    python = PEERS_PYTHON if cell.learner in PEERS else Path(sys.executable)
+    if not python.exists():
+        return {"unavailable": "the environment .venv-bench is absent: make bench-peers"}
+    order = {
+        "learner": cell.learner,
+        "packages": PACKAGES[cell.learner],
+        "table": cell.table,
+        "rows": cell.rows,
+        "seed": cell.seed,
+        "cold": cell.cold,
+        "home": str(home.resolve()),
+        "task": asdict(cell.task),
+    }
+    with _environment(cell) as environment:
+        try:
+            done = subprocess.run(
+                [python, "-m", "benchmarks.worker"],
+                input=json.dumps(order),
+                env=environment,
+                cwd=ROOT,
+                capture_output=True,
+                text=True,
+                check=False,
+                timeout=_LONGEST,
+            )
+        except subprocess.TimeoutExpired:
+            return {"failed": f"no end after {_LONGEST} s"}
+    if done.returncode:
+        said = (done.stderr or done.stdout).strip().splitlines()
+        return {"failed": f"exit {done.returncode}: {said[-1] if said else 'no word'}"}
+    sample: dict[str, Any] = json.loads(done.stdout.splitlines()[-1])
+    return sample
+
+
+@contextmanager
+def _environment(cell: Cell) -> Iterator[dict[str, str]]:
+    paths = [str(ROOT), str(ROOT / "connectors"), os.environ.get("PYTHONPATH", "")]
+    environment = {
+        **os.environ,
+        "PYTHONPATH": os.pathsep.join(filter(None, paths)),
+        "OMP_NUM_THREADS": str(cell.task.threads),
+        "OPENBLAS_NUM_THREADS": "1",
+    }
+    if not cell.uncompiled:
+        yield environment
+        return
+    with tempfile.TemporaryDirectory(prefix="kernels-") as empty:
+        yield {**environment, "NUMBA_CACHE_DIR": empty}
+
+
+def _run(cell: Cell, repeat: int) -> str:
+    return json.dumps([asdict(cell), repeat], sort_keys=True)
