@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 from benchmarks.learners import Fit, Task
 from benchmarks.learners.ours import KEY, Streamed, manifest
-from benchmarks.measuring import Seconds, peak_bytes, since_process_start
+from benchmarks.measuring import Seconds, peak_bytes, restart_peak, since_process_start
 from fed_audience.federation import Envelope, InProcessTransport, SiteProgram, train
 from fed_audience.federation.events import BinsAgreed, TrainingEvent
 
