@@ -12,6 +12,8 @@ FedAudienceError                1
 ├── DestinationError           10   an activation tool refused or could not be reached
 ├── ResourceError              11   port, disk, memory, system library
 ├── ModelsDiffer               12   `model diff` found a difference
+├── AuditError                 13   an audit log that is not to be believed
+├── EgressError                14   something left a site that is not in the catalogue
 └── RunInterrupted            130   the user pressed Ctrl-C; what was finished is kept
 """
 
@@ -123,6 +125,18 @@ class ModelsDiffer(FedAudienceError):  # noqa: N818 - reads as a finding, not as
     """Two models were compared and are not the same."""
 
     exit_code = 12
+
+
+class AuditError(FedAudienceError):
+    """An audit log was changed, cut short or signed by somebody else."""
+
+    exit_code = 13
+
+
+class EgressError(FedAudienceError):
+    """What left a site is outside the catalogue, or holds what must never leave."""
+
+    exit_code = 14
 
 
 class RunInterrupted(FedAudienceError):  # noqa: N818 - reads as an event, not as a fault

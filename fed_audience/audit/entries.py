@@ -1,0 +1,322 @@
+"""The closed list of what an audit log may say. What has no field here cannot be recorded.
+
+No entry has room for a sum, a seed, a private key, an identifier or an exact count of people:
+counts are bands, message digests are keyed, free text is short and holds no address or number.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+from typing import Annotated, Any, Final, Literal
+
+from pydantic import AfterValidator, Field, TypeAdapter
+
+from fed_audience.audit.keys import VerifierKey
+from fed_audience.config import StrictModel
+
+SCHEMA_VERSION: Final = 1
+TIME_FORMAT: Final = "%Y-%m-%dT%H:%M:%S.%fZ"
+
+_BANDS: Final = (
+    (10_000_000, "10,000,000 or more"),
+    (1_000_000, "1,000,000 to 9,999,999"),
+    (100_000, "100,000 to 999,999"),
+    (10_000, "10,000 to 99,999"),
+    (1_000, "1,000 to 9,999"),
+    (100, "100 to 999"),
+)
+Band = Literal[
+    "under 100",
+    "100 to 999",
+    "1,000 to 9,999",
+    "10,000 to 99,999",
+    "100,000 to 999,999",
+    "1,000,000 to 9,999,999",
+    "10,000,000 or more",
+]
+
+
+def band(count: int) -> Band:
+    """Return the power of ten that ``count`` people or rows fall in; below 100 all look alike."""
+    for least, name in _BANDS:
+        if count >= least:
+            return name  # type: ignore[return-value]  # the table holds the literals
+    return "under 100"
+
+
+def _no_person_in(text: str) -> str:
+    """Refuse what looks like an address or a number that could name somebody."""
+    if "@" in text:
+        raise ValueError("an audit log holds no e-mail address; name the person or the document")
+    if re.search(r"\d[\d \-./]{5,}\d", text) and not re.fullmatch(r".*\d{4}-\d{2}-\d{2}.*", text):
+        raise ValueError("an audit log holds no long number, which could be somebody's")
+    if re.search(r"[\x00-\x1f\x7f]", text):
+        raise ValueError("an audit log holds one line of text, without control characters")
+    return text
+
+
+Digest = Annotated[str, Field(pattern="^[0-9a-f]{64}$")]
+Name = Annotated[str, Field(pattern="^[a-z][a-z0-9_]{0,62}$")]
+Statement = Annotated[str, Field(min_length=1, max_length=300), AfterValidator(_no_person_in)]
+RunName = Annotated[str, Field(pattern=r"^[A-Za-z0-9_.:/\-]{1,200}$")]
+Instant = Annotated[str, Field(pattern=r"^\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{6}Z$")]
+Count = Annotated[int, Field(ge=0, le=2**31 - 1)]
+MessageType = Annotated[str, Field(pattern="^[A-Z][A-Za-z]{0,62}$")]
+
+
+def _is_verifier_key(text: str) -> str:
+    VerifierKey.parse(text)
+    return text
+
+
+KeyText = Annotated[str, Field(max_length=300), AfterValidator(_is_verifier_key)]
+
+
+class ProcessingRecord(StrictModel):
+    """What GDPR Art. 30 asks a controller to keep on record, as the federation declares it.
+
+    ``legal_basis`` names the ground and where it is kept; ``retention`` when data is erased.
+    """
+
+    purpose: Statement
+    legal_basis: Statement
+    controllers: tuple[Statement, ...] = Field(min_length=1)
+    processors: tuple[Statement, ...] = ()
+    data_subjects: tuple[Statement, ...] = Field(min_length=1)
+    data_categories: tuple[Statement, ...] = Field(min_length=1)
+    recipients: tuple[Statement, ...] = ()
+    retention: Statement
+    security: tuple[Statement, ...] = ()
+
+
+class SiteRows(StrictModel):
+    """How many rows a site trains on, and how many it left out for want of consent."""
+
+    site: Name
+    used: Band
+    withdrawn: Band
+
+
+class ReceivedMessage(StrictModel):
+    """One reply of a round: who sent it, of which type, and its keyed digest."""
+
+    site: Name
+    kind: MessageType
+    digest: Digest
+
+
+class Entry(StrictModel):
+    """Base of all entries: its place in the log, its instant (UTC), the checkpoint before it.
+
+    ``checkpoint``: entries that the last checkpoint before this entry covers.
+    """
+
+    sequence: Count
+    at: Instant
+    checkpoint: Count
+
+
+class LogOpened(Entry):
+    """The first entry: whose log this is, and the public keys of everybody who signs it.
+
+    ``one_process``: coordinator and sites ran as one program, so one machine held all the keys.
+    ``packages_sha256``: hash of the installed packages and their versions.
+    """
+
+    type: Literal["log_opened"] = "log_opened"
+    schema_version: Literal[1] = SCHEMA_VERSION
+    origin: Annotated[str, Field(pattern=r"^[A-Za-z0-9_.:/\-]{1,300}$")]
+    federation: Name
+    coordinator_key: KeyText
+    site_keys: Annotated[tuple[KeyText, ...], Field(min_length=1)]
+    one_process: bool
+    software: Annotated[str, Field(pattern=r"^fed-audience [0-9A-Za-z.+]{1,40}$")]
+    packages_sha256: Digest
+
+
+class LogRecovered(Entry):
+    """The log was continued after a crash: how much of it was not finished.
+
+    ``bytes_dropped``: of a last line that was cut short. ``entries_kept``: signed by the
+    coordinator, and by the sites only at the checkpoint that follows.
+    """
+
+    type: Literal["log_recovered"] = "log_recovered"
+    bytes_dropped: Count
+    entries_kept: Count
+
+
+class RunStarted(Entry):
+    """What all sites agreed on before the first round."""
+
+    type: Literal["run_started"] = "run_started"
+    run: RunName
+    model: Name
+    task: Literal["propensity", "lookalike", "demand"]
+    manifest_sha256: Digest
+    configuration_sha256: Digest
+    features_sha256: Digest
+    sites: Annotated[tuple[Name, ...], Field(min_length=1)]
+    label_sites: Annotated[tuple[Name, ...], Field(min_length=1)]
+    rows: tuple[SiteRows, ...]
+    record: ProcessingRecord | None
+
+
+class RoundSummed(Entry):
+    """One exchange. ``tree`` and ``level`` as in the protocol; digests are keyed.
+
+    ``sent``: digest of the request; ``aggregate``: of the sum, where the replies are vectors.
+    """
+
+    type: Literal["round_summed"] = "round_summed"
+    run: RunName
+    tree: Annotated[int, Field(ge=-1, le=2**31 - 1)]
+    level: Count
+    attempt: Count
+    kind: MessageType
+    cohort_sha256: Digest
+    sent: Digest
+    received: tuple[ReceivedMessage, ...]
+    aggregate: Digest | None
+
+
+class SiteDropped(Entry):
+    """A site did not answer a round."""
+
+    type: Literal["site_dropped"] = "site_dropped"
+    run: RunName
+    site: Name
+    tree: Annotated[int, Field(ge=-1, le=2**31 - 1)]
+    level: Count
+    attempt: Count
+
+
+class Decision(Entry):
+    """What was decided about a run, for a reason of a closed list."""
+
+    type: Literal["decision"] = "decision"
+    decision: Literal["stop_training"]
+    reason: Literal["all_trees", "early_stopping", "no_gain"]
+    trees_grown: Count
+    trees_kept: Count
+
+
+class Overridden(Entry):
+    """A named person let something pass that a rule refuses."""
+
+    type: Literal["overridden"] = "overridden"
+    rule: Literal["brand_difference", "minimum_sites", "removal_guard"]
+    subject: Name
+    reason: Statement
+    person: Statement | None
+
+
+class ModelTrained(Entry):
+    """The model that came out."""
+
+    type: Literal["model_trained"] = "model_trained"
+    model: Name
+    version: Annotated[str, Field(pattern="^[0-9a-f]{12}$")]
+    model_sha256: Digest
+    encoder_sha256: Digest
+
+
+class ModelRegistered(Entry):
+    """The model was handed to a site, which holds it in its own warehouse."""
+
+    type: Literal["model_registered"] = "model_registered"
+    model: Name
+    model_sha256: Digest
+    site: Name
+
+
+class RunEnded(Entry):
+    """The last entry of a training. ``error``: the class of what broke it, never its text."""
+
+    type: Literal["run_ended"] = "run_ended"
+    status: Literal["succeeded", "failed", "interrupted"]
+    error: Annotated[str, Field(pattern="^[A-Z][A-Za-z]{0,62}$")] | None = None
+
+
+class Scored(Entry):
+    """A site scored its own customers, at home."""
+
+    type: Literal["scored"] = "scored"
+    model: Name
+    model_sha256: Digest
+    site: Name
+    as_of: Instant
+    customers: Band
+
+
+class AudienceBuilt(Entry):
+    """A site cut an audience from its scores."""
+
+    type: Literal["audience_built"] = "audience_built"
+    audience: Name
+    model: Name
+    site: Name
+    purpose: Annotated[str, Field(pattern="^[a-z_]{1,40}(:[a-z0-9_]{1,63})?$")]
+    as_of: Instant
+    eligible: Band
+    chosen: Band
+
+
+class AudienceDelivered(Entry):
+    """A site brought its audience to a destination, consent asked before each batch."""
+
+    type: Literal["audience_delivered"] = "audience_delivered"
+    audience: Name
+    site: Name
+    destination: Name
+    purpose: Annotated[str, Field(pattern="^[a-z_]{1,40}(:[a-z0-9_]{1,63})?$")]
+    as_of: Instant
+    status: Annotated[str, Field(pattern="^[a-z_]{1,40}$")]
+    withdrawn: Band
+    removed: Band
+    added: Band
+    updated: Band
+    rejected: Band
+    held_back: Band
+
+
+AnyEntry = (
+    LogOpened
+    | LogRecovered
+    | RunStarted
+    | RoundSummed
+    | SiteDropped
+    | Decision
+    | Overridden
+    | ModelTrained
+    | ModelRegistered
+    | RunEnded
+    | Scored
+    | AudienceBuilt
+    | AudienceDelivered
+)
+_ANY: Final[TypeAdapter[Entry]] = TypeAdapter(
+    Annotated[AnyEntry, Field(discriminator="type")]  # type: ignore[arg-type, maybe-unrecognized-str-typeform]  # mypy does not follow the alias into Annotated
+)
+
+
+_JSON: Final = json.JSONEncoder(sort_keys=True, separators=(",", ":"), allow_nan=False)
+
+
+def canonical(document: Any) -> bytes:
+    """Return canonical JSON: equal documents give equal bytes."""
+    return _JSON.encode(document).encode("ascii")
+
+
+def encode_entry(entry: Entry) -> bytes:
+    """Return the bytes of an entry, a leaf of the tree."""
+    return canonical(entry.model_dump(mode="json"))
+
+
+def decode_entry(leaf: bytes) -> Entry:
+    """Read ``encode_entry`` back; raises ValueError unless it gives the same bytes again."""
+    entry = _ANY.validate_json(leaf)
+    if encode_entry(entry) != leaf:
+        raise ValueError("it is not in canonical form")
+    return entry

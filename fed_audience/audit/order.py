@@ -1,0 +1,95 @@
+"""In which order entries may follow each other."""
+
+from __future__ import annotations
+
+from fed_audience.audit import entries as e
+
+_OF_A_TRAINING = (
+    e.RoundSummed,
+    e.SiteDropped,
+    e.Decision,
+    e.ModelTrained,
+    e.ModelRegistered,
+    e.RunEnded,
+)
+_AFTER_IT = (e.Scored, e.AudienceBuilt, e.AudienceDelivered)
+
+
+class EntryOrder:
+    """Follows a log from its first entry; ``follow`` refuses what cannot come next.
+
+    A log is opened once. A training starts once, ends once, and its rounds go forward; what is
+    done with the model is told outside of it.
+    """
+
+    def __init__(self) -> None:
+        self.entries = 0
+        self.checkpoint = 0
+        self.training = False
+        self.started = False
+        self._at = ""
+        self._trained = False
+        self._run = ""
+        self._left: set[str] = set()
+        self._round: tuple[int, int, int] = (-2, 0, 0)
+
+    def follow(self, entry: e.Entry) -> None:
+        """Take ``entry`` as the next one; raises ValueError saying why it cannot be."""
+        if entry.sequence != self.entries:
+            raise ValueError(
+                f"it says it is entry {entry.sequence}: an entry was removed, added or moved"
+            )
+        if entry.checkpoint != self.checkpoint:
+            raise ValueError(
+                f"it follows a checkpoint of {entry.checkpoint} entries, which is not there"
+            )
+        if entry.at < self._at:
+            raise ValueError("its instant lies before that of the entry above it")
+        self._check_type(entry)
+        self.entries += 1
+        self._at = entry.at
+
+    def _check_type(self, entry: e.Entry) -> None:
+        if isinstance(entry, e.LogOpened) != (self.entries == 0):
+            raise ValueError("a log is opened by its first entry, and by no other")
+        self._check_phase(entry)
+        match entry:
+            case e.RoundSummed():
+                self._check_round(entry)
+            case e.ModelTrained():
+                self._check_model(entry)
+            case e.ModelRegistered() if not self._trained:
+                raise ValueError("a model is handed over that was not trained")
+            case e.RunEnded(status="succeeded") if not self._trained:
+                raise ValueError("a training succeeds without a model")
+            case e.RunEnded():
+                self.training = False
+
+    def _check_phase(self, entry: e.Entry) -> None:
+        kind = type(entry).__name__
+        if isinstance(entry, e.RunStarted):
+            if self.started:
+                raise ValueError("a second training starts in it")
+            self.started = self.training = True
+        elif isinstance(entry, _OF_A_TRAINING) and not self.training:
+            raise ValueError(f"{kind} stands outside of a training")
+        elif isinstance(entry, _AFTER_IT) and self.training:
+            raise ValueError(f"{kind} stands inside of a training")
+
+    def _check_model(self, entry: e.ModelTrained) -> None:
+        if self._trained:
+            raise ValueError("a second model comes out of one training")
+        if not entry.model_sha256.startswith(entry.version):
+            raise ValueError("its version is not the beginning of its hash")
+        self._trained = True
+
+    def _check_round(self, entry: e.RoundSummed) -> None:
+        if entry.run != self._run:
+            if entry.run in self._left:
+                raise ValueError("it returns to a run that was left")
+            self._left.add(self._run)
+            self._run, self._round = entry.run, (-2, 0, 0)
+        place = (entry.tree, entry.level, entry.attempt)
+        if place <= self._round:
+            raise ValueError("its round does not come after the one above it")
+        self._round = place
