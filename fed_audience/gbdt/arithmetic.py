@@ -155,22 +155,6 @@ def logloss_fixed(label: float, raw: float, factor: float = 1 << LOSS_BITS) -> n
 
 
 @njit(cache=True, nogil=True, error_model="numpy")
-def _logloss_sum(labels: NDArray[np.float64], raw: NDArray[np.float64]) -> np.int64:
-    total = np.int64(0)
-    for i in range(raw.size):
-        total += logloss_fixed(labels[i], raw[i])
-    return total
-
-
-def logloss_sum(labels: ArrayLike, raw: ArrayLike) -> int:
-    """Sum of ``logloss_fixed`` over rows: int, unit 2^-LOSS_BITS; sums of sites simply add.
-
-    ``labels``: [n], 0 or 1; ``raw``: [n], finite log-odds.
-    """
-    return int(_logloss_sum(np.asarray(labels), np.asarray(raw, dtype=np.float64)))
-
-
-@njit(cache=True, nogil=True, error_model="numpy")
 def _each_exp(x: NDArray[np.float64], out: NDArray[np.float64]) -> None:
     for i in range(x.size):
         out[i] = exp(x[i])

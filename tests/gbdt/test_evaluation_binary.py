@@ -13,7 +13,6 @@ from numpy.typing import NDArray
 from sklearn.metrics import average_precision_score, log_loss, roc_auc_score
 
 from fed_audience.errors import DataError
-from fed_audience.gbdt.arithmetic import logloss_sum
 from fed_audience.gbdt.evaluation import (
     RAW_RANGE,
     SCORE_BINS,
@@ -26,6 +25,8 @@ from fed_audience.gbdt.evaluation import (
     score_histogram,
     threshold_for,
 )
+from fed_audience.gbdt.objectives import objective_of
+from fed_audience.gbdt.parameters import TrainingParameters
 
 Labels = NDArray[np.int64]
 Scores = NDArray[np.float64]
@@ -75,7 +76,8 @@ def test_the_bound_holds_however_coarse_the_cells(rows: list[tuple[int, float]],
 def test_other_metrics_are_scikit_learns(case: dict[str, float]) -> None:
     labels, raw = scored(**case)  # type: ignore[arg-type]
     histogram = score_histogram(labels, raw)
-    metrics = Metrics.from_histogram(histogram, logloss_sum(labels, raw))
+    loss = objective_of(TrainingParameters()).loss_sum(raw, labels.astype(float), None)
+    metrics = Metrics.from_histogram(histogram, loss)
     probability = 1 / (1 + np.exp(-raw))
     assert metrics.rows == len(labels)
     assert metrics.positives == labels.sum()

@@ -11,7 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from fed_audience.errors import DataError
-from fed_audience.gbdt.arithmetic import LOSS_BITS, logloss_sum, sigmoids
+from fed_audience.gbdt.arithmetic import LOSS_BITS, logloss_fixed, sigmoids
 from fed_audience.gbdt.evaluation import Metrics, score_histogram
 from fed_audience.gbdt.fixed_point import gradient_scale
 from fed_audience.gbdt.objectives import Objective, objective_of
@@ -40,6 +40,11 @@ def pairs_of(
     pairs = np.empty(scores.shape, dtype=np.int64)
     objective.gradient_pairs(scores, labels, weights, pairs)
     return (pairs >> 32).ravel().tolist(), (pairs & (2**32 - 1)).ravel().tolist()
+
+
+def loss_of(labels: np.ndarray, raw: np.ndarray) -> int:
+    rows = zip(labels.tolist(), raw[0].tolist(), strict=True)
+    return sum(int(logloss_fixed(label, score)) for label, score in rows)
 
 
 @given(scores=SCORES, seed=st.integers(0, 9), cap=st.integers(1, 2**34))
@@ -136,7 +141,7 @@ def test_a_brands_own_base_score_lies_between_its_rate_and_the_federations(
 def test_plain_losses_are_those_of_the_arithmetic(scores: list[float], seed: int) -> None:
     raw, labels, _ = drawn(scores, seed)
     total = PLAIN.loss_sum(raw, labels, None)
-    assert total == logloss_sum(labels, raw[0])
+    assert total == loss_of(labels, raw)
     weight = PLAIN.weight_sum(None, len(scores))
     assert PLAIN.mean_loss(total, weight) == total / (len(scores) << LOSS_BITS)
 
@@ -173,7 +178,7 @@ def test_evaluations_of_sites_add_to_the_metrics_of_all_rows() -> None:
         PLAIN.evaluation(raw[:, half], labels[half]) for half in (slice(200), slice(200, 500))
     ]
     assert all(len(half) == PLAIN.evaluation_size for half in halves)
-    expected = Metrics.from_histogram(score_histogram(labels, raw[0]), logloss_sum(labels, raw[0]))
+    expected = Metrics.from_histogram(score_histogram(labels, raw[0]), loss_of(labels, raw))
     assert PLAIN.metrics(halves[0] + halves[1]) == expected
 
 

@@ -4,16 +4,11 @@ Rows become integers here, once, and every later sum is exact; that is why the m
 depend on how the rows are spread over sites.
 """
 
-from fed_audience.gbdt.fixed_point import gradient_scale
-from fed_audience.gbdt.objectives.binary import base_score, gradient_pairs
 from fed_audience.gbdt.objectives.choice import objective_of
 from fed_audience.gbdt.objectives.objective import BASE_PRIOR_ROWS, Objective
 
 __all__ = [
     "BASE_PRIOR_ROWS",
     "Objective",
-    "base_score",
-    "gradient_pairs",
-    "gradient_scale",
     "objective_of",
 ]

@@ -92,7 +92,11 @@ class Binary(Objective):
         """Log-odds of the weighted rate; DataError when only one class is present."""
         rows, total, positives = (int(value) for value in sums)
         if not 0 < positives < total:
-            raise _one_class(rows if positives else 0, rows)
+            raise DataError(
+                "the training rows of all sites hold one class only",
+                value=f"{rows if positives else 0} positives of {rows} rows",
+                fix="check the label column and the positive value, or widen the label window",
+            )
         return (float(log(positives / (total - positives))),)
 
     def shrunk_base_scores(self, own: Integers, base: tuple[float, ...]) -> tuple[float, ...]:
@@ -191,31 +195,3 @@ def _loss_sum(
         weight = row_weight(weights, i) * (positive_weight if labels[i] > 0.0 else 1.0)
         total += logloss_fixed(labels[i], scores[i], weight * factor)
     return total
-
-
-def _one_class(positives: int, rows: int) -> DataError:
-    return DataError(
-        "the training rows of all sites hold one class only",
-        value=f"{positives} positives of {rows} rows",
-        fix="check the label column and the positive value, or widen the label window",
-    )
-
-
-def base_score(rows: int, positives: int) -> float:
-    """Log-odds of the rate over all training rows, from two integers.
-
-    Raises DataError when only one class is present: there is nothing to tell apart.
-    """
-    if not 0 < positives < rows:
-        raise _one_class(positives, rows)
-    return float(log(positives / (rows - positives)))
-
-
-def gradient_pairs(
-    scores: Floats,
-    labels: Floats,
-    scale: int,
-    pairs: Integers,
-) -> None:
-    """Fill ``pairs`` with ``gradient << 32 | hessian`` of unweighted rows at a given scale."""
-    _gradient_pairs(scores, labels, NO_WEIGHTS, 1.0, 1.0, float(scale), pairs)
