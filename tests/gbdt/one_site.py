@@ -19,6 +19,8 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
+    from fed_audience.gbdt.fixed_point import FixedPoint
+
 
 class Rows:
     """What a site does, without messages: enough to drive a grower."""
@@ -36,16 +38,25 @@ class Rows:
         self.built: list[int] = []
 
     def grower(self, parameters: TrainingParameters, **options: Any) -> TreeGrower:
-        """A grower for the rows' gradients, all of them in the root."""
-        self.objective = objective_of(parameters)
-        self.objective.gradient_pairs(self.scores, self.labels, None, self.pairs)
+        """A grower for the binary gradients at the rows' scores."""
+        objective = objective_of(parameters)
+        objective.gradient_pairs(self.scores, self.labels, None, self.pairs)
+        return self.restarted(parameters, objective.fixed, **options)
+
+    def restarted(
+        self, parameters: TrainingParameters, fixed: FixedPoint, **options: Any
+    ) -> TreeGrower:
+        """A grower for ``pairs`` as they are, all rows of the partition in the root."""
+        self.fixed = fixed
         self.partition.restart()
         self.built = []
-        rows = len(self.partition.rows)
-        return TreeGrower(self.layout, parameters, self.objective.fixed, rows, **options)
+        return TreeGrower(self.layout, parameters, fixed, len(self.partition.rows), **options)
 
     def grow(self, parameters: TrainingParameters, **options: Any) -> TreeGrower:
-        grower = self.grower(parameters, **options)
+        return self.grown(self.grower(parameters, **options))
+
+    def grown(self, grower: TreeGrower) -> TreeGrower:
+        """Grow the tree to its end and add its leaves to the scores."""
         step = grower.start(self.histograms([0])[0])
         while True:
             moves = {done.node: (done.split, done.left, done.right) for done in step.splits}
@@ -59,8 +70,8 @@ class Rows:
     def histograms(self, nodes: Sequence[int]) -> NDArray[np.int64]:
         self.built += list(nodes)
         ranges = self.partition.ranges(nodes)
-        rows, fixed = self.partition.rows, self.objective.fixed
-        return build_histograms(self.matrix, self.layout, rows, ranges, self.pairs, fixed)
+        rows = self.partition.rows
+        return build_histograms(self.matrix, self.layout, rows, ranges, self.pairs, self.fixed)
 
 
 def example(rows: int, seed: int) -> Rows:

@@ -10,9 +10,12 @@ from hypothesis import strategies as st
 
 from fed_audience.errors import FederationError
 from fed_audience.gbdt.bins import FeatureBins, NumericBins
+from fed_audience.gbdt.fixed_point import FixedPoint
 from fed_audience.gbdt.growing import GrowthStep
 from fed_audience.gbdt.objectives import objective_of
 from fed_audience.gbdt.parameters import TrainingParameters
+from fed_audience.gbdt.partition import RowPartition
+from fed_audience.gbdt.sampling import bagged_rows
 from tests.gbdt import oracle
 from tests.gbdt.one_site import Rows, example
 
@@ -65,6 +68,53 @@ def test_trees_are_the_oracles(data: st.DataObject) -> None:
     options = {"features": np.array(drawn), "monotone": np.array(signs, dtype=np.int8)}
     grown = [rows.grow(parameters, **options).tree() for _ in expected]
     assert grown == expected
+
+
+@settings(max_examples=40)
+@given(data=st.data())
+def test_trees_of_any_gradients_rows_and_units_are_the_oracles(data: st.DataObject) -> None:
+    """Weights and classes come as gradients and hessians, a bag as fewer rows."""
+    fixed = FixedPoint(
+        gradient_unit=2.0 ** data.draw(st.integers(-12, 3)),
+        hessian_unit=2.0 ** data.draw(st.integers(-12, 3)),
+        gradient_bound=2**12,
+        hessian_bound=2**11,
+    )
+    one_gradient = fixed.gradient_bound * fixed.gradient_unit
+    one_hessian = fixed.hessian_bound * fixed.hessian_unit
+    parameters = TrainingParameters(
+        max_depth=4,
+        num_leaves=12,
+        leaves_per_round=data.draw(st.sampled_from([0, 2])),
+        min_child_weight=data.draw(st.sampled_from([0.0, 2.0])) * one_hessian,
+        min_data_in_leaf=5,
+        lambda_l1=data.draw(st.sampled_from([0.0, 1.5])) * one_gradient,
+        lambda_l2=data.draw(st.sampled_from([0.0, 1.5])) * one_hessian,
+        max_delta_step=data.draw(st.sampled_from([0.0, 0.2])) * one_gradient / one_hessian,
+        min_gain_to_split=data.draw(st.sampled_from([0.0, 1.0])) * one_gradient**2 / one_hessian,
+        min_data_per_group=10,
+    )
+    signs = data.draw(st.sampled_from([(0, 0, 0, 0, 0), (1, -1, 0, 0, 0)]))
+    seed = data.draw(st.integers(0, 10**6))
+    rows, r = example(200, seed), np.random.default_rng(seed)
+    bag = bagged_rows(r.integers(0, 2**64, 200, dtype=np.uint64), 0, seed, 0.7)
+    rows.partition = RowPartition(np.flatnonzero(bag).astype(np.uint32))
+    for _ in range(2):
+        gradients = r.integers(-(2**12), 2**12, 200, endpoint=True)
+        gradients += (rows.matrix.columns[0] % 2) * gradients.max() // 2
+        gradients = gradients.clip(-(2**12), 2**12)
+        hessians = r.integers(1, 2**11, 200, endpoint=True)
+        rows.pairs[:] = (gradients << 32) + hessians
+        grower = rows.restarted(parameters, fixed, monotone=np.array(signs, dtype=np.int8))
+        assert rows.grown(grower).tree() == oracle.grow_tree(
+            np.ascontiguousarray(rows.matrix.columns.T),
+            (gradients.tolist(), hessians.tolist()),
+            rows.bins,
+            parameters,
+            fixed,
+            rows=np.flatnonzero(bag).tolist(),
+            signs=signs,
+        )
 
 
 def leaves_below(tree: Tree, node: int = 0) -> int:
