@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
@@ -209,3 +210,14 @@ def test_a_step_names_every_split_before_its_children_are_built() -> None:
     assert [done.node for done in step.splits] == [0]
     assert step == GrowthStep(step.splits, step.build)
     assert set(step.build) < {step.splits[0].left, step.splits[0].right}
+
+
+def test_threads_change_nothing() -> None:
+    r = np.random.default_rng(9)
+    bins: list[FeatureBins] = [NumericBins(tuple(range(253)))] * 80
+    columns = r.integers(0, 254, (80, 3_000)).astype(np.uint8)
+    labels = (np.sin(columns[0] / 20) + columns[1] / 99 + r.logistic(size=3_000) > 1).astype(float)
+    alone = Rows(columns, bins, labels).grow(PARAMETERS).tree()
+    with ThreadPoolExecutor(3) as pool:
+        assert Rows(columns, bins, labels).grow(PARAMETERS, pool=pool).tree() == alone
+    assert alone.leaves > 20
