@@ -47,7 +47,11 @@ def fill_cover(
 
 
 def fill_text_cover(
-    text: str, values: npt.NDArray[np.float64], weights: npt.NDArray[np.float64] | None = None
+    text: str,
+    values: npt.NDArray[np.float64],
+    weights: npt.NDArray[np.float64] | None = None,
+    *,
+    threads: int = 1,
 ) -> str:
     """``fill_cover`` for any model text and rows as ``lightgbm.Booster`` takes them.
 
@@ -67,7 +71,7 @@ def fill_text_cover(
     cover = [np.zeros(tree.leaves) for tree in checked.trees]
     for start in range(0, len(values), _BLOCK):
         part = slice(start, start + _BLOCK)
-        leaves = booster.predict(values[part], pred_leaf=True).astype(np.int64)
+        leaves = booster.predict(values[part], pred_leaf=True, num_threads=threads).astype(np.int64)
         for index, of in enumerate(leaves.T):
             cover[index] += np.bincount(of, weights[part], len(cover[index]))
     return with_leaf_counts(checked.body, [_counts(leaves) for leaves in cover])

@@ -32,8 +32,10 @@ def test_contributions_add_up_and_expect_the_mean_score(model: Model, weighted: 
     weights = np.random.default_rng(len(values)).random(len(values)) if weighted else None
     booster = load_booster(fill_cover(model, codes, weights))
     raw = np.atleast_2d(raw_scores(model, codes))
-    np.testing.assert_array_equal(np.atleast_2d(booster.predict(values, raw_score=True).T), raw)
-    parts = by_class(model, booster.predict(values, pred_contrib=True))
+    np.testing.assert_array_equal(
+        np.atleast_2d(booster.predict(values, raw_score=True, num_threads=1).T), raw
+    )
+    parts = by_class(model, booster.predict(values, pred_contrib=True, num_threads=1))
     size = 1 + sum(max(map(abs, tree.leaf_values)) for tree in model.trees)
     np.testing.assert_allclose(parts.sum(axis=2), raw, rtol=0, atol=1e-11 * size)
     # An empty leaf weighs 1 of 2^30; LightGBM leaves features out of a model of constants.

@@ -96,7 +96,7 @@ def test_coarse_shares_are_steps_and_scores_stay(model: Model) -> None:
             assert on_coarse_steps(left, whole) or whole < 2**14
     values = telling_values(model.bins)
     scores = [
-        load_booster(to_text(model, cover=level)).predict(values, raw_score=True)
+        load_booster(to_text(model, cover=level)).predict(values, raw_score=True, num_threads=1)
         for level in LEVELS
     ]
     for one, other in pairwise(scores):
