@@ -16,7 +16,7 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, T
 from benchmarks.goals import GOALS
 from benchmarks.page import NAMES, fill, tables
 from benchmarks.plan import BLOCKS, Cell, cells
-from benchmarks.results import Entry, document, entries, machine, write
+from benchmarks.results import Entry, commit, document, entries, machine, write
 from benchmarks.runner import ROOT, Samples, in_turn, run
 
 HERE: Final = Path(__file__).resolve().parent
@@ -63,10 +63,11 @@ def main(arguments: list[str] | None = None) -> int:
         for cell, repeat in in_turn(wanted):
             console.print(f"{described(cell)}, run {repeat + 1}", highlight=False)
         return 0
-    if (load := machine()["load"][0]) > BUSY:
+    before = machine()
+    if (load := before["load"][0]) > BUSY:
         console.print(f"[yellow]load {load}: the machine is busy, times will not be worth keeping")
     began = datetime.now(UTC)
-    samples = Samples(options.home / "samples.jsonl", resume=options.resume)
+    samples = Samples(options.home / "samples.jsonl", commit(), resume=options.resume)
     try:
         measured = entries(_with_progress(wanted, options.home, samples, console))
     except KeyboardInterrupt:
@@ -74,7 +75,8 @@ def main(arguments: list[str] | None = None) -> int:
         return 130
     typed = sys.argv[1:] if arguments is None else arguments
     command = shlex.join(["python", "-m", "benchmarks", *typed])
-    content = document(measured, [goal.state(measured) for goal in GOALS], command, began)
+    goals = [goal.state(measured) for goal in GOALS]
+    content = document(measured, goals, command, began, before)
     text = tables(content, measured)
     narrowed = any((options.only, options.learners, options.rows, options.trees, options.repeats))
     if narrowed:

@@ -41,7 +41,7 @@ def tables(content: dict[str, Any], entries: Sequence[Entry]) -> str:
     listed = ", ".join(f"{name} {version}" for name, version in versions.items())
     circumstances = (
         f"{machine['cpu']}, {machine['cores']} cores, {machine['memory_gb']} GB, "
-        f"{machine['system']}; load after the run {machine['load'][0]}. {listed}. "
+        f"{machine['system']}; load before the run {machine['load'][0]}. {listed}. "
         f"Commit {content['commit']}, {content['began'][:10]}. Command: `{content['command']}`."
     )
     parts = [circumstances, goal_table(content["goals"])]

@@ -11,6 +11,7 @@ import importlib
 import threading
 import time
 from collections import defaultdict
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
@@ -19,20 +20,21 @@ from benchmarks.learners import Task
 from benchmarks.learners.ours import fit
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Iterator
 
 PHASES: Final = {
     "read rows, hash categories": "federation.site:read_rows",
     "count values": "federation.site_rows:SiteRows.count",
     "encode rows": "federation.site_rows:SiteRows.encode",
     "choose cuts": "federation.binning:BinningRounds.run",
-    "gradients": "federation.site_booster:gradient_pairs",
-    "histograms": "federation.site_booster:build_histograms",
+    "start trees": "gbdt.booster:RowBooster.start_trees",
+    "gradients": "gbdt.objectives.binary:Binary.gradient_pairs",
+    "histograms": "gbdt.booster:build_histograms",
     "partition": "gbdt.partition:RowPartition.split",
     "restart partition": "gbdt.partition:RowPartition.restart",
     "add scores": "gbdt.partition:RowPartition.finish",
-    "find splits": "gbdt.growing:find_split",
-    "subtract, choose": "gbdt.growing:TreeGrower.advance",
+    "grow, choose": "gbdt.lockstep:LockstepGrowth.advance",
+    "subtract, find splits": "gbdt.growing:find_split",
     "write messages": "federation.messages:encode",
     "read requests": "federation.messages:decode_request",
     "read replies": "federation.messages:decode_reply",
@@ -76,20 +78,24 @@ class Phases:
 
         return timed
 
-    def watch(self) -> list[str]:
-        """Wrap the function of every phase; return the phases whose function is not there."""
-        absent = []
-        for phase, place in PHASES.items():
-            module, _, path = place.partition(":")
-            holder: Any = importlib.import_module(f"fed_audience.{module}")
-            *outer, name = path.split(".")
-            try:
-                for part in outer:
-                    holder = getattr(holder, part)
-                setattr(holder, name, self.wrap(phase, getattr(holder, name)))
-            except AttributeError:
-                absent.append(f"{phase} ({place})")
-        return absent
+    @contextmanager
+    def watched(self) -> Iterator[list[str]]:
+        """Wrap the function of every phase; give the phases whose function is not there."""
+        absent: list[str] = []
+        with ExitStack() as undo:
+            for phase, place in PHASES.items():
+                module, _, path = place.partition(":")
+                outer, _, name = path.rpartition(".")
+                try:
+                    holder: Any = importlib.import_module(f"fed_audience.{module}")
+                    holder = getattr(holder, outer) if outer else holder
+                    call = getattr(holder, name)
+                except (ImportError, AttributeError):
+                    absent.append(f"{phase} ({place})")
+                    continue
+                setattr(holder, name, self.wrap(phase, call))
+                undo.callback(setattr, holder, name, call)
+            yield absent
 
 
 def main() -> None:
@@ -105,8 +111,8 @@ def main() -> None:
     rows = generated(chosen.data, chosen.kind, chosen.rows)
     fit(generated(chosen.data, chosen.kind, 2_000), Task(2, chosen.threads, chosen.sites))
     phases = Phases()
-    absent = phases.watch()
-    done = fit(rows, Task(chosen.trees, chosen.threads, chosen.sites))
+    with phases.watched() as absent:
+        done = fit(rows, Task(chosen.trees, chosen.threads, chosen.sites))
     assert done.binning is not None  # noqa: S101 - ours always bins apart
     print(
         f"{chosen.kind} {chosen.rows:,} rows, {chosen.threads} threads, {chosen.sites} sites: "

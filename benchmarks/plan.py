@@ -91,13 +91,13 @@ def _timed() -> Iterator[Cell]:
     for sites in (3, 10):
         yield Cell("two_threads", "ours", *million, Task(threads=2, sites=sites))
     for threads, learner in product((1, 2), POOLED):
-        often = threads == 1 or learner in PAIR
-        task = Task(threads=threads)
-        yield Cell("wide", learner, "wide", 200_000, task, repeats=3 if often else 1)
+        repeats = 3 if learner in PAIR else 1
+        yield Cell("wide", learner, "wide", 200_000, Task(threads=threads), repeats)
     for threads, learner in product((2, 1), POOLED):
-        often = threads == 2 and learner in PAIR
-        task = Task(threads=threads, streamed=learner == "ours")
-        yield Cell("large", learner, "mixed", 5_000_000, task, repeats=3 if often else 1)
+        if threads == 2 or learner in PAIR:
+            repeats = 3 if threads == 2 and learner in PAIR else 1
+            task = Task(threads=threads, streamed=learner == "ours")
+            yield Cell("large", learner, "mixed", 5_000_000, task, repeats)
 
 
 def _federated() -> Iterator[Cell]:

@@ -61,15 +61,19 @@ def entries(found: dict[Cell, list[dict[str, Any]]]) -> list[Entry]:
 
 
 def document(
-    found: list[Entry], goals: list[dict[str, Any]], command: str, began: datetime
+    found: list[Entry],
+    goals: list[dict[str, Any]],
+    command: str,
+    began: datetime,
+    before: dict[str, Any],
 ) -> dict[str, Any]:
-    """Return everything that results.json holds."""
+    """Return everything that results.json holds; ``before``: the machine before the run."""
     return {
         "command": command,
         "began": began.isoformat(timespec="seconds"),
         "ended": datetime.now(UTC).isoformat(timespec="seconds"),
-        "commit": _commit(),
-        "machine": machine(),
+        "commit": commit(),
+        "machine": before,
         "versions": _versions(found),
         "goals": goals,
         "cells": [
@@ -125,7 +129,8 @@ def _versions(found: list[Entry]) -> dict[str, str]:
     return versions
 
 
-def _commit() -> str:
+def commit() -> str:
+    """Name the commit that is measured; empty outside a checkout."""
     git = ["git", "-C", str(Path(__file__).parent), "describe", "--always", "--dirty"]
     try:
         return subprocess.run(git, capture_output=True, text=True, check=True).stdout.strip()

@@ -25,15 +25,20 @@ _LONGEST: Final = 1_800
 
 
 class Samples:
-    """Finished samples, one JSON line each, in the order in which they were measured."""
+    """Finished samples, one JSON line each, in the order in which they were measured.
 
-    def __init__(self, path: Path, *, resume: bool) -> None:
+    Those of another ``commit`` are not taken up again.
+    """
+
+    def __init__(self, path: Path, commit: str = "", *, resume: bool) -> None:
         self._path = path
+        self._commit = commit
         self._done: dict[str, dict[str, Any]] = {}
         if resume and path.is_file():
             for line in path.read_text(encoding="utf-8").splitlines():
                 one = json.loads(line)
-                self._done[one["run"]] = one["sample"]
+                if one["commit"] == commit:
+                    self._done[one["run"]] = one["sample"]
         else:
             path.parent.mkdir(parents=True, exist_ok=True)
             path.write_text("", encoding="utf-8")
@@ -49,7 +54,8 @@ class Samples:
         if "failed" in sample:
             return
         with self._path.open("a", encoding="utf-8") as file:
-            file.write(json.dumps({"run": run, "sample": sample}) + "\n")
+            line = {"run": run, "commit": self._commit, "sample": sample}
+            file.write(json.dumps(line) + "\n")
 
 
 def in_turn(cells: Sequence[Cell]) -> Iterator[tuple[Cell, int]]:

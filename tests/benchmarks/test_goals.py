@@ -13,7 +13,7 @@ from benchmarks.goals import GOALS, differences
 from benchmarks.learners import Task, auc
 from benchmarks.page import BEGIN, END, fill, tables
 from benchmarks.plan import PAIR, Cell
-from benchmarks.results import Entry, document, entries
+from benchmarks.results import Entry, document, entries, machine
 
 MIB = 2**20
 
@@ -146,7 +146,7 @@ def test_tables_show_figures_and_why_some_are_missing() -> None:
         Entry(Cell("quality", "ours", "bank", 0, Task()), (), "bank is not in the data folder"),
     ]
     goals = [goal.state(found) for goal in GOALS]
-    content = document(found, goals, "python -m benchmarks", datetime.now(UTC))
+    content = document(found, goals, "python -m benchmarks", datetime.now(UTC), machine())
     text = tables(content, found)
     assert "| time / LightGBM, 1M x 30, 1 thread, binning excluded | 0.70 | 0.55 | 0.50 |" in text
     assert "| fed-audience | 1 | 1.00 | 4.00 | 5.00 | 0.50 | 0.50 | 0.50 | 300 (210) |" in text

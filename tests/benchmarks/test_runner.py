@@ -61,6 +61,13 @@ def test_interrupted_run_keeps_what_is_finished(
     assert [[one["quality"] for one in samples] for samples in found.values()] == [[1, 5], [2, 4]]
 
 
+def test_samples_of_another_commit_are_not_taken_up(tmp_path: Path) -> None:
+    path = tmp_path / "samples.jsonl"
+    Samples(path, "a", resume=False).add(cell(), 0, {"quality": 1.0})
+    assert Samples(path, "b", resume=True).get(cell(), 0) is None
+    assert Samples(path, "a", resume=True).get(cell(), 0) == {"quality": 1.0}
+
+
 def test_run_that_does_not_resume_measures_anew(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
