@@ -15,6 +15,7 @@ import pyarrow as pa
 from numba import njit
 
 from fed_audience.errors import DataError
+from fed_audience.gbdt.arrow_columns import blocks
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -52,22 +53,23 @@ def row_hashes(keys: pa.Array[Any] | pa.ChunkedArray[Any]) -> NDArray[np.uint64]
 
     Raises DataError when a key is null.
     """
-    if isinstance(keys, pa.ChunkedArray):
-        keys = keys.combine_chunks()
     if keys.null_count:
         raise DataError(
             "a row has no key",
             value=f"{keys.null_count} null keys",
             fix="give every row a key, for example the customer id",
         )
-    texts: Any = keys.cast(pa.large_string())
-    out = np.empty(len(texts), dtype=np.uint64)
-    if len(texts):
+    keys[:0].cast(pa.large_string())  # a type that has no text is refused without rows too
+    out = np.empty(len(keys), dtype=np.uint64)
+    done = 0
+    for block in blocks(keys):
+        texts = block.cast(pa.large_string())
         _, offset_buffer, data_buffer = texts.buffers()
         offsets = np.frombuffer(offset_buffer, dtype=np.int64)
         offsets = offsets[texts.offset : texts.offset + len(texts) + 1]
         data = np.frombuffer(data_buffer, dtype=np.uint8) if data_buffer else np.empty(0, np.uint8)
-        _hash_texts(data, offsets, out)
+        _hash_texts(data, offsets, out[done : done + len(texts)])
+        done += len(texts)
     return out
 
 
