@@ -11,6 +11,7 @@ from decimal import ROUND_CEILING, ROUND_FLOOR, Context, Decimal
 from typing import TYPE_CHECKING, Final
 
 import numpy as np
+from numba import njit
 
 from fed_audience.gbdt.bins import NumericBins
 from fed_audience.gbdt.grid import Grid, check_counts
@@ -19,6 +20,8 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from numpy.typing import NDArray
+
+    Integers = NDArray[np.int64]
 
 _EXACT: Final = Context(prec=200)
 """Enough digits for the sum of any two doubles between 2^-116 and 2^64."""
@@ -35,9 +38,8 @@ def numeric_bins(
     """
     check_counts(grid, counts)
     filled = np.flatnonzero(counts[:-1])
-    present = counts[filled].tolist()
     bins = max_bin - 1 if counts[-1] else max_bin
-    ends = bin_ends(present, bins=bins, min_data_in_bin=min_data_in_bin)
+    ends = bin_ends(counts[filled], bins=bins, min_data_in_bin=min_data_in_bin)
     return NumericBins(
         tuple(
             shortest_between(
@@ -48,7 +50,7 @@ def numeric_bins(
     )
 
 
-def bin_ends(counts: Sequence[int], *, bins: int, min_data_in_bin: int) -> list[int]:
+def bin_ends(counts: Sequence[int] | Integers, *, bins: int, min_data_in_bin: int) -> list[int]:
     """Positions of the cells that end a bin, the last cell not among them.
 
     ``counts``: rows of the non-empty cells in key order. A cell with count x bins >= N stands
@@ -58,34 +60,46 @@ def bin_ends(counts: Sequence[int], *, bins: int, min_data_in_bin: int) -> list[
     ends one. Each run of light cells between heavy ones keeps a bin in reserve; a run with fewer
     than ``min_data_in_bin`` rows, or for which no bin is left, joins the bin beside it.
     """
-    total = sum(counts)
+    positions = np.empty(len(counts), dtype=np.int64)
+    found = _bin_ends(np.array(counts, dtype=np.int64), bins, min_data_in_bin, positions)
+    return positions[: max(found - 1, 0)].tolist()
+
+
+@njit(cache=True, nogil=True)
+def _bin_ends(counts: Integers, bins: int, min_data_in_bin: int, ends: Integers) -> int:
+    """Write the positions of ``bin_ends``, the last cell among them; return their number."""
+    total = counts.sum()
     bins = max(1, min(bins, total // max(1, min_data_in_bin)))
-    heavy = [count * bins >= total for count in counts]
-    light = sum(count for count, is_heavy in zip(counts, heavy, strict=True) if not is_heavy)
+    heavy = counts * bins >= total
+    light = total - counts[heavy].sum()
     roomy = len(counts) <= bins
-    bins_left = bins - sum(heavy)
-    runs_ahead = sum(not is_heavy and (i == 0 or heavy[i - 1]) for i, is_heavy in enumerate(heavy))
-    ends: list[int] = []
+    bins_left = bins - heavy.sum()
+    runs_ahead = 0
+    for i in range(len(counts)):
+        runs_ahead += not heavy[i] and (i == 0 or heavy[i - 1])
+    found = 0
     acc = 0
     starts_run = True
     run_has_bin = False
-    for i, count in enumerate(counts):
+    for i in range(len(counts)):
         if heavy[i]:
-            ends.append(i)
+            ends[found] = i
+            found += 1
             starts_run = True
             continue
         if starts_run:
             runs_ahead -= 1
             acc = 0
             starts_run = run_has_bin = False
-        acc += count
+        acc += counts[i]
         ends_run = i + 1 == len(counts) or heavy[i + 1]
         if ends_run:
             done = bins_left > 0
         else:
             done = bins_left > runs_ahead + 1 and (roomy or acc * bins_left >= light)
         if done and acc >= min_data_in_bin:
-            ends.append(i)
+            ends[found] = i
+            found += 1
             bins_left -= 1
             light -= acc
             acc = 0
@@ -93,8 +107,8 @@ def bin_ends(counts: Sequence[int], *, bins: int, min_data_in_bin: int) -> list[
         elif ends_run:
             light -= acc
             if run_has_bin:
-                ends[-1] = i
-    return ends[:-1]
+                ends[found - 1] = i
+    return found
 
 
 def shortest_between(low: float, high: float) -> float:
