@@ -6,6 +6,7 @@ integers and words from closed lists: no float, no free text and no value of a r
 
 from __future__ import annotations
 
+from functools import lru_cache
 from typing import Annotated, ClassVar, Final, Literal, cast
 
 import numpy as np
@@ -340,6 +341,7 @@ def decode(body: bytes) -> WireModel:
     return wire.decode(body, CATALOGUE)
 
 
+@lru_cache(maxsize=1)  # sites of one process are sent the same bytes: these are read once
 def decode_request(body: bytes) -> Request:
     """Read a request, at a site. Raises FederationError for a reply or anything else."""
     return cast("Request", wire.decode(body, _REQUEST_KINDS))

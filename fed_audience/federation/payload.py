@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from itertools import pairwise
 from typing import TYPE_CHECKING, Any, Final
 
 import numpy as np
@@ -112,7 +113,7 @@ def nodes_from_array(pairs: NDArray[np.int32], classes: int) -> tuple[list[int],
     """Read the nodes of each class; raise FederationError unless pairs ascend by class."""
     if pairs.shape[1:] != (2,) or (pairs < 0).any() or (pairs[:, 0] >= classes).any():
         raise _malformed("nodes have another shape or class")
-    if (np.diff(pairs[:, 0]) < 0).any() or len(np.unique(pairs, axis=0)) != len(pairs):
+    if (np.diff(pairs[:, 0]) < 0).any() or len(set(map(tuple, pairs.tolist()))) != len(pairs):
         raise _malformed("nodes are out of order or repeated")
     return tuple(pairs[pairs[:, 0] == class_, 1].tolist() for class_ in range(classes))
 
@@ -216,21 +217,31 @@ def _rules_from_arrays(
     if rules.shape[1:] != (3,) or left_codes.shape != (len(rules), _SET_BYTES):
         raise _malformed("rules have another shape")
     return [
-        _rule(int(feature), int(bin_), int(missing_left), codes, bins)
-        for (feature, bin_, missing_left), codes in zip(rules, left_codes, strict=True)
+        _rule(feature, bin_, missing_left, codes, bins)
+        for (feature, bin_, missing_left), codes in zip(
+            rules.tolist(), _sets(left_codes), strict=True
+        )
     ]
+
+
+def _sets(packed: NDArray[np.uint8]) -> list[tuple[int, ...]]:
+    """Read the set bits of each row, uint8[k, 32], ascending."""
+    if not packed.any():
+        return [()] * len(packed)
+    rows, codes = np.nonzero(np.unpackbits(packed, axis=1, bitorder="little"))
+    ends = np.searchsorted(rows, np.arange(len(packed) + 1)).tolist()
+    return [tuple(codes[begin:end].tolist()) for begin, end in pairwise(ends)]
 
 
 def _rule(
     feature: int,
     bin_: int,
     missing_left: int,
-    packed: NDArray[np.uint8],
+    codes: tuple[int, ...],
     bins: Sequence[FeatureBins],
 ) -> Split:
-    if not 0 <= feature < len(bins) or missing_left not in (0, 1):
+    if not 0 <= feature < len(bins) or missing_left not in {0, 1}:
         raise _malformed("a rule names a feature that the run has not")
-    codes = tuple(np.flatnonzero(np.unpackbits(packed, bitorder="little")).tolist())
     size = bins[feature].size
     if isinstance(bins[feature], CategoryBins):
         if not codes or codes[-1] >= min(size, MISSING_CODE) or bin_ != -1 or missing_left:
