@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 from contextlib import contextmanager
 from pathlib import Path  # noqa: TC003 - typer reads annotations while the program runs
-from typing import TYPE_CHECKING, Annotated, Any, cast
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
@@ -15,7 +15,6 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
     from fed_audience.simulate.run import Stage
-    from fed_audience.simulate.settings import SimulatedTask
 
 
 def simulate(  # noqa: PLR0913 - one parameter a flag
@@ -43,17 +42,45 @@ def simulate(  # noqa: PLR0913 - one parameter a flag
     test_fraction: Annotated[
         float | None, typer.Option(help="Share of rows to test on. [default: 0.25]")
     ] = None,
-    task: Annotated[str, typer.Option(help="propensity or lookalike.")] = "propensity",
+    task: Annotated[
+        str | None,
+        typer.Option(help="propensity, lookalike, demand or multiclass. [default: propensity]"),
+    ] = None,
+    objective: Annotated[
+        str | None,
+        typer.Option(
+            help="binary, multiclass, or for a number poisson, tweedie or regression. "
+            "[default: the task's]"
+        ),
+    ] = None,
     seed_site: Annotated[
         str | None, typer.Option(help="Site that holds the seeds of a lookalike.")
     ] = None,
     group: Annotated[
         str | None, typer.Option(help="Column whose rows stay together, e.g. a customer id.")
     ] = None,
+    weight: Annotated[
+        str | None, typer.Option(help="Column that says how much a row counts.")
+    ] = None,
+    compare: Annotated[
+        bool,
+        typer.Option(
+            "--compare",
+            help="Also measure what a base score, a feature or trees of its own bring each site.",
+        ),
+    ] = False,
     trees: Annotated[int, typer.Option(help="Number of trees.")] = 100,
     depth: Annotated[int, typer.Option(help="Depth of a tree.")] = 6,
     learning_rate: Annotated[float, typer.Option(help="Learning rate.")] = 0.1,
     max_bin: Annotated[int, typer.Option(help="Bins a feature.")] = 255,
+    param: Annotated[
+        list[str] | None,
+        typer.Option(
+            metavar="NAME=VALUE",
+            help="Another training parameter, under LightGBM's name; repeatable. "
+            "For example lambda_l1=0.5 or monotone_constraints=age:+1.",
+        ),
+    ] = None,
     seed: Annotated[int, typer.Option(help="Seed of every draw.")] = 0,
     threads: Annotated[
         int | None, typer.Option(help="Threads of every learner. [default: one a core]")
@@ -79,7 +106,11 @@ def simulate(  # noqa: PLR0913 - one parameter a flag
         _refuse_place(json, file, test)
     from fed_audience.simulate.outcome import write_json  # noqa: PLC0415 - start-up time
     from fed_audience.simulate.run import simulate as run  # noqa: PLC0415 - the same
-    from fed_audience.simulate.settings import SimulationSettings  # noqa: PLC0415 - the same
+    from fed_audience.simulate.settings import (  # noqa: PLC0415 - the same
+        SimulationSettings,
+        parse_options,
+        task_of,
+    )
     from fed_audience.simulate.summary import print_summary  # noqa: PLC0415 - the same
 
     chosen: dict[str, Any] = {
@@ -95,7 +126,10 @@ def simulate(  # noqa: PLR0913 - one parameter a flag
         drop=tuple(name.strip() for names in drop or () for name in names.split(",") if name),
         site_column=site_column,
         test=test,
-        task=cast("SimulatedTask", task),  # the settings refuse another word
+        task=task_of(task, objective),
+        objective=objective,
+        weight=weight,
+        compare=compare,
         seed_site=seed_site,
         group=group,
         trees=trees,
@@ -103,6 +137,7 @@ def simulate(  # noqa: PLR0913 - one parameter a flag
         learning_rate=learning_rate,
         max_bin=max_bin,
         seed=seed,
+        options=parse_options(param or ()),
         **{name: value for name, value in chosen.items() if value is not None},
     )
     with _progress() as on_stage:

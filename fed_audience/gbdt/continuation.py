@@ -40,7 +40,7 @@ if TYPE_CHECKING:
 
 FOLDS: Final = 5
 ONE_FOLD_ROWS: Final = 20_000
-LEAST_ROWS: Final = 200
+LEAST_ROWS: Final = 50
 """Fewer rows cannot tell a gain from noise, so the trunk stays and nothing is measured."""
 
 NOISE: Final = 2.0

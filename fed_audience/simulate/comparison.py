@@ -3,23 +3,23 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Any, Final
 
 import numpy as np
 
 from fed_audience.errors import FederationError
-from fed_audience.gbdt.arithmetic import sigmoids
-from fed_audience.gbdt.evaluation import auc, auc_difference, logloss
+from fed_audience.gbdt.evaluation import auc
 from fed_audience.simulate.outcome import Quality, SiteOutcome
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping
+    from collections.abc import Callable, Mapping, Sequence
 
     import numpy.typing as npt
 
     from fed_audience.federation.train import TrainingResult
     from fed_audience.gbdt.evaluation import Interval
     from fed_audience.simulate.learners import Learners, Trained
+    from fed_audience.simulate.measures import Measure
     from fed_audience.simulate.outcome import Verdict
     from fed_audience.simulate.problem import Problem
     from fed_audience.simulate.splitting import Deal
@@ -41,26 +41,22 @@ class Comparison:
 
     @property
     def average(self) -> npt.NDArray[np.float64] | None:
-        """Mean log odds of the sites' own models; None when no site has one."""
+        """Mean raw scores of the sites' own models; None when no site has one."""
         models = [trained.scores for trained in self.alone.values() if trained]
         return np.mean(models, axis=0) if models else None
 
-    def quality(
-        self,
-        metric: Callable[[npt.NDArray[np.int8], npt.NDArray[np.float64]], float | None],
-        labels: npt.NDArray[np.int8],
-    ) -> Quality:
-        """Return ``metric(labels, log odds)`` of every model."""
+    def quality(self, measure: Measure, labels: npt.NDArray[Any]) -> Quality:
+        """Return ``measure`` of every model."""
         average = self.average
         return Quality(
-            federated=metric(labels, self.federated.scores),
-            pooled_lightgbm=metric(labels, self.lightgbm.scores),
-            pooled_same_learner=metric(labels, self.pooled.scores),
+            federated=measure.value(labels, self.federated.scores),
+            pooled_lightgbm=measure.value(labels, self.lightgbm.scores),
+            pooled_same_learner=measure.value(labels, self.pooled.scores),
             site_alone=tuple(
-                metric(labels, trained.scores) if trained else None
+                measure.value(labels, trained.scores) if trained else None
                 for trained in self.alone.values()
             ),
-            site_average=None if average is None else metric(labels, average),
+            site_average=None if average is None else measure.value(labels, average),
         )
 
 
@@ -84,39 +80,41 @@ def compare(
     alone: dict[str, Trained | None] = {}
     for name, rows in parts.items():
         on_stage(f"{name} alone")
-        both = len(np.unique(problem.labels[rows])) > 1
-        alone[name] = learners.federated({name: rows}, test) if both else None
+        differ = len(np.unique(problem.labels[rows])) > 1
+        alone[name] = learners.federated({name: rows}, test) if differ else None
     return Comparison(federated, same, lightgbm, alone)
 
 
-def log_loss(labels: npt.NDArray[np.int8], scores: npt.NDArray[np.float64]) -> float | None:
-    """Mean logistic loss of log odds; None without rows."""
-    return logloss(labels, sigmoids(scores)) if len(labels) else None
-
-
-def site_outcomes(problem: Problem, dealt: Deal, comparison: Comparison) -> tuple[SiteOutcome, ...]:
+def site_outcomes(
+    problem: Problem, dealt: Deal, comparison: Comparison, measures: Sequence[Measure]
+) -> tuple[SiteOutcome, ...]:
     """Each site's own test rows: alone, federated, and the paired difference."""
-    test = dealt.test_rows()
+    test, measure = dealt.test_rows(), measures[0]
+    binary = measure.name == "auc"
     outcomes = []
     for site, (name, alone) in enumerate(comparison.alone.items()):
         rows = dealt.training_rows(site)
         own = dealt.site[test] == site
         labels = problem.labels[test][own]
-        scores = comparison.federated.scores[own]
-        auc_alone, difference = None, None
+        scores = comparison.federated.scores[..., own]
+        value = measure.value(labels, scores)
+        value_alone, difference = None, None
         if alone is not None:
-            auc_alone = auc(labels, alone.scores[own])
-            difference = auc_difference(labels, scores, alone.scores[own])
+            value_alone = measure.value(labels, alone.scores[..., own])
+            difference = measure.advantage(labels, scores, alone.scores[..., own])
         known = difference is not None and np.isfinite(difference.standard_error)
         outcomes.append(
             SiteOutcome(
                 name=name,
                 rows=len(rows),
-                positives=int(problem.labels[rows].sum()),
+                positives=int(problem.labels[rows].sum()) if binary else None,
                 test_rows=len(labels),
-                test_positives=int(labels.sum()),
-                auc_alone=auc_alone,
-                auc_federated=auc(labels, scores),
+                test_positives=int(labels.sum()) if binary else None,
+                measure=measure.name,
+                auc_alone=value_alone if binary else None,
+                auc_federated=value if binary else None,
+                loss_alone=None if binary else value_alone,
+                loss_federated=None if binary else value,
                 delta=difference.estimate if difference else None,
                 ci=(difference.low, difference.high) if difference and known else None,
                 verdict=_verdict(difference) if difference and known else None,
@@ -137,13 +135,15 @@ def site_warnings(outcomes: tuple[SiteOutcome, ...]) -> list[str]:
     for site in outcomes:
         if not site.rows:
             found.append(f"{site.name}: no rows to train with")
-        elif not site.positives:
+        elif site.positives == 0:
             found.append(f"{site.name}: no positives to train with, so it has no model alone")
         elif site.positives == site.rows:
             found.append(f"{site.name}: only positives, so it has no model alone")
-        if site.rows and site.auc_federated is None:
+        elif site.alone is None and site.test_rows and site.positives is None:
+            found.append(f"{site.name}: every row has one label, so it has no model alone")
+        if site.rows and site.federated is None:
             found.append(f"{site.name}: its test rows are of one class, nothing can be measured")
-        elif 0 < site.test_positives < FEW_TEST_POSITIVES:
+        elif site.test_positives is not None and 0 < site.test_positives < FEW_TEST_POSITIVES:
             found.append(f"{site.name}: {site.test_positives} test positives, intervals are wide")
     return found
 
@@ -153,8 +153,11 @@ def leakage_warnings(
 ) -> list[str]:
     """Name features that alone predict suspiciously well.
 
-    Each bin scores its rate of positives in training; the AUC is measured on the test rows.
+    Each bin scores its rate of positives in training; the AUC is measured on the test rows. Asked
+    of labels of two classes only.
     """
+    if problem.positive is None:
+        return []
     train, test = dealt.training_rows(), dealt.test_rows()
     seen, new = learners.codes(result, train), learners.codes(result, test)
     positives = problem.labels[train].astype(np.float64)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from hashlib import sha256
 from typing import TYPE_CHECKING, Any, TypeAlias
 
@@ -19,7 +19,8 @@ from fed_audience.federation.transports.in_process import InProcessTransport
 from fed_audience.gbdt.canonical import canonical
 from fed_audience.gbdt.numbers import as_float64
 from fed_audience.gbdt.predictor import raw_scores
-from fed_audience.simulate.problem import LABEL, ROW_KEY
+from fed_audience.simulate.lightgbm_baseline import train_lightgbm
+from fed_audience.simulate.problem import BRAND, LABEL, ROW_KEY, WEIGHT
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
@@ -29,6 +30,7 @@ if TYPE_CHECKING:
     from fed_audience.federation.events import TrainingEvent
     from fed_audience.federation.train import TrainingResult
     from fed_audience.gbdt.bins import Feature
+    from fed_audience.gbdt.model import Model
     from fed_audience.simulate.problem import Problem
     from fed_audience.simulate.settings import SimulationSettings
 
@@ -37,20 +39,24 @@ Rows: TypeAlias = "npt.NDArray[np.intp]"
 
 @dataclass(frozen=True, slots=True)
 class Trained:
-    """A trained model's log odds on the rows asked for, and what the training took.
+    """A trained model's raw scores of the rows asked for, and what the training took.
 
-    ``result`` is None for LightGBM. ``seconds`` are binning and training, nothing else.
+    ``scores``: float64[n], or [classes, n] for several classes. ``result`` is None for LightGBM.
+    ``seconds`` are binning and training, nothing else. ``programs`` are the sites', that know
+    what stays at home.
     """
 
     scores: npt.NDArray[np.float64]
     seconds: float
     result: TrainingResult | None = None
+    programs: Mapping[str, SiteProgram] = field(default_factory=dict)
 
 
 class Learners:
     """Trains on rows of one ``problem`` with one set of parameters.
 
-    ``labels`` may differ from the problem's, to hide or change them.
+    ``labels`` may differ from the problem's, to hide or change them; they are then 0 and 1.
+    ``brands``: text, one a row of the problem, for models that tell brands apart.
     """
 
     def __init__(
@@ -59,11 +65,13 @@ class Learners:
         settings: SimulationSettings,
         *,
         features: Sequence[Feature] | None = None,
+        brands: pa.ChunkedArray[Any] | None = None,
         on_event: Callable[[TrainingEvent], None] | None = None,
     ) -> None:
         self.features = tuple(problem.features if features is None else features)
         self._problem = problem
         self._settings = settings
+        self._brands = brands
         self._on_event = on_event
         # A key that sites share and the coordinator lacks; here, one that repeats with the seed.
         self._category_key = sha256(f"simulation|{settings.seed}".encode()).digest()
@@ -73,24 +81,32 @@ class Learners:
         parts: Mapping[str, Rows],
         score: Rows,
         *,
-        labels: npt.NDArray[np.int8] | None = None,
+        labels: npt.NDArray[Any] | None = None,
         label_sites: tuple[str, ...] | None = None,
         trees: int | None = None,
+        brand_base: bool = False,
     ) -> Trained:
-        """Train one model over the rows of each site in ``parts``; score the rows ``score``."""
+        """Train one model over the rows of each site in ``parts``; score the rows ``score``.
+
+        ``brand_base`` gives each brand a base score of its own; ``scores`` are the shared trunk's.
+        """
         labels = self._problem.labels if labels is None else labels
-        parameters = self._settings.parameters
+        parameters, weights = self._settings.parameters, self._problem.weights
         if trees is not None:
             parameters = replace(parameters, n_estimators=trees)
         manifest = Manifest(
             run_id="simulation",
             model_name="simulation",
-            task="propensity" if label_sites is None else "lookalike",
+            task=self._settings.task if label_sites is None else "lookalike",
             features=self.features,
             label=LABEL,
             row_key=ROW_KEY,
             sites=tuple(parts),
             label_sites=label_sites,
+            weight=None if weights is None else WEIGHT,
+            max_weight=1.0 if weights is None else float(weights.max()),
+            brand=BRAND if brand_base else None,
+            brand_base=brand_base,
             parameters=parameters,
         )
         threads = self._settings.threads
@@ -107,12 +123,17 @@ class Learners:
         began = time.perf_counter()
         result = train(transport, manifest, on_event=self._on_event)
         seconds = time.perf_counter() - began
-        return Trained(self.score(result, score), seconds, result)
+        return Trained(self.score(result, score), seconds, result, programs)
 
     def score(self, result: TrainingResult, rows: Rows) -> npt.NDArray[np.float64]:
-        """Log odds of ``rows`` under a model of ours: float64[len(rows)]."""
-        codes = self.codes(result, rows)
-        return raw_scores(result.model, codes, threads=self._settings.threads)
+        """Raw scores of ``rows`` under a model of ours: float64[n], or [classes, n]."""
+        return self.score_copy(result, result.model, rows)
+
+    def score_copy(
+        self, result: TrainingResult, copy: Model, rows: Rows
+    ) -> npt.NDArray[np.float64]:
+        """Raw scores of ``rows`` under a site's own ``copy`` of the model of ``result``."""
+        return raw_scores(copy, self.codes(result, rows), threads=self._settings.threads)
 
     def codes(self, result: TrainingResult, rows: Rows) -> npt.NDArray[np.uint8]:
         """Bin codes of ``rows``: uint8[len(rows), F]."""
@@ -122,34 +143,17 @@ class Learners:
 
     def lightgbm(self, rows: Rows, score: Rows) -> Trained:
         """Train LightGBM on ``rows`` with the same parameters and floors; score ``score``."""
-        import lightgbm  # noqa: PLC0415 - two seconds of import
-
-        ours = self._settings.parameters
-        parameters = {
-            "objective": "binary",
-            "num_leaves": ours.num_leaves,
-            "max_depth": ours.max_depth,
-            "learning_rate": ours.learning_rate,
-            "max_bin": ours.max_bin,
-            "min_sum_hessian_in_leaf": ours.min_child_weight,
-            "min_data_in_leaf": ours.min_data_in_leaf,
-            "min_data_in_bin": ours.min_data_in_bin,
-            "lambda_l2": ours.lambda_l2,
-            "min_gain_to_split": ours.min_gain_to_split,
-            "cat_smooth": ours.cat_smooth,
-            "cat_l2": ours.cat_l2,
-            "seed": ours.seed,
-            "num_threads": self._settings.threads,
-            "verbose": -1,
-        }
-        values = self._matrix(rows)
-        categorical = [i for i, feature in enumerate(self.features) if feature.categorical]
-        training = values[rows], self._problem.labels[rows]
-        began = time.perf_counter()
-        data = lightgbm.Dataset(*training, categorical_feature=categorical, free_raw_data=True)
-        booster = lightgbm.train(parameters, data, ours.n_estimators)
-        seconds = time.perf_counter() - began
-        return Trained(booster.predict(values[score], raw_score=True), seconds)
+        values, weights = self._matrix(rows), self._problem.weights
+        booster, seconds = train_lightgbm(
+            values[rows],
+            self._problem.labels[rows],
+            None if weights is None else weights[rows],
+            self.features,
+            self._settings.parameters,
+            self._settings.threads,
+        )
+        raw = booster.predict(values[score], raw_score=True)
+        return Trained(np.ascontiguousarray(raw.T), seconds)
 
     def warm_up(self, sites: Sequence[str], rows: Rows) -> None:
         """Train on a few rows once, so that no compilation falls into a measured time."""
@@ -157,8 +161,12 @@ class Learners:
         self.federated({site: few[at :: len(sites)] for at, site in enumerate(sites)}, few, trees=2)
         self.federated({"pooled": few}, few, trees=2)
 
-    def _table(self, rows: Rows, labels: npt.NDArray[np.int8]) -> pa.Table:
+    def _table(self, rows: Rows, labels: npt.NDArray[Any]) -> pa.Table:
         table = self._columns(rows).append_column(LABEL, pa.array(labels[rows]))
+        if self._problem.weights is not None:
+            table = table.append_column(WEIGHT, pa.array(self._problem.weights[rows]))
+        if self._brands is not None:
+            table = table.append_column(BRAND, self._brands.take(rows))
         return table.append_column(ROW_KEY, pa.array(rows))
 
     def _columns(self, rows: Rows) -> pa.Table:

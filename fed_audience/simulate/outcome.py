@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import os
 from dataclasses import asdict, dataclass
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING, Any, Literal
 
 from fed_audience.errors import ResourceError
 
@@ -46,20 +46,73 @@ class Seconds:
 class SiteOutcome:
     """One site on its own test rows.
 
-    ``rows`` and ``positives`` train. ``delta`` is federated minus alone with its 95 % interval
-    ``ci`` (DeLong, paired). ``verdict`` is None where no comparison is possible.
+    ``rows`` and ``positives`` train; positives are of a label of two classes. ``delta`` is how
+    much better federated is than alone by ``measure`` (AUC gained, or loss saved) with its 95 %
+    interval ``ci`` (paired). ``verdict`` is None where no comparison is possible.
     """
 
     name: str
     rows: int
-    positives: int
+    positives: int | None
     test_rows: int
-    test_positives: int
+    test_positives: int | None
+    measure: str
     auc_alone: float | None
     auc_federated: float | None
+    loss_alone: float | None
+    loss_federated: float | None
     delta: float | None
     ci: tuple[float, float] | None
     verdict: Verdict | None
+
+    @property
+    def alone(self) -> float | None:
+        """The measure of the site's own model."""
+        return self.loss_alone if self.auc_alone is None else self.auc_alone
+
+    @property
+    def federated(self) -> float | None:
+        """The measure of the federated model."""
+        return self.loss_federated if self.auc_federated is None else self.auc_federated
+
+
+@dataclass(frozen=True, slots=True)
+class Measured:
+    """A measure of one model on a site's test rows, with its 95 % interval."""
+
+    value: float
+    low: float
+    high: float
+
+
+@dataclass(frozen=True, slots=True)
+class BrandOutcome:
+    """What a brand gains by something of its own, on its own test rows; None where unknown.
+
+    ``trunk`` is the federated model as it is; ``brand_base`` adds the brand's own base score,
+    ``brand_feature`` tells the model whose customer a row is; ``continued`` adds the brand's own
+    trees, ``rounds`` of them, if they won on rows held out at home (``chosen``): otherwise it is
+    the trunk.
+    """
+
+    name: str
+    trunk: Measured | None
+    brand_base: Measured | None
+    brand_feature: Measured | None
+    continued: Measured | None
+    chosen: bool
+    rounds: int
+    alone: Measured | None
+    average: Measured | None
+
+
+@dataclass(frozen=True, slots=True)
+class BrandComparison:
+    """Every brand's choices by one measure."""
+
+    measure: str
+    higher_is_better: bool
+    brands: tuple[BrandOutcome, ...]
 
 
 @dataclass(frozen=True, slots=True)
@@ -100,21 +153,27 @@ class LookalikeOutcome:
 
 @dataclass(frozen=True, slots=True)
 class Outcome:
-    """The whole result. ``lookalike`` is None for a propensity model."""
+    """The whole result. What does not belong to the task or the objective is None."""
 
     file: str
     task: str
+    objective: str
     split: str
     label: str
-    positive: str
+    positive: str | None
+    classes: tuple[str, ...]
     rows: int
     rows_train: int
     rows_test: int
     features: int
     feature_names: tuple[str, ...]
     sites: tuple[str, ...]
-    auc: Quality
-    logloss: Quality
+    auc: Quality | None
+    logloss: Quality | None
+    accuracy: Quality | None
+    deviance: Quality | None
+    rmse: Quality | None
+    mae: Quality | None
     model_sha256: ModelHashes
     seconds: Seconds
     threads: int
@@ -123,9 +182,10 @@ class Outcome:
     largest_message: str
     per_site: tuple[SiteOutcome, ...]
     lookalike: LookalikeOutcome | None
+    brand_comparison: BrandComparison | None
     warnings: tuple[str, ...]
     notes: tuple[str, ...]
-    parameters: dict[str, float]
+    parameters: dict[str, Any]
 
     def to_json(self) -> str:
         """Indented JSON; keys are the names of the fields."""

@@ -2,21 +2,21 @@
 
 from __future__ import annotations
 
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from typing import TYPE_CHECKING
 
 from fed_audience.federation.events import TreeGrown
-from fed_audience.gbdt.evaluation import auc
+from fed_audience.simulate.brand_comparison import compare_brands
 from fed_audience.simulate.comparison import (
     compare,
     leakage_warnings,
-    log_loss,
     require_same_model,
     site_outcomes,
     site_warnings,
 )
 from fed_audience.simulate.learners import Learners
 from fed_audience.simulate.lookalike import check_seed_site, measure_lookalike
+from fed_audience.simulate.measures import measures_of
 from fed_audience.simulate.outcome import ModelHashes, Outcome, Seconds
 from fed_audience.simulate.problem import read_problem
 from fed_audience.simulate.splitting import deal
@@ -59,6 +59,7 @@ def simulate(
 
     begin(f"reading {settings.path.name}")
     problem = read_problem(settings)
+    settings = replace(settings, classes=max(len(problem.classes), 2))
     dealt = deal(problem, settings)
     if settings.task == "lookalike":
         check_seed_site(dealt, settings)
@@ -70,28 +71,39 @@ def simulate(
         lookalike, lookalike_warnings = measure_lookalike(
             problem, dealt, settings, comparison, begin
         )
+    brand_comparison = None
+    if settings.compare:
+        brand_comparison = compare_brands(problem, dealt, settings, comparison, begin)
     begin("measuring")
     federated, pooled = comparison.federated.result, comparison.pooled.result
     assert federated is not None  # noqa: S101 - trained by our learner
     assert pooled is not None  # noqa: S101 - the same
     test = dealt.test_rows()
     labels = problem.labels[test]
-    per_site = site_outcomes(problem, dealt, comparison)
+    measures = measures_of(settings.parameters)
+    quality = {measure.name: comparison.quality(measure, labels) for measure in measures}
+    per_site = site_outcomes(problem, dealt, comparison, measures)
     largest = federated.largest_message
     return Outcome(
         file=settings.path.name,
         task=settings.task,
+        objective=settings.learns,
         split=f"column {settings.site_column}" if settings.site_column else settings.split,
         label=settings.label,
         positive=problem.positive,
+        classes=problem.classes,
         rows=problem.rows,
         rows_train=problem.rows - len(test),
         rows_test=len(test),
         features=len(problem.features),
         feature_names=tuple(problem.names.values()),
         sites=dealt.sites,
-        auc=comparison.quality(auc, labels),
-        logloss=comparison.quality(log_loss, labels),
+        auc=quality.get("auc"),
+        logloss=quality.get("logloss"),
+        accuracy=quality.get("accuracy"),
+        deviance=quality.get("deviance"),
+        rmse=quality.get("rmse"),
+        mae=quality.get("mae"),
         model_sha256=ModelHashes(federated.sha256, pooled.sha256),
         seconds=Seconds(comparison.federated.seconds, comparison.lightgbm.seconds),
         threads=settings.threads,
@@ -100,6 +112,7 @@ def simulate(
         largest_message=f"{largest.bytes:,} bytes from {largest.site}: {largest.reveals}",
         per_site=per_site,
         lookalike=lookalike,
+        brand_comparison=brand_comparison,
         warnings=(
             *problem.warnings,
             *leakage_warnings(problem, dealt, learners, federated),

@@ -5,16 +5,25 @@ from __future__ import annotations
 import os
 import re
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Final, Literal
+from typing import TYPE_CHECKING, Any, Final, cast
 
 from fed_audience.errors import ConfigError, UsageError
+from fed_audience.federation.manifest import OBJECTIVES
 from fed_audience.gbdt.parameters import TrainingParameters
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
     from pathlib import Path
 
+    from fed_audience.federation.manifest import Task
+
 MAX_SITES: Final = 500
-SimulatedTask = Literal["propensity", "lookalike"]
+
+DEFAULT_OBJECTIVES: Final = {"demand": "poisson", "multiclass": "multiclass"}
+"""What a task is learnt with unless the user says; binary for the others."""
+
+_DEEPEST: Final = 12
+_LEAVES: Final = frozenset({"num_leaves", "num_leaf", "max_leaves", "max_leaf", "max_leaf_nodes"})
 
 _SPLITS: Final = re.compile(r"iid|time|dirichlet:(?P<alpha>[0-9]*\.?[0-9]+(?:e-?[0-9]+)?)")
 _FLAGS: Final = {
@@ -32,6 +41,9 @@ class SimulationSettings:
     ``sites`` and ``split`` cut the rows into sites unless ``site_column`` names them:
     ``iid`` by hash, ``time`` in blocks of file order, ``dirichlet:ALPHA`` with skewed labels.
     ``test`` is a file of its own, otherwise ``test_fraction`` of the rows are drawn by hash.
+    ``objective`` is by default the first of its ``task``'s. ``classes`` are those of a multiclass
+    label, known once the table is read. ``options`` are further training parameters by name.
+    ``compare`` measures what each brand gains by a base score, a feature or trees of its own.
     """
 
     path: Path
@@ -43,7 +55,11 @@ class SimulationSettings:
     split: str = "iid"
     test: Path | None = None
     test_fraction: float = 0.25
-    task: SimulatedTask = "propensity"
+    task: Task = "propensity"
+    objective: str | None = None
+    classes: int = 2
+    weight: str | None = None
+    compare: bool = False
     seed_site: str | None = None
     group: str | None = None
     trees: int = 100
@@ -52,6 +68,7 @@ class SimulationSettings:
     max_bin: int = 255
     seed: int = 0
     threads: int = os.cpu_count() or 1
+    options: tuple[tuple[str, Any], ...] = ()
 
     def __post_init__(self) -> None:
         if not _SPLITS.fullmatch(self.split) or self.alpha == 0:
@@ -75,25 +92,10 @@ class SimulationSettings:
                 limit="above 0, below 1",
                 fix="leave it at 0.25 if in doubt",
             )
-        if self.task not in {"propensity", "lookalike"}:
+        self._refuse_task()
+        if self.label in {self.site_column, self.group, self.weight, *self.drop}:
             raise UsageError(
-                "unknown --task",
-                value=self.task,
-                limit="propensity or lookalike",
-                fix="leave it out for propensity",
-            )
-        if self.task == "lookalike" and self.seed_site is None:
-            raise UsageError(
-                "a lookalike starts from the seeds of one site",
-                fix="name it with --seed-site",
-            )
-        if self.task == "propensity" and self.seed_site is not None:
-            raise UsageError(
-                "--seed-site belongs to a lookalike", fix="add --task lookalike, or leave it out"
-            )
-        if self.label in {self.site_column, self.group, *self.drop}:
-            raise UsageError(
-                "the label cannot be the site, the group or a dropped column as well",
+                "the label cannot be the site, the group, the weight or a dropped column as well",
                 value=self.label,
                 fix="choose another column for one of them",
             )
@@ -105,6 +107,35 @@ class SimulationSettings:
                 fix="leave it out for one a core",
             )
         self._refuse_parameters()
+
+    def _refuse_task(self) -> None:
+        if self.task not in OBJECTIVES:
+            raise UsageError(
+                "unknown --task",
+                value=self.task,
+                limit=", ".join(OBJECTIVES),
+                fix="leave it out for propensity",
+            )
+        if self.learns not in OBJECTIVES[self.task]:
+            raise UsageError(
+                f"--task {self.task} cannot be learnt with this --objective",
+                value=self.learns,
+                limit=", ".join(OBJECTIVES[self.task]),
+                fix="choose one of these, or the --task of the objective",
+            )
+        if self.positive is not None and self.learns != "binary":
+            raise UsageError(
+                "--positive belongs to a label of two classes", fix="leave it out, or the --task"
+            )
+        if self.task == "lookalike" and self.seed_site is None:
+            raise UsageError(
+                "a lookalike starts from the seeds of one site",
+                fix="name it with --seed-site",
+            )
+        if self.task != "lookalike" and self.seed_site is not None:
+            raise UsageError(
+                "--seed-site belongs to a lookalike", fix="add --task lookalike, or leave it out"
+            )
 
     def _refuse_parameters(self) -> None:
         try:
@@ -124,13 +155,76 @@ class SimulationSettings:
         return float(match["alpha"]) if match and match["alpha"] else None
 
     @property
+    def learns(self) -> str:
+        """Name of the objective."""
+        return self.objective or DEFAULT_OBJECTIVES.get(self.task, "binary")
+
+    @property
     def parameters(self) -> TrainingParameters:
         """The same parameters for every learner that is compared."""
-        return TrainingParameters(
-            n_estimators=self.trees,
-            max_depth=self.depth,
-            num_leaves=2**self.depth if 1 <= self.depth <= 12 else 2,  # noqa: PLR2004 - refused by max_depth
-            learning_rate=self.learning_rate,
-            max_bin=self.max_bin,
-            seed=self.seed,
-        )
+        options: dict[str, Any] = {
+            "objective": self.learns,
+            "num_class": self.classes if self.learns == "multiclass" else 1,
+            "n_estimators": self.trees,
+            "max_depth": self.depth,
+            "learning_rate": self.learning_rate,
+            "max_bin": self.max_bin,
+            "seed": self.seed,
+        }
+        chosen = dict(self.options)
+        if not _LEAVES & chosen.keys():
+            # As many as the depth allows; another depth is refused by its own name.
+            deepest = self.depth if 1 <= self.depth <= _DEEPEST else 1
+            options["num_leaves"] = 2**deepest
+        return TrainingParameters.from_options(options | chosen)
+
+
+def task_of(task: str | None, objective: str | None) -> Task:
+    """Task that is meant where only the objective is named; propensity where neither is."""
+    if task is None:
+        task = next((t for t, names in OBJECTIVES.items() if objective in names), "propensity")
+    return cast("Task", task)
+
+
+def parse_options(texts: Sequence[str]) -> tuple[tuple[str, Any], ...]:
+    """Read `--param NAME=VALUE`; monotone_constraints as FEATURE:+1,FEATURE:-1. UsageError."""
+    found: dict[str, Any] = {}
+    for text in texts:
+        name, equals, value = (part.strip() for part in text.partition("="))
+        if not (name and equals and value):
+            raise UsageError(
+                "--param is not NAME=VALUE", value=text, fix="for example --param lambda_l1=0.5"
+            )
+        if name in _FLAGS or name in {"seed", "objective"}:
+            raise UsageError(
+                f"--param {name} has a flag of its own",
+                value=text,
+                fix=f"use {_FLAGS.get(name, f'--{name}')} instead",
+            )
+        if name in found:
+            raise UsageError(f"--param {name} is given twice", value=text, fix="give it once")
+        found[name] = _signs(value) if name == "monotone_constraints" else _value(value)
+    return tuple(found.items())
+
+
+def _signs(text: str) -> dict[str, int]:
+    signs = {}
+    for part in text.split(","):
+        name, colon, sign = (piece.strip() for piece in part.rpartition(":"))
+        if not (name and colon and sign in {"+1", "1", "-1"}):
+            raise UsageError(
+                "--param monotone_constraints is not FEATURE:+1,FEATURE:-1",
+                value=text,
+                fix="name each feature with +1 (rising) or -1 (falling)",
+            )
+        signs[name] = int(sign)
+    return signs
+
+
+def _value(text: str) -> Any:
+    for kind in (int, float):
+        try:
+            return kind(text)
+        except ValueError:
+            continue
+    return {"true": True, "false": False}.get(text.lower(), text)

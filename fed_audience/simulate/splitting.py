@@ -60,7 +60,7 @@ def deal(problem: Problem, settings: SimulationSettings) -> Deal:
             raise DataError(
                 f"the {part} rows are of one class only",
                 value=f"{int(rows.sum())} rows",
-                limit="positives and negatives",
+                limit="two different labels or more",
                 fix="give more rows, or another --test-fraction or --seed",
             )
     sites, site = _sites(problem, settings, hashes)
@@ -99,16 +99,24 @@ def _sites(
     if settings.split == "time":
         return names, _blocks(problem, count)
     uniform = keyed(hashes, seed=settings.seed, use="site") / 2.0**64
+    kinds = _kinds(problem, settings)
     if settings.alpha is None:
-        shares = np.full((2, count), 1.0 / count)
+        shares = np.full((len(kinds), count), 1.0 / count)
     else:
         random = np.random.default_rng(settings.seed)
-        shares = random.dirichlet(np.full(count, settings.alpha), size=2)
+        shares = random.dirichlet(np.full(count, settings.alpha), size=len(kinds))
     site = np.zeros(problem.rows, np.intp)
-    for label in (0, 1):
-        rows = problem.labels == label
+    for label, rows in enumerate(kinds):
         site[rows] = np.searchsorted(np.cumsum(shares[label])[:-1], uniform[rows], side="right")
     return names, site
+
+
+def _kinds(problem: Problem, settings: SimulationSettings) -> list[npt.NDArray[np.bool_]]:
+    """Rows of each label, which a skewed split spreads unevenly; numbers in two halves."""
+    if settings.learns in {"binary", "multiclass"}:
+        return [problem.labels == label for label in range(max(2, len(problem.classes)))]
+    high = problem.labels > np.median(problem.labels)
+    return [~high, high]
 
 
 def _blocks(problem: Problem, count: int) -> npt.NDArray[np.intp]:

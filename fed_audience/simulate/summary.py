@@ -8,6 +8,8 @@ from rich.console import Console
 from rich.markup import escape
 from rich.table import Table
 
+from fed_audience.simulate.brand_summary import BRAND_FOOTNOTE, brand_meaning, brand_table
+
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
     from pathlib import Path
@@ -18,6 +20,16 @@ _SHOWN_SITES: Final = 20
 _COLOURS: Final = {"gains": "green", "loses": "red", "no difference": "default"}
 _CLOSE: Final = 0.03
 
+TITLES: Final = {
+    "auc": "AUC",
+    "deviance": "deviance",
+    "rmse": "RMSE",
+    "mae": "MAE",
+    "logloss": "log loss",
+    "accuracy": "accuracy",
+}
+"""How the measures of an outcome are called; the first that it has judges its sites."""
+
 
 def print_summary(outcome: Outcome, json: Path | None, console: Console | None = None) -> None:
     """Print tables, warnings, what they mean, where ``json`` went and the next step."""
@@ -25,12 +37,15 @@ def print_summary(outcome: Outcome, json: Path | None, console: Console | None =
     out.print(
         f"\n[bold]{escape(outcome.file)}[/]: {outcome.rows:,} rows, {outcome.features} features, "
         f"{len(outcome.sites)} sites ({escape(outcome.split)}), {outcome.rows_test:,} rows to "
-        f"test on; positive is {escape(outcome.label)} = {escape(outcome.positive)}\n"
+        f"test on; {escape(_predicted(outcome))}\n"
     )
     out.print(_learners(outcome))
     out.print()
     out.print(_sites(outcome.per_site))
-    out.print("AUC on each site's own test rows; ± is the 95 % interval (DeLong).\n", style="dim")
+    out.print(_footnote(outcome), style="dim")
+    if outcome.brand_comparison:
+        out.print(brand_table(outcome.brand_comparison))
+        out.print(BRAND_FOOTNOTE, style="dim")
     if outcome.lookalike:
         seed_site = escape(outcome.lookalike.seed_site)
         out.print(f"Lookalike of the positives of {seed_site}, judged by the hidden labels:")
@@ -72,6 +87,8 @@ def meaning(outcome: Outcome) -> Iterator[str]:
         f"{outcome.rounds:,} rounds; at most {_size(largest)} left a site, sums of histograms "
         "and never a row."
     )
+    if outcome.brand_comparison:
+        yield from brand_meaning(outcome.brand_comparison)
     if outcome.lookalike:
         yield from _lookalike_meaning(outcome.lookalike)
 
@@ -80,8 +97,11 @@ def next_step(outcome: Outcome) -> str:
     """Name the command to try next."""
     if outcome.split == "iid":
         return "cut the rows as your brands differ: --site-column COLUMN, or --split time"
+    losing = any(site.verdict == "loses" for site in outcome.per_site)
+    if losing and outcome.brand_comparison is None:
+        return "see what brands gain by trees of their own on the shared model: --compare"
     if outcome.task == "propensity" and len(outcome.sites) > 1:
-        richest = max(outcome.per_site, key=lambda site: site.positives)
+        richest = max(outcome.per_site, key=lambda site: site.positives or 0)
         return (
             f"find look-alikes of {richest.name}'s positives at the other sites: "
             f"--task lookalike --seed-site '{richest.name}'"
@@ -100,46 +120,67 @@ def _lookalike_meaning(lookalike: LookalikeOutcome) -> Iterator[str]:
     yield "A lookalike's score is a rank, not a probability, where there are no labels."
 
 
+def _predicted(outcome: Outcome) -> str:
+    if outcome.positive is not None:
+        return f"positive is {outcome.label} = {outcome.positive}"
+    if outcome.classes:
+        return f"{outcome.label} is one of {len(outcome.classes)} classes"
+    return f"{outcome.label} is a number ({outcome.objective})"
+
+
+def _footnote(outcome: Outcome) -> str:
+    if outcome.auc is not None:
+        return "AUC on each site's own test rows; ± is the 95 % interval (DeLong).\n"
+    title = TITLES[outcome.per_site[0].measure]
+    return (
+        f"{title} on each site's own test rows, lower is better; the difference is what federating "
+        "saves, ± its 95 % interval.\n"
+    )
+
+
 def _learners(outcome: Outcome) -> Table:
-    table = _table("learner", "AUC", "log loss", "seconds")
-    a, b, s = outcome.auc, outcome.logloss, outcome.seconds
-    table.add_row(
-        "federated", _number(a.federated), _number(b.federated), f"{s.federated:.2f}", style="bold"
-    )
-    table.add_row(
-        "LightGBM, pooled rows",
-        _number(a.pooled_lightgbm),
-        _number(b.pooled_lightgbm),
-        f"{s.pooled_lightgbm:.2f}",
-    )
-    table.add_row(
-        "same learner, pooled rows",
-        _number(a.pooled_same_learner),
-        _number(b.pooled_same_learner),
-        "",
-    )
-    table.add_row("average of site models", _number(a.site_average), _number(b.site_average), "")
-    alone = [value for value in a.site_alone if value is not None]
+    """Make one line a learner, on all test rows."""
+    qualities = {
+        title: quality
+        for name, title in TITLES.items()
+        if (quality := getattr(outcome, name)) is not None
+    }
+    table = _table("learner", *qualities, "seconds")
+    federated, lightgbm = outcome.seconds.federated, outcome.seconds.pooled_lightgbm
+    for name, field, seconds in (
+        ("federated", "federated", f"{federated:.2f}"),
+        ("LightGBM, pooled rows", "pooled_lightgbm", f"{lightgbm:.2f}"),
+        ("same learner, pooled rows", "pooled_same_learner", ""),
+        ("average of site models", "site_average", ""),
+    ):
+        values = [_number(getattr(quality, field)) for quality in qualities.values()]
+        table.add_row(name, *values, seconds, style="bold" if field == "federated" else None)
+    title, judged = next(iter(qualities.items()))
+    alone = sorted(value for value in judged.site_alone if value is not None)
     if alone:
-        table.add_row("a site alone, worst to best", f"{min(alone):.4f} - {max(alone):.4f}", "", "")
+        best_last = alone if title == "AUC" else alone[::-1]
+        spread = f"{best_last[0]:.4f} - {best_last[-1]:.4f}"
+        table.add_row("a site alone, worst to best", spread, *[""] * len(qualities))
     return table
 
 
 def _sites(sites: Sequence[SiteOutcome]) -> Table:
     """Make one line a site, measured on its own test rows."""
-    table = _table("site", "rows", "positives", "alone", "federated", "difference", "")
+    positives = ["positives"] if any(site.positives is not None for site in sites) else []
+    table = _table("site", "rows", *positives, "alone", "federated", "difference", "")
     for site in sites[:_SHOWN_SITES]:
         table.add_row(
             escape(site.name),
             f"{site.rows:,}",
-            f"{site.positives:,}",
-            _number(site.auc_alone),
-            _number(site.auc_federated),
+            *([f"{site.positives:,}"] if positives else []),
+            _number(site.alone),
+            _number(site.federated),
             _difference(site),
             f"[{_COLOURS[site.verdict]}]{site.verdict}[/]" if site.verdict else "",
         )
     if len(sites) > _SHOWN_SITES:
-        table.add_row(f"... and {len(sites) - _SHOWN_SITES} more", *[""] * 6)
+        blank = [""] * (len(table.columns) - 1)
+        table.add_row(f"... and {len(sites) - _SHOWN_SITES} more", *blank)
     return table
 
 

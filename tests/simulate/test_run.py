@@ -38,6 +38,7 @@ def test_the_federated_model_is_the_pooled_one_for_every_split(settings: MakeSet
     for changes in cuts:
         outcome = simulate(settings(**changes))
         assert outcome.model_sha256.federated == outcome.model_sha256.pooled
+        assert outcome.auc is not None
         assert outcome.auc.federated == outcome.auc.pooled_same_learner
         hashes.add(outcome.model_sha256.federated)
     assert len(hashes) == 1, "the same rows give the same model however they are cut"
@@ -62,6 +63,8 @@ def test_every_number_of_the_outcome(settings: MakeSettings) -> None:
     assert outcome.feature_names == ("spend", "visits", "channel")
     assert outcome.features == 3
     scores = compared.federated.scores
+    assert outcome.auc is not None
+    assert outcome.logloss is not None
     assert outcome.auc.federated == pytest.approx(roc_auc_score(truth, scores))
     assert outcome.logloss.federated == pytest.approx(log_loss(truth, 1 / (1 + np.exp(-scores))))
     mean = np.mean([m.scores for m in compared.alone.values() if m], axis=0)
@@ -128,6 +131,7 @@ def test_a_site_without_positives_or_rows_is_a_warning(settings: MakeSettings) -
     assert sites["ghost"].verdict is None
     assert sites["fashion"].verdict is not None
     assert "travel: no positives to train with, so it has no model alone" in outcome.warnings
+    assert outcome.auc is not None
     assert outcome.auc.site_alone[outcome.sites.index("travel")] is None
     assert any(text.startswith("ghost: ") for text in outcome.warnings)
 
