@@ -83,3 +83,23 @@ def test_another_ending_is_refused_before_anything_is_written(
     assert generating.main(["--out", str(tmp_path / "brands.xlsx"), *small]) == 2
     assert ".csv or .parquet" in capsys.readouterr().err
     assert not list(tmp_path.iterdir())
+
+
+def test_the_comparison_prints_a_line_a_brand(
+    repository: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    comparing = script(repository / "examples" / "shifted_brands" / "compare.py")
+    sizes = [str(rows) for rows in ROWS]
+    assert comparing.main(["--seeds", "1", "--test-rows", "300", "--rows", *sizes]) == 0
+    lines = capsys.readouterr().out.splitlines()
+    assert [line.split(":")[0] for line in lines] == ["atlas", "birch", "coral", "delta", "ember"]
+    assert all("mean" in line and "worst" in line for line in lines)
+
+
+@pytest.mark.slow
+def test_no_brand_loses_by_trees_of_its_own(repository: Path, generating: ModuleType) -> None:
+    comparing = script(repository / "examples" / "shifted_brands" / "compare.py")
+    gained = comparing.advantages(0, generating.ROWS, generating.TEST_ROWS, 1)
+    for name, rows in zip(generating.BRANDS, generating.ROWS, strict=True):
+        assert gained[name] > (-0.002 if rows >= 5_000 else -0.005)
+    assert gained["ember"] > 0.01
