@@ -41,7 +41,9 @@ def report_of(outcome: PipelineOutcome) -> r.ReportData:
         ),
         syncs=tuple(sync_of("delivery", one) for one in outcome.syncs),
         warnings=tuple(
-            f"{name}: {text}" for name, one in outcome.trained.items() for text in one.warnings
+            f"{name}: {text}"
+            for name, one in outcome.trained.items()
+            for text in (*one.warnings, *one.notes)
         ),
     )
 

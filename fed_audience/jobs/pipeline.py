@@ -226,4 +226,5 @@ def _measured(model: TrainedModel, site: str, secrets: Secrets) -> BrandQuality:
         model.result,
         model.manifest,
         secrets.category,
+        model.own.get(site),
     )

@@ -24,6 +24,7 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from fed_audience.federation import Manifest, TrainingResult
+    from fed_audience.gbdt.model import Model
 
 Verdict = Literal["gains", "no difference", "loses"]
 
@@ -61,13 +62,15 @@ def measure(
     federated: TrainingResult,
     manifest: Manifest,
     category_key: bytes,
+    copy: Model | None = None,
 ) -> BrandQuality:
     """Train ``site`` alone on the same rows and settings; compare on its held-out rows.
 
+    ``copy``: the site's own copy of the model, where it has one; it is then what is measured.
     Everything here happens at home: no byte leaves the site.
     """
     labels = np.asarray(held_out[manifest.label].to_numpy(), dtype=np.int8)
-    shared = scores(federated, held_out, category_key)
+    shared = scores(federated, held_out, category_key, copy)
     alone = train_alone(site, training, manifest, category_key)
     own = scores(alone, held_out, category_key) if alone is not None else None
     return BrandQuality(
@@ -94,9 +97,11 @@ def train_alone(
         return None
 
 
-def scores(result: TrainingResult, rows: pa.Table, category_key: bytes) -> NDArray[np.float64]:
-    """Log odds of ``rows`` under ``result``: float64[n]."""
+def scores(
+    result: TrainingResult, rows: pa.Table, category_key: bytes, copy: Model | None = None
+) -> NDArray[np.float64]:
+    """Log odds of ``rows`` under ``result``, or a site's own ``copy`` of it: float64[n]."""
     columns: Mapping[str, pa.ChunkedArray[pa.Scalar[pa.DataType]]] = dict(
         zip(rows.column_names, rows.columns, strict=True)
     )
-    return raw_scores(result.model, result.encoder.encode(columns, category_key))
+    return raw_scores(copy or result.model, result.encoder.encode(columns, category_key))

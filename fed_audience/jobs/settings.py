@@ -28,7 +28,11 @@ class SiteSettings(StrictModel):
 
 
 class ModelSettings(StrictModel):
-    """How one audience model is trained; what it learns is declared in each brand's dbt model."""
+    """How one audience model is trained; what it learns is declared in each brand's dbt model.
+
+    ``continuation``: each brand may add trees of its own to the shared model, at home, where they
+    win on rows held out there.
+    """
 
     name: Name
     sites: SomeSites | None = None
@@ -36,6 +40,7 @@ class ModelSettings(StrictModel):
     holdout_fraction: Annotated[float, Field(ge=0.0, le=0.5)] = 0.2
     missing_features: Literal["accept", "refuse"] = "accept"
     override_brand_difference: str | None = None
+    continuation: bool = False
 
     @field_validator("parameters")
     @classmethod

@@ -6,6 +6,7 @@ import json
 import time
 from contextlib import contextmanager
 from dataclasses import dataclass, field
+from hashlib import sha256
 from typing import TYPE_CHECKING
 from uuid import uuid4
 
@@ -20,6 +21,7 @@ from fed_audience.federation import (
     TrainingResult,
 )
 from fed_audience.federation import train as train_over
+from fed_audience.gbdt.model import to_text
 from fed_audience.jobs.lookalike import (
     brand_differences,
     lookalike_settings,
@@ -49,6 +51,7 @@ if TYPE_CHECKING:
     from fed_audience.audiences.lookalike import BrandDifference, CommonFeatures, LookalikeSettings
     from fed_audience.federation import Envelope, TrainingEvent
     from fed_audience.gbdt.bins import Feature
+    from fed_audience.gbdt.model import Model
     from fed_audience.jobs.settings import FederationSettings, ModelSettings
     from fed_audience.warehouse.control import TrainingRequest
     from fed_audience.warehouse.manifest import ModelSpec
@@ -59,7 +62,8 @@ class TrainedModel:
     """A model that every brand now holds, and what is known of its training.
 
     ``training`` and ``held_out`` are the rows of each brand that has labels; they are still at
-    home: this process runs all the sites. ``seconds`` are binning and training.
+    home: this process runs all the sites. ``seconds`` are binning and training. ``own``: copies of
+    the model for brands that added trees of their own; ``notes`` tell of them.
     """
 
     name: str
@@ -75,6 +79,12 @@ class TrainedModel:
     common: CommonFeatures | None = None
     differences: Mapping[str, BrandDifference] = field(default_factory=dict)
     warnings: tuple[str, ...] = ()
+    own: Mapping[str, Model] = field(default_factory=dict)
+    notes: tuple[str, ...] = ()
+
+    def text_for(self, site: str) -> str:
+        """Return the model as ``site`` holds it."""
+        return to_text(self.own[site]) if site in self.own else self.result.model_text
 
 
 @dataclass(frozen=True, slots=True)
@@ -251,6 +261,7 @@ def _train(
     began = time.perf_counter()
     result = train_over(transport, manifest, on_event=on_event)
     seconds = time.perf_counter() - began
+    own, notes = _continued(programs, manifest, result) if model.continuation else ({}, ())
     return TrainedModel(
         name=model.name,
         version=result.sha256[:12],
@@ -265,7 +276,31 @@ def _train(
         common=cohort.common,
         differences=differences,
         warnings=(*warnings, *result.warnings),
+        own=own,
+        notes=notes,
     )
+
+
+def _continued(
+    programs: Mapping[str, SiteProgram], manifest: Manifest, result: TrainingResult
+) -> tuple[dict[str, Model], tuple[str, ...]]:
+    """Let each brand with labels continue the model at home; the copies that won, and a note each.
+
+    The trees stay in the brand's warehouse, as its rows do.
+    """
+    own: dict[str, Model] = {}
+    notes: list[str] = []
+    for site in manifest.training_sites:
+        found = programs[site].own_copies().continuation(result.model)
+        if found.chosen:
+            own[site] = found.on(result.model)
+            notes.append(
+                f"{site} scores with {found.rounds} rounds of trees of its own on the shared "
+                f"model: mean loss on rows held out at home {found.gain:.4f} lower"
+            )
+        else:
+            notes.append(f"{site} keeps the shared model: trees of its own did not win at home")
+    return own, tuple(notes)
 
 
 def _register(trained: TrainedModel, run_id: str, as_of: datetime) -> None:
@@ -274,10 +309,11 @@ def _register(trained: TrainedModel, run_id: str, as_of: datetime) -> None:
     metrics = result.metrics.to_json() if result.metrics is not None else None
     for one in trained.participants:
         name = one.site.name
+        text = trained.text_for(name)
         model = RegisteredModel(
             model_name=trained.name,
-            model_version=trained.version,
-            model_text=result.model_text,
+            model_version=sha256(text.encode()).hexdigest()[:12],
+            model_text=text,
             encoder=result.encoder.to_json(),
             created_at=as_of,
             run_id=run_id,
@@ -298,7 +334,7 @@ def _register(trained: TrainedModel, run_id: str, as_of: datetime) -> None:
             rounds=result.rounds,
             bytes_up=result.bytes_up.get(name),
             metrics=json.loads(metrics) if metrics else None,
-            message="; ".join(trained.warnings) or None,
+            message="; ".join((*trained.warnings, *trained.notes)) or None,
         )
         with one.site.open() as warehouse, warehouse.transaction():
             register_model(warehouse, model)

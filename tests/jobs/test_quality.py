@@ -88,3 +88,12 @@ def test_a_brand_of_one_class_or_without_rows_has_no_model_alone(federated: Trai
 def test_a_verdict_needs_the_whole_interval(gain: float, verdict: str) -> None:
     quality = BrandQuality("ant", 1, 1, None, None, None, np.zeros((2, 1), np.int64))
     assert replace(quality, gain=Interval(gain, 0.01, gain - 0.02, gain + 0.02)).verdict == verdict
+
+
+def test_a_brand_with_its_own_copy_is_measured_by_it(federated: TrainingResult) -> None:
+    held_out = rows("new", 7, 200)
+    worse = replace(federated.model, trees=federated.model.trees[:1])
+    shared = measure("ant", rows("ant", 0), held_out, federated, MANIFEST, KEY)
+    own = measure("ant", rows("ant", 0), held_out, federated, MANIFEST, KEY, worse)
+    assert own.alone == shared.alone
+    assert own.federated != shared.federated

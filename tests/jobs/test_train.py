@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from hashlib import sha256
 
 import pytest
 
@@ -60,6 +61,31 @@ def test_every_brand_holds_the_same_model_and_its_own_books(
         assert small_federation.value(brand, run.format("bytes_up")) == up
     assert all(reveals(row[1]) for row in rows)
     assert {row[1] for row in rows} >= {"ValueCounts", "RootHistogram"}
+
+
+@pytest.mark.parametrize(("noise", "own"), [(-1e9, {"ant", "bee"}), (1e9, set())])
+def test_a_brand_whose_own_trees_win_registers_its_own_copy(
+    small_federation: SmallFederation, monkeypatch: pytest.MonkeyPatch, noise: float, own: set[str]
+) -> None:
+    monkeypatch.setattr("fed_audience.gbdt.continuation.NOISE", noise)
+    settings = small_federation.settings
+    model = settings.models[0].model_copy(update={"continuation": True})
+    trained = train_model(settings, model, as_of=NOW, category_key=b"k" * 32)
+    assert set(trained.own) == own
+    assert len(trained.notes) == 2
+    for brand in ("ant", "bee"):
+        registry = "select {} from fed_audience.model_registry"
+        text = small_federation.value(brand, registry.format("model_text"))
+        assert text == trained.text_for(brand)
+        assert (text == trained.result.model_text) == (brand not in own)
+        version = small_federation.value(brand, registry.format("model_version"))
+        assert version == sha256(str(text).encode()).hexdigest()[:12]
+        told = small_federation.value(brand, "select message from fed_audience.training_runs")
+        assert f"{brand} " in str(told)
+        if brand in own:
+            shared = trained.result.model.trees
+            assert trained.own[brand].trees[: len(shared)] == shared
+            assert len(trained.own[brand].trees) > len(shared)
 
 
 def test_a_brand_without_a_request_leaves_the_others_queued(
