@@ -165,7 +165,9 @@ def read_rows(
         )
         for index, feature in enumerate(manifest.features)
     )
-    return SiteRows(columns, roles.take(order), table.num_rows, int(training.sum()), missing)
+    roles = roles.take(order)
+    pa.default_memory_pool().release_unused()  # what reading took, some 15 bytes a row
+    return SiteRows(columns, roles, table.num_rows, int(training.sum()), missing)
 
 
 def _held_out(table: pa.Table, manifest: Manifest) -> NDArray[np.bool_]:
