@@ -95,6 +95,7 @@ def test_without_missing_values_later_ones_go_to_the_heavier_child() -> None:
     assert heavy_left is not None
     assert not heavy_right.missing_left
     assert heavy_left.missing_left
+    assert search([(numeric(2), units((-8, 8), (8, 8), (0, 0)))]) == Split(0, 16.0, 0, True)
 
 
 def test_equal_gains_go_to_the_lowest_feature_then_bin() -> None:
@@ -102,6 +103,11 @@ def test_equal_gains_go_to_the_lowest_feature_then_bin() -> None:
     split = search([(numeric(3), same), (numeric(3), same)])
     assert split is not None
     assert (split.feature, split.bin) == (0, 0)
+
+
+def test_equal_gains_go_to_the_lowest_bin_before_the_side_of_missing() -> None:
+    """The same two children, either as bin 0 with missing left or as bin 1 with missing right."""
+    assert search([(numeric(2), units((0, 0), (5, 5), (-5, 5)))]) == Split(0, 10.0, 0, True)
 
 
 def test_few_categories_are_tried_one_against_the_rest() -> None:
@@ -126,6 +132,18 @@ def test_thin_categories_stay_right() -> None:
     split = search([(categories(10), sums)], replace(FREE, cat_smooth=20.0))
     assert split is not None
     assert 9 not in split.left_codes
+
+
+def test_either_side_of_many_categories_holds_a_group_of_rows() -> None:
+    """Three heavy categories against two light ones of 32 rows: too few for a group of 50."""
+    sums = units((-30, 100), (-30, 100), (-30, 100), (9, 5), (9, 5), (0, 0))
+    rules = replace(FREE, cat_l2=0.0)
+    free = search([(categories(5), sums)], replace(rules, min_data_per_group=1))
+    grouped = search([(categories(5), sums)], replace(rules, min_data_per_group=50))
+    assert free is not None
+    assert grouped is not None
+    assert free.left_codes in {(0, 1, 2), (3, 4)}
+    assert grouped.left_codes not in {(0, 1, 2), (3, 4)}
 
 
 def test_at_most_32_categories_go_left() -> None:
