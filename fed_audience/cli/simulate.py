@@ -69,6 +69,9 @@ def simulate(  # noqa: PLR0913 - one parameter a flag
             help="Also measure what a base score, a feature or trees of its own bring each site.",
         ),
     ] = False,
+    explain: Annotated[
+        bool, typer.Option("--explain", help="Also show how far each feature moves the scores.")
+    ] = False,
     trees: Annotated[int, typer.Option(help="Number of trees.")] = 100,
     depth: Annotated[int, typer.Option(help="Depth of a tree.")] = 6,
     learning_rate: Annotated[float, typer.Option(help="Learning rate.")] = 0.1,
@@ -130,6 +133,7 @@ def simulate(  # noqa: PLR0913 - one parameter a flag
         objective=objective,
         weight=weight,
         compare=compare,
+        explain=explain,
         seed_site=seed_site,
         group=group,
         trees=trees,

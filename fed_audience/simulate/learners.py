@@ -11,6 +11,7 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from fed_audience.federation.explaining import explain
 from fed_audience.federation.manifest import Manifest
 from fed_audience.federation.site import SiteProgram
 from fed_audience.federation.source import ArrowSource
@@ -50,6 +51,7 @@ class Trained:
     seconds: float
     result: TrainingResult | None = None
     programs: Mapping[str, SiteProgram] = field(default_factory=dict)
+    manifest: Manifest | None = None
 
 
 class Learners:
@@ -123,7 +125,7 @@ class Learners:
         began = time.perf_counter()
         result = train(transport, manifest, on_event=self._on_event)
         seconds = time.perf_counter() - began
-        return Trained(self.score(result, score), seconds, result, programs)
+        return Trained(self.score(result, score), seconds, result, programs, manifest)
 
     def score(self, result: TrainingResult, rows: Rows) -> npt.NDArray[np.float64]:
         """Raw scores of ``rows`` under a model of ours: float64[n], or [classes, n]."""
@@ -140,6 +142,18 @@ class Learners:
         table = self._columns(rows)
         columns: Any = dict(zip(table.column_names, table.columns, strict=True))
         return result.encoder.encode(columns, self._category_key, threads=self._settings.threads)
+
+    def explained(self, trained: Trained) -> dict[str, float]:
+        """Mean |SHAP| of each feature's column over all sites, largest first.
+
+        A site sends sums over its rows, as in a real federation.
+        """
+        assert trained.result is not None  # noqa: S101 - trained by our learner
+        assert trained.manifest is not None  # noqa: S101 - the same
+        transport = InProcessTransport(trained.programs, threads=self._settings.threads)
+        found = explain(transport, trained.manifest, trained.result.model)
+        ranked = sorted(found, key=lambda name: (-found[name], name))
+        return {self._problem.names[name]: found[name] for name in ranked}
 
     def lightgbm(self, rows: Rows, score: Rows) -> Trained:
         """Train LightGBM on ``rows`` with the same parameters and floors; score ``score``."""

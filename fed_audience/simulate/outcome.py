@@ -153,7 +153,10 @@ class LookalikeOutcome:
 
 @dataclass(frozen=True, slots=True)
 class Outcome:
-    """The whole result. What does not belong to the task or the objective is None."""
+    """The whole result. What does not belong to the task or the objective is None.
+
+    ``mean_shap``: mean |SHAP| of each column in raw scores, over the rows of all sites.
+    """
 
     file: str
     task: str
@@ -183,6 +186,7 @@ class Outcome:
     per_site: tuple[SiteOutcome, ...]
     lookalike: LookalikeOutcome | None
     brand_comparison: BrandComparison | None
+    mean_shap: dict[str, float] | None
     warnings: tuple[str, ...]
     notes: tuple[str, ...]
     parameters: dict[str, Any]

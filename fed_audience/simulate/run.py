@@ -74,6 +74,10 @@ def simulate(
     brand_comparison = None
     if settings.compare:
         brand_comparison = compare_brands(problem, dealt, settings, comparison, begin)
+    mean_shap = None
+    if settings.explain:
+        begin("how far each feature moves the scores")
+        mean_shap = learners.explained(comparison.federated)
     begin("measuring")
     federated, pooled = comparison.federated.result, comparison.pooled.result
     assert federated is not None  # noqa: S101 - trained by our learner
@@ -113,6 +117,7 @@ def simulate(
         per_site=per_site,
         lookalike=lookalike,
         brand_comparison=brand_comparison,
+        mean_shap=mean_shap,
         warnings=(
             *problem.warnings,
             *leakage_warnings(problem, dealt, learners, federated),

@@ -43,7 +43,8 @@ class SimulationSettings:
     ``test`` is a file of its own, otherwise ``test_fraction`` of the rows are drawn by hash.
     ``objective`` is by default the first of its ``task``'s. ``classes`` are those of a multiclass
     label, known once the table is read. ``options`` are further training parameters by name.
-    ``compare`` measures what each brand gains by a base score, a feature or trees of its own.
+    ``compare`` measures what each brand gains by a base score, a feature or trees of its own,
+    ``explain`` how far each feature moves the scores.
     """
 
     path: Path
@@ -60,6 +61,7 @@ class SimulationSettings:
     classes: int = 2
     weight: str | None = None
     compare: bool = False
+    explain: bool = False
     seed_site: str | None = None
     group: str | None = None
     trees: int = 100

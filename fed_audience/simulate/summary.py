@@ -19,6 +19,8 @@ if TYPE_CHECKING:
 _SHOWN_SITES: Final = 20
 _COLOURS: Final = {"gains": "green", "loses": "red", "no difference": "default"}
 _CLOSE: Final = 0.03
+_SHOWN_FEATURES: Final = 15
+_BAR: Final = 30
 
 TITLES: Final = {
     "auc": "AUC",
@@ -46,6 +48,9 @@ def print_summary(outcome: Outcome, json: Path | None, console: Console | None =
     if outcome.brand_comparison:
         out.print(brand_table(outcome.brand_comparison))
         out.print(BRAND_FOOTNOTE, style="dim")
+    if outcome.mean_shap:
+        out.print(_explained(outcome.mean_shap))
+        out.print("Mean |SHAP| over the rows of all sites, in raw scores.\n", style="dim")
     if outcome.lookalike:
         seed_site = escape(outcome.lookalike.seed_site)
         out.print(f"Lookalike of the positives of {seed_site}, judged by the hidden labels:")
@@ -181,6 +186,18 @@ def _sites(sites: Sequence[SiteOutcome]) -> Table:
     if len(sites) > _SHOWN_SITES:
         blank = [""] * (len(table.columns) - 1)
         table.add_row(f"... and {len(sites) - _SHOWN_SITES} more", *blank)
+    return table
+
+
+def _explained(mean_shap: dict[str, float]) -> Table:
+    table = Table("feature", "moves the score by", "", box=None, header_style="dim")
+    table.columns[1].justify = "right"
+    longest = max(mean_shap.values())
+    for name, value in list(mean_shap.items())[:_SHOWN_FEATURES]:
+        bar = "█" * round(_BAR * value / longest) if longest else ""
+        table.add_row(escape(name), f"{value:.4f}", bar)
+    if (more := len(mean_shap) - _SHOWN_FEATURES) > 0:
+        table.add_row(f"... and {more} more", "", "")
     return table
 
 

@@ -63,6 +63,36 @@ def test_sites_cut_at_random_are_called_alike(settings: MakeSettings) -> None:
     assert "note: positive label: bought = 'yes'" in text
 
 
+def test_features_are_explained_from_the_sums_of_all_sites(
+    settings: MakeSettings, tmp_path: Path
+) -> None:
+    out = tmp_path / "result.json"
+    path = settings().path
+    text = call("simulate", path, *SMALL, "--site-column", "brand", "--explain", "--json", out)
+    found = json.loads(out.read_text())["mean_shap"]
+    first, last = next(iter(found)), list(found)[-1]
+    assert last == "visits", "which decides nothing"
+    assert list(found.values()) == sorted(found.values(), reverse=True)
+    assert set(found) == {"spend", "channel", "visits"}
+    (line,) = (row for row in text.split("\n") if row.startswith(f" {first}") and "█" in row)
+    assert f"{found[first]:.4f}" in line
+    assert line.count("█") == 30
+
+
+def test_objectives_options_and_brands_by_their_flags(settings: MakeSettings) -> None:
+    flags = ("--objective", "poisson", "--weight", "spend", "--param", "lambda_l1=0.5")
+    table = customers()
+    table["spend"] = np.nan_to_num(table["spend"], nan=1.0) + 0.1
+    path = settings(table).path
+    text = call(
+        *("simulate", path, "--label", "visits", "--trees", 5, "--depth", 3, "--threads", 1),
+        *("--site-column", "brand", "--compare", "--drop", "bought", *flags),
+    )
+    assert "visits is a number (poisson)" in text
+    assert "deviance on each site's own test rows, lower is better" in text
+    assert "+ own trees" in text
+
+
 def test_a_lookalike_shows_its_yardsticks(settings: MakeSettings) -> None:
     seeds = ("--task", "lookalike", "--seed-site", "fashion", "--site-column", "brand")
     text = call("simulate", settings().path, *SMALL, *seeds)
