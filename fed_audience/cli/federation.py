@@ -5,13 +5,14 @@ from __future__ import annotations
 from datetime import UTC, datetime
 from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Final, cast
 
 import typer
 
 from fed_audience.errors import UsageError
 
 if TYPE_CHECKING:
+    from fed_audience.gbdt.cover_levels import CoverLevel
     from fed_audience.jobs.pipeline import Secrets
     from fed_audience.jobs.settings import FederationSettings
 
@@ -21,6 +22,7 @@ AsOf = Annotated[
     typer.Option(help="Instant of consent and features, UTC: 2026-10-01T00:00. [default: now]"),
 ]
 _CONFIG = Path("federation.yml")
+_COVERS: Final = ("none", "coarse", "full")
 
 
 def run(
@@ -66,13 +68,32 @@ def run(
     console.print(f"Report: {report.resolve()}", soft_wrap=True)
 
 
-def train(model: str, *, config: Config = _CONFIG, as_of: AsOf = None) -> None:
+def train(
+    model: str,
+    *,
+    save: Annotated[
+        Path | None, typer.Option(help="Also write the shared model to this file.")
+    ] = None,
+    cover: Annotated[
+        str, typer.Option(help="What that file tells of rows: none, coarse or full.")
+    ] = "none",
+    config: Config = _CONFIG,
+    as_of: AsOf = None,
+) -> None:
     """Train a model that the brands' dbt projects have queued, and register it at each."""
+    if cover not in _COVERS:
+        raise UsageError(
+            "unknown --cover", value=cover, limit=", ".join(_COVERS), fix="leave it at none"
+        )
     from rich.console import Console  # noqa: PLC0415 - start-up time
 
     from fed_audience.cli.progress import Steps  # noqa: PLC0415
+    from fed_audience.files import check_place, write_whole  # noqa: PLC0415
+    from fed_audience.gbdt.model import to_text  # noqa: PLC0415
     from fed_audience.jobs.train import train_model  # noqa: PLC0415
 
+    if save is not None:
+        check_place(save, "the model", "--save")
     settings, secrets, instant = _opened(config, as_of)
     wanted = settings.model(model)
     console = Console()
@@ -94,6 +115,10 @@ def train(model: str, *, config: Config = _CONFIG, as_of: AsOf = None) -> None:
         f"{result.counts.rows:,} rows of {len(trained.manifest.training_sites)} sites in "
         f"{result.rounds} rounds{measured}"
     )
+    if save is not None:
+        text = to_text(result.model, cover=cast("CoverLevel", cover))
+        write_whole(save, text.encode(), "the model")
+        console.print(f"Model: {save}, cover {cover}", soft_wrap=True)
     for warning in trained.warnings:
         console.print(f"! {warning}", style="yellow")
     console.print(f"Next: fed-audience score {model} --config {config}", soft_wrap=True)

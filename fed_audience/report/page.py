@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-import os
-from contextlib import suppress
 from types import SimpleNamespace
 from typing import TYPE_CHECKING, Any, Final
 
 from jinja2 import Environment, PackageLoader, StrictUndefined
 
+from fed_audience import files
 from fed_audience.errors import ResourceError
 from fed_audience.report import formatting, summary
 from fed_audience.report.palette import DARK, LIGHT, SERIES, css_variables
@@ -57,24 +56,7 @@ def write_report(data: ReportData, path: Path) -> Path:
     what was there before.
     """
     page = render(data).encode("utf-8", errors="replace")
-    temporary = path.with_name(f".{path.name}.{os.getpid()}.part")
-    try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        with temporary.open("wb") as file:
-            file.write(page)
-            file.flush()
-            os.fsync(file.fileno())
-        temporary.replace(path)
-    except OSError as error:
-        raise ResourceError(
-            f"the report could not be written: {error.strerror}",
-            value=formatting.size(len(page)),
-            looked=str(path),
-            fix="free some space or give another path; no half-written file was left",
-        ) from error
-    finally:
-        with suppress(OSError):
-            temporary.unlink()
+    files.write_whole(path, page, "the report")
     return path
 
 
@@ -84,20 +66,7 @@ def check_place(path: Path) -> None:
     Folders on the way are made.
     """
     _charts()
-    try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        refused = "it is a folder" if path.is_dir() else None
-        if refused is None and not os.access(path.parent, os.W_OK):
-            refused = "its folder is not writable"
-    except OSError as error:
-        refused = error.strerror
-    if refused:
-        raise ResourceError(
-            "the report cannot be written there",
-            value=refused,
-            looked=str(path),
-            fix="give the path of a file with --report",
-        )
+    files.check_place(path, "the report", "--report")
 
 
 def render(data: ReportData) -> str:

@@ -16,7 +16,7 @@ FLOORS = [
     {"audiences", "consent", "federation"},
     {"warehouse"},
     {"gbdt", "privacy", "audit"},
-    {"config"},
+    {"config", "files"},
     {"errors"},
 ]
 FLOOR_OF = {room: number for number, rooms in enumerate(FLOORS) for room in rooms}
