@@ -58,8 +58,8 @@ def complaints(package: Path) -> list[str]:
                 continue
             if room in ONLY_ERRORS and target != "errors":
                 found.append(f"{where}: may import only errors")
-            elif room in GIVEN_DATA and target not in {"errors", "config"}:
-                found.append(f"{where}: is given data, may import only errors and config")
+            elif room in GIVEN_DATA and target not in {"errors", "config", "files"}:
+                found.append(f"{where}: is given data, may import only errors, config and files")
             elif target in GIVEN_DATA:
                 if FLOOR_OF[room] > FLOOR_OF["jobs"]:
                     found.append(f"{where}: below the jobs, which fill reports")
