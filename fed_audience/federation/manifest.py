@@ -161,9 +161,10 @@ class Manifest:
     @property
     def weight_cap(self) -> float:
         """The least power of two that no row's weight exceeds, the one of positives included."""
-        heaviest = max((weight for _, weight in self.brand_weights), default=1.0)
+        # A brand that is not listed weighs 1.
+        heaviest = max([1.0, *(weight for _, weight in self.brand_weights)])
         if self.weight is not None:
-            heaviest = max(heaviest, 1.0) * self.max_weight
+            heaviest *= self.max_weight
         heaviest *= max(self.parameters.scale_pos_weight, 1.0)
         mantissa, exponent = frexp(heaviest)
         return ldexp(1.0, exponent - 1 if mantissa == 0.5 else exponent)  # noqa: PLR2004 - a power of two itself

@@ -30,6 +30,8 @@ class SiteSettings(StrictModel):
 class ModelSettings(StrictModel):
     """How one audience model is trained; what it learns is declared in each brand's dbt model.
 
+    ``weight`` names a column of row weights, at most ``max_weight``; ``site_weights`` multiplies
+    those of a brand. ``brand_base``: each brand starts from the rate of its own labels.
     ``continuation``: each brand may add trees of its own to the shared model, at home, where they
     win on rows held out there.
     """
@@ -40,6 +42,10 @@ class ModelSettings(StrictModel):
     holdout_fraction: Annotated[float, Field(ge=0.0, le=0.5)] = 0.2
     missing_features: Literal["accept", "refuse"] = "accept"
     override_brand_difference: str | None = None
+    weight: str | None = None
+    max_weight: Annotated[float, Field(gt=0)] = 1.0
+    site_weights: dict[str, Annotated[float, Field(gt=0)]] = Field(default_factory=dict)
+    brand_base: bool = False
     continuation: bool = False
 
     @field_validator("parameters")
@@ -119,6 +125,7 @@ class FederationSettings(StrictModel):
             _known(f"audience {audience.name}: destination", audience.destinations, known)
         for model in self.models:
             _known(f"model {model.name}: site", model.sites or (), sites)
+            _known(f"model {model.name}: site of site_weights", tuple(model.site_weights), sites)
         return self
 
     def model(self, name: str) -> ModelSettings:

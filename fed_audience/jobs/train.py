@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 import json
+import os
 import time
 from contextlib import contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from hashlib import sha256
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 from uuid import uuid4
 
+import pyarrow as pa
 import pyarrow.compute as pc
 
 from fed_audience.errors import ConfigError, DataError, FedAudienceError, FederationError
@@ -46,8 +48,6 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping, Sequence
     from datetime import datetime
 
-    import pyarrow as pa
-
     from fed_audience.audiences.lookalike import BrandDifference, CommonFeatures, LookalikeSettings
     from fed_audience.federation import Envelope, TrainingEvent
     from fed_audience.gbdt.bins import Feature
@@ -55,6 +55,10 @@ if TYPE_CHECKING:
     from fed_audience.jobs.settings import FederationSettings, ModelSettings
     from fed_audience.warehouse.control import TrainingRequest
     from fed_audience.warehouse.manifest import ModelSpec
+
+
+BRAND: Final = "_fed_brand"
+"""Column that the job adds to say whose customer a row is."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -172,13 +176,20 @@ def _cohort(
             labelled_participant(site, requests.get(site.name), model.name, as_of) for site in sites
         )
         by_site = {one.site.name: one.rows for one in participants}
-        features = agreed_features(by_site, spec.exclude_features)
+        features = agreed_features(by_site, _aside(spec, model))
         if model.missing_features == "refuse":
             require_features(by_site, features)
         return _Cohort(spec, participants, features, rules, None)
     participants = _around_seed_brand(sites, requests, spec, model.name, as_of)
     features, common = shared_features(participants, spec, rules)
+    features = tuple(feature for feature in features if feature.name != model.weight)
     return _Cohort(spec, participants, features, rules, common)
+
+
+def _aside(spec: ModelSpec, model: ModelSettings) -> tuple[str, ...]:
+    """Columns that are no features."""
+    weight = () if model.weight is None else (model.weight,)
+    return (*spec.exclude_features, *weight)
 
 
 def _around_seed_brand(
@@ -239,6 +250,9 @@ def _train(
             if judged.verdict != "ok"
         )
     names = tuple(one.site.name for one in cohort.participants)
+    branded = bool(model.site_weights) or model.brand_base
+    if branded:
+        tables = {name: _with_brand(table, name) for name, table in tables.items()}
     manifest = Manifest(
         run_id=run_id,
         model_name=model.name,
@@ -249,11 +263,20 @@ def _train(
         sites=names,
         label_sites=(rules.seed_brand,) if rules is not None and rules.seed_brand else None,
         allow_missing_features=model.missing_features == "accept",
+        weight=model.weight,
+        max_weight=model.max_weight,
+        brand=BRAND if branded else None,
+        brand_weights=tuple(model.site_weights.items()),
+        brand_base=model.brand_base,
         parameters=parameters,
     )
     programs = {
         name: SiteProgram(
-            name, ArrowSource(tables[name]), category_key, min_rows=settings.minimum_rows
+            name,
+            ArrowSource(tables[name]),
+            category_key,
+            min_rows=settings.minimum_rows,
+            threads=os.cpu_count() or 1,
         )
         for name in names
     }
@@ -261,7 +284,7 @@ def _train(
     began = time.perf_counter()
     result = train_over(transport, manifest, on_event=on_event)
     seconds = time.perf_counter() - began
-    own, notes = _continued(programs, manifest, result) if model.continuation else ({}, ())
+    own, notes = _own_copies(programs, manifest, result, model)
     return TrainedModel(
         name=model.name,
         version=result.sha256[:12],
@@ -281,19 +304,35 @@ def _train(
     )
 
 
-def _continued(
-    programs: Mapping[str, SiteProgram], manifest: Manifest, result: TrainingResult
-) -> tuple[dict[str, Model], tuple[str, ...]]:
-    """Let each brand with labels continue the model at home; the copies that won, and a note each.
+def _with_brand(table: pa.Table, site: str) -> pa.Table:
+    """Say of each row whose customer it is."""
+    return table.append_column(BRAND, pa.repeat(site, table.num_rows))
 
-    The trees stay in the brand's warehouse, as its rows do.
+
+def _own_copies(
+    programs: Mapping[str, SiteProgram],
+    manifest: Manifest,
+    result: TrainingResult,
+    model: ModelSettings,
+) -> tuple[dict[str, Model], tuple[str, ...]]:
+    """Make each brand's own copy of the model, at home, where it has one; and a note each.
+
+    Its base score and its trees stay in the brand's warehouse, as its rows do. A brand without
+    labels takes the base score of all.
     """
     own: dict[str, Model] = {}
     notes: list[str] = []
+    if model.brand_base:
+        whole = replace(result.model, base_scores=result.base_scores)
+        own = dict.fromkeys(manifest.sites, whole)
+        for site in manifest.training_sites:
+            own |= programs[site].own_copies().models(result.model)
+    if not model.continuation:
+        return own, ()
     for site in manifest.training_sites:
         found = programs[site].own_copies().continuation(result.model)
         if found.chosen:
-            own[site] = found.on(result.model)
+            own[site] = found.on(own.get(site, result.model))
             notes.append(
                 f"{site} scores with {found.rounds} rounds of trees of its own on the shared "
                 f"model: mean loss on rows held out at home {found.gain:.4f} lower"

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from hashlib import sha256
+from typing import Any
 
 import pytest
 
@@ -14,6 +16,7 @@ from fed_audience.errors import (
     FederationError,
     WarehouseError,
 )
+from fed_audience.gbdt.model import to_text
 from fed_audience.jobs.egress import EgressTally, reveals
 from fed_audience.jobs.train import TrainedModel, train_model
 from fed_audience.warehouse.control import LEASE
@@ -86,6 +89,42 @@ def test_a_brand_whose_own_trees_win_registers_its_own_copy(
             shared = trained.result.model.trees
             assert trained.own[brand].trees[: len(shared)] == shared
             assert len(trained.own[brand].trees) > len(shared)
+
+
+def test_each_brand_starts_from_the_rate_of_its_own_labels(
+    small_federation: SmallFederation,
+) -> None:
+    model = small_federation.settings.models[0].model_copy(update={"brand_base": True})
+    trained = train_model(small_federation.settings, model, as_of=NOW, category_key=b"k" * 32)
+    assert trained.result.model.base_scores == (0.0,)
+    bases = {brand: copy.base_scores for brand, copy in trained.own.items()}
+    assert len(set(bases.values())) == 2
+    for brand in ("ant", "bee"):
+        text = small_federation.value(brand, "select model_text from fed_audience.model_registry")
+        assert text == to_text(replace(trained.result.model, base_scores=bases[brand]))
+
+
+def test_site_weights_and_a_weight_column_change_the_model(
+    small_federation: SmallFederation,
+) -> None:
+    plain = small_federation.settings.models[0]
+    texts = set()
+    ways: tuple[dict[str, Any], ...] = (
+        {},
+        {"site_weights": {"bee": 0.25}},
+        {"weight": "f_spend", "max_weight": 5_000.0},
+    )
+    for changes in ways:
+        for brand in ("ant", "bee"):
+            small_federation.execute(
+                brand, "update fed_audience.training_requests set status = 'pending'"
+            )
+        model = plain.model_copy(update=changes)
+        trained = train_model(small_federation.settings, model, as_of=NOW, category_key=b"k" * 32)
+        names = {feature.name for feature in trained.manifest.features}
+        assert model.weight not in names
+        texts.add(trained.result.model_text)
+    assert len(texts) == 3
 
 
 def test_a_brand_without_a_request_leaves_the_others_queued(
