@@ -8,7 +8,7 @@ import subprocess
 import sys
 from pathlib import Path
 
-from fed_audience.federation.messages import REPLIES
+from fed_audience.federation.messages import REPLIES, Reply, VectorReply
 
 DOCS = Path(__file__).resolve().parent.parent / "docs"
 BEGIN, END = "<!-- generated: what leaves -->", "<!-- end -->"
@@ -28,12 +28,17 @@ def command_reference() -> str:
 
 def how_it_works() -> str:
     """Return docs/how-it-works.md with the table of messages as the code declares them."""
-    rows = [f"| `{kind.__name__}` | {kind.reveals} |" for kind in REPLIES]
-    table = "\n".join(["| message | reveals about the site that sends it |", "|---|---|", *rows])
+    rows = [f"| `{kind.__name__}` | {kind.reveals} | {_read(kind)} |" for kind in REPLIES]
+    head = ["| message | holds of the site that sends it | can be read |", "|---|---|---|"]
+    table = "\n".join([*head, *rows])
     text = (DOCS / "how-it-works.md").read_text(encoding="utf-8")
     before, _, rest = text.partition(BEGIN)
     _, _, after = rest.partition(END)
     return f"{before}{BEGIN}\n{table}\n{END}{after}"
+
+
+def _read(kind: type[Reply]) -> str:
+    return "in sum over the sites" if issubclass(kind, VectorReply) else "as it is"
 
 
 PAGES = {"cli.md": command_reference, "how-it-works.md": how_it_works}

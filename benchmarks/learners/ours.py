@@ -15,6 +15,7 @@ from benchmarks.learners import Fit, Task, UnavailableError, quality
 from benchmarks.measuring import Seconds, peak_bytes, restart_peak
 from fed_audience.federation import InProcessTransport, Manifest, SiteProgram, TrainingResult, train
 from fed_audience.federation.events import BinsAgreed, TrainingEvent
+from fed_audience.federation.manifest import overrides_for
 from fed_audience.gbdt.bins import Feature
 from fed_audience.gbdt.codes import row_stride
 from fed_audience.gbdt.parameters import TrainingParameters
@@ -100,6 +101,7 @@ def manifest(table: Table, task: Task, sites: tuple[str, ...]) -> Manifest:
         label="label",
         row_key="key",
         sites=sites,
+        overrides=overrides_for(sites, sites),
         parameters=TrainingParameters(**options),
     )
 

@@ -88,6 +88,9 @@ def simulate(  # noqa: PLR0913 - one parameter a flag
     threads: Annotated[
         int | None, typer.Option(help="Threads of every learner. [default: one a core]")
     ] = None,
+    secure: Annotated[
+        bool, typer.Option(help="Sum over the sites under masks, as between brands.")
+    ] = True,
     json: Annotated[Path | None, typer.Option(help="Write the whole result there.")] = None,
 ) -> None:
     """Simulate a federation from one table, and compare it with pooled and alone.
@@ -142,6 +145,7 @@ def simulate(  # noqa: PLR0913 - one parameter a flag
         max_bin=max_bin,
         seed=seed,
         options=parse_options(param or ()),
+        secure=secure,
         **{name: value for name, value in chosen.items() if value is not None},
     )
     with _progress() as on_stage:

@@ -9,8 +9,9 @@ import numpy as np
 from fed_audience.errors import DataError
 from fed_audience.federation import messages as m
 from fed_audience.federation.events import BinningRound, SiteWarning
+from fed_audience.federation.packing import counts_ring
 from fed_audience.gbdt.categories import BUCKETS, REFINED, category_bins, survivors
-from fed_audience.gbdt.cuts import numeric_bins
+from fed_audience.gbdt.cuts import numeric_bins, rows_by_bin
 from fed_audience.gbdt.grid import Grid, refine
 from fed_audience.gbdt.label_cap import MAGNITUDES, label_cap
 from fed_audience.gbdt.objectives import objective_of
@@ -107,7 +108,10 @@ class BinningRounds:
             labels=labels,
             survivors=np.concatenate([np.empty(0, np.uint32), *chosen]).astype(np.uint32),
         )
-        total = self._coordinator.sum(request, self._manifest.sites, m.ValueCounts, sum(sizes))
+        ring = counts_ring(self._manifest.parameters.row_cap)
+        total = self._coordinator.sum(
+            request, self._manifest.sites, m.ValueCounts, sum(sizes), ring
+        )
         parts = np.split(total, np.cumsum(sizes)[:-1])
         self._on_event(BinningRound(self.rounds, len(total)))
         self.rounds += 1
@@ -146,6 +150,25 @@ class BinningRounds:
         floor = self._manifest.min_category_count
         refined = counts if len(kept) else np.empty(0, np.int64)
         return category_bins(kept, refined, max_bin=parameters.max_bin, floor=floor)
+
+    def rows_by_slot(self) -> Counts:
+        """Training rows of all sites in each slot of a histogram, feature by feature."""
+        features = range(len(self._manifest.features))
+        return np.concatenate([self._rows_by_slot(feature) for feature in features])
+
+    def _rows_by_slot(self, feature: int) -> Counts:
+        parameters, counts = self._manifest.parameters, self._counts[feature]
+        if feature in self._grids:
+            return rows_by_bin(
+                counts,
+                max_bin=parameters.max_bin,
+                min_data_in_bin=parameters.min_data_in_bin,
+            )
+        kept = np.empty(0, np.int64)
+        if len(self._survivors[feature]):
+            common = counts[counts >= self._manifest.min_category_count]
+            kept = np.sort(common)[::-1][: max(0, parameters.max_bin - 2)]
+        return np.append(kept, self.rows - kept.sum())
 
     def _warn_clipped(self, clipped: dict[int, int]) -> None:
         for i, count in clipped.items():

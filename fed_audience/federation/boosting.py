@@ -9,10 +9,13 @@ import numpy as np
 
 from fed_audience.federation import events as e
 from fed_audience.federation import messages as m
+from fed_audience.federation.packing import Packing
 from fed_audience.federation.payload import leaves_to_arrays, nodes_to_array, splits_to_arrays
+from fed_audience.federation.sum_checks import SumChecks
 from fed_audience.gbdt.histogram import SlotLayout
 from fed_audience.gbdt.lockstep import LockstepGrowth
 from fed_audience.gbdt.sampling import drawn_features
+from fed_audience.privacy.masks import RING_64, Ring
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -57,6 +60,7 @@ class BoostingRounds:
         bins: tuple[FeatureBins, ...],
         objective: Objective,
         counts: RowCounts,
+        rows_by_slot: NDArray[np.int64],
         base_scores: tuple[float, ...],
         on_event: Callable[[TrainingEvent], None],
     ) -> None:
@@ -71,6 +75,7 @@ class BoostingRounds:
         self._names = [feature.name for feature in manifest.features]
         signs = dict(manifest.parameters.monotone_constraints)
         self._monotone = np.array([signs.get(name, 0) for name in self._names], dtype=np.int8)
+        self._checks = SumChecks(rows_by_slot, objective.fixed, self._names)
         self._trees: list[tuple[Tree, ...]] = []
         self._losses: list[int] = []
         self._clipped: list[int] = []
@@ -120,6 +125,11 @@ class BoostingRounds:
         """Rows that a tree is expected to train with."""
         return max(1, round(self._counts.rows * self._parameters.bagging_fraction))
 
+    @property
+    def _gradient_bound(self) -> int:
+        """Largest sum of gradients that the rows of all sites can have, in units."""
+        return self._counts.rows * self._objective.fixed.gradient_bound
+
     def _draw(self, number: int) -> NDArray[np.int64]:
         mask = drawn_features(
             self._names,
@@ -133,32 +143,45 @@ class BoostingRounds:
         self, number: int, drawn: NDArray[np.int64], closing: dict[str, Any]
     ) -> NDArray[np.int64]:
         """Close the trees before and get the roots' histograms; note what comes along."""
+        hessian_bound = self._counts.rows * self._objective.fixed.hessian_bound
+        packing = Packing.of_bounds(self._gradient_bound, hessian_bound)
         request = m.StartTree(
             slot=self._coordinator.slot(number, 0),
             base_scores=self._base_scores,
             features=drawn.astype(np.int32),
+            packing=packing,
             **closing,
         )
         classes = self._objective.classes
-        size = 2 * classes * self._layout.only(drawn).slots
-        sums = self._sum(request, m.RootHistogram, size + 2)
-        self._note_loss(int(sums[size]))
-        self._clipped.append(int(sums[size + 1]))
-        return sums[:size].reshape(classes, -1, 2)
+        size = packing.size(classes * self._layout.only(drawn).slots, rides=2)
+        sums = self._sum(request, m.RootHistogram, size, packing.ring)
+        pairs, (loss, clipped) = packing.unpack(sums, rides=2)
+        roots = pairs.reshape(classes, -1, 2)
+        self._checks.roots(number, roots, drawn, self._layout)
+        self._checks.rides(number, int(loss), int(clipped), self._counts.rows * classes)
+        self._note_loss(int(loss))
+        self._clipped.append(int(clipped))
+        return roots
 
     def _grow(self, number: int, growing: LockstepGrowth, roots: NDArray[np.int64]) -> None:
         growing.start(roots)
         level = 0
         while build := growing.build:
             level += 1
+            packing = Packing.of_bounds(self._gradient_bound, growing.largest_hessian)
             request = m.GrowLevel(
                 slot=self._coordinator.slot(number, level),
                 build=nodes_to_array(build),
+                packing=packing,
                 **splits_to_arrays(growing.unsent()),
             )
             nodes = sum(map(len, build))
-            sums = self._sum(request, m.LevelHistogram, nodes * growing.slots * 2)
-            growing.advance(sums.reshape(nodes, -1, 2))
+            size = packing.size(nodes * growing.slots)
+            sums = self._sum(request, m.LevelHistogram, size, packing.ring)
+            pairs, _ = packing.unpack(sums)
+            built = pairs.reshape(nodes, -1, 2)
+            self._checks.children(number, built, growing.parents_of_build())
+            growing.advance(built)
 
     def _finish(self, closing: dict[str, Any]) -> None:
         """Close the last trees, when nothing else would, and get their loss."""
@@ -166,8 +189,10 @@ class BoostingRounds:
         request = m.FinishTraining(slot=slot, **closing)
         self._note_loss(int(self._sum(request, m.ValidationLoss, 1)[0]))
 
-    def _sum(self, request: m.Request, kind: type[m.VectorReply], size: int) -> NDArray[np.int64]:
-        return self._coordinator.sum(request, self._manifest.training_sites, kind, size)
+    def _sum(
+        self, request: m.Request, kind: type[m.VectorReply], size: int, ring: Ring = RING_64
+    ) -> NDArray[np.int64]:
+        return self._coordinator.sum(request, self._manifest.training_sites, kind, size, ring)
 
     def _note_loss(self, loss: int) -> None:
         if not self._validates:

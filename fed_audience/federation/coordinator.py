@@ -5,15 +5,16 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, TypeVar
 
-import numpy as np
-
 from fed_audience.errors import FederationError
 from fed_audience.federation import messages as m
 from fed_audience.federation.refusal import refusal_error
+from fed_audience.privacy.masks import RING_64, Ring
+from fed_audience.privacy.opening import MaskedSum
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
 
+    import numpy as np
     from numpy.typing import NDArray
 
     from fed_audience.federation.transport import RoundTransport
@@ -63,24 +64,30 @@ class Coordinator:
         return dict(self._replies(request, to, kind))
 
     def sum(
-        self, request: m.Request, to: Sequence[str], kind: type[m.VectorReply], size: int
+        self,
+        request: m.Request,
+        to: Sequence[str],
+        kind: type[m.VectorReply],
+        size: int,
+        ring: Ring = RING_64,
     ) -> NDArray[np.int64]:
         """Send ``request`` to each site and return the sum of the vectors, int64[size].
 
-        Ring arithmetic: sums wrap modulo 2^64 and mean something once every site is in. A reply
-        is added and let go before the next is read.
+        Masks cancel and sums mean something once every site is in. A reply is added and let go
+        before the next is read. ``ring``: that of the elements, which the sum must fit.
         """
-        total = np.zeros(size, dtype=np.int64)
+        total = MaskedSum(size, ring)
         for site, reply in self._replies(request, to, kind):
-            if len(reply.values) != size:
+            try:
+                total.add(reply.elements(ring))
+            except FederationError as error:
                 raise FederationError(
                     f"site {site} answered with a vector of another length",
-                    value=len(reply.values),
-                    limit=size,
+                    value=f"{reply.words.nbytes} bytes",
+                    limit=f"{size * ring.bytes} bytes",
                     fix="run the same version of fed-audience at the coordinator and every site",
-                )
-            total += reply.values
-        return total
+                ) from error
+        return total.total()
 
     def _replies(
         self, request: m.Request, to: Sequence[str], kind: type[ReplyT]

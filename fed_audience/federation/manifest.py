@@ -6,7 +6,7 @@ import json
 from dataclasses import asdict, dataclass, field
 from hashlib import sha256
 from math import frexp, ldexp
-from typing import Final, Literal
+from typing import TYPE_CHECKING, Final, Literal
 
 from pydantic import TypeAdapter, ValidationError
 
@@ -14,6 +14,11 @@ from fed_audience.errors import ConfigError, FederationError
 from fed_audience.gbdt.bins import Feature
 from fed_audience.gbdt.model import check_feature_names
 from fed_audience.gbdt.parameters import TrainingParameters
+from fed_audience.privacy.rounds import MIN_CHANGE
+from fed_audience.privacy.run_keys import Override  # noqa: TC001 - pydantic reads it at run time
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Sequence
 
 MANIFEST_VERSION: Final = 1
 _LEAST_WEIGHT: Final = 1e-4
@@ -41,6 +46,8 @@ class Manifest:
     ``weight`` names a column of row weights, above 0 and at most ``max_weight``. ``brand`` names a
     column that says whose customer a row is, wherever it is stored: ``brand_weights`` multiplies
     the weights of a brand's rows, ``brand_base`` gives each brand a base score of its own.
+    ``secure``: what leaves a site is masked, so that only sums over the sites can be read.
+    ``overrides``: rules of the secure sum that all sites set aside (``overrides_for``).
 
     Neither ``run_id`` nor ``sites`` reaches the model text. Raises ConfigError.
     """
@@ -62,6 +69,8 @@ class Manifest:
     brand: str | None = None
     brand_weights: tuple[tuple[str, float], ...] = ()
     brand_base: bool = False
+    secure: bool = True
+    overrides: tuple[Override, ...] = ()
     parameters: TrainingParameters = field(default_factory=TrainingParameters)
 
     def __post_init__(self) -> None:
@@ -101,6 +110,7 @@ class Manifest:
             raise ConfigError(
                 "min_category_count must be positive", value=self.min_category_count, limit=">= 1"
             )
+        self._check_overrides()
         self._check_columns()
         self._check_weights()
         if self.classes and len(set(self.classes)) != self.parameters.num_class:
@@ -109,6 +119,16 @@ class Manifest:
                 value=list(self.classes),
                 limit=self.parameters.num_class,
                 fix="correct classes or num_class",
+            )
+
+    def _check_overrides(self) -> None:
+        needed = overrides_for(self.sites, self.training_sites) if self.secure else ()
+        if missing := sorted(set(needed) - set(self.overrides)):
+            raise ConfigError(
+                "too few sites for a sum that hides each of them",
+                value=f"{len(self.sites)} sites, {len(self.training_sites)} of them with labels",
+                limit="at least 3, and 3 more or none without labels",
+                fix=f"add sites, or let every site agree to overrides {', '.join(missing)}",
             )
 
     def _check_columns(self) -> None:
@@ -153,6 +173,17 @@ class Manifest:
         """The sites that hold labels and grow trees."""
         return self.sites if self.label_sites is None else self.label_sites
 
+    def cohort(self, absent: Iterable[int] = (), *, of_all_sites: bool = False) -> tuple[str, ...]:
+        """Sites of a round, sorted: those with labels or all, but for the ``absent`` ones.
+
+        ``absent``: places in ``sites``. Raises FederationError for a place that is none.
+        """
+        gone = set(absent)
+        if not gone <= set(range(len(self.sites))):
+            raise FederationError("a round does without a site that the run has not")
+        left = {site for place, site in enumerate(self.sites) if place not in gone}
+        return tuple(sorted(left if of_all_sites else left & set(self.training_sites)))
+
     @property
     def weighted(self) -> bool:
         """Whether rows may weigh differently."""
@@ -194,6 +225,26 @@ class Manifest:
                 "the run manifest is not in canonical form", fix="write it with Manifest.to_json"
             )
         return manifest
+
+
+def overrides_for(sites: Sequence[str], training_sites: Sequence[str]) -> tuple[Override, ...]:
+    """Rules of the secure sum that a run over these sites must set aside; () for most.
+
+    ``two_sites``: each of two knows its own numbers, and so the other's. ``one_site``: the
+    coordinator sees the sums of the only site with labels. ``small_change``: counts of all sites
+    less those of the sites with labels show one or two others. A run of one site hides nothing
+    and needs nothing.
+    """
+    if len(sites) == 1:
+        return ()
+    found: list[Override] = []
+    if len(training_sites) == 1:
+        found.append("one_site")
+    if len(sites) == 2 or len(training_sites) == 2:  # noqa: PLR2004 - a pair
+        found.append("two_sites")
+    if 0 < len(sites) - len(training_sites) < MIN_CHANGE:
+        found.append("small_change")
+    return tuple(sorted(found))
 
 
 def _without_version(text: str) -> str:

@@ -7,84 +7,74 @@ integers and words from closed lists: no float, no free text and no value of a r
 from __future__ import annotations
 
 from functools import lru_cache
-from typing import Annotated, ClassVar, Final, Literal, cast
+from typing import TYPE_CHECKING, Annotated, ClassVar, Final, cast
 
-import numpy as np
-from numpy.typing import NDArray
 from pydantic import Field
 
-from fed_audience.config import StrictModel
 from fed_audience.federation import wire
-from fed_audience.federation.wire import ArrayType, WireModel
+from fed_audience.federation.key_messages import AgreeKeys, KeysAgreed, PresentKey, RunKey
+from fed_audience.federation.message import (
+    EVALUATION,
+    PREPARATION,
+    CodeSets,
+    Count,
+    Float64Vector,
+    Int32Table,
+    Int32Vector,
+    Reason,
+    Reply,
+    Request,
+    SiteNote,
+    Slot,
+    UInt32Vector,
+    VectorReply,
+)
+from fed_audience.federation.packing import WIDE, Packing
 
-PREPARATION: Final = -1
-"""``Slot.tree`` of the rounds before the first tree."""
+if TYPE_CHECKING:
+    from fed_audience.federation.wire import WireModel
 
-EVALUATION: Final = 2**31 - 1
-"""``Slot.tree`` of the rounds that score validation rows."""
-
-Int32Vector = Annotated[NDArray[np.int32], ArrayType("<i4")]
-Int32Table = Annotated[NDArray[np.int32], ArrayType("<i4", 2)]
-UInt32Vector = Annotated[NDArray[np.uint32], ArrayType("<u4")]
-CodeSets = Annotated[NDArray[np.uint8], ArrayType("|u1", 2)]
-Float64Vector = Annotated[NDArray[np.float64], ArrayType("<f8")]
-RingVector = Annotated[NDArray[np.int64], ArrayType("<i8")]
-Count = Annotated[int, Field(ge=0, le=2**31 - 1)]
-
-Reason = Literal[
-    "bad_message",
-    "bad_manifest",
-    "not_in_roster",
-    "wrong_run",
-    "wrong_state",
-    "stale_slot",
-    "changed_request",
-    "missing_column",
-    "missing_feature",
-    "column_type",
-    "label_values",
-    "weight_values",
-    "brand_values",
-    "row_keys",
-    "too_few_rows",
-    "too_many_rows",
+__all__ = [
+    "CATALOGUE",
+    "EVALUATION",
+    "PREPARATION",
+    "REPLIES",
+    "REQUESTS",
+    "AgreeKeys",
+    "ContributionSums",
+    "Count",
+    "CountValues",
+    "ExplainRows",
+    "FinishTraining",
+    "FixBins",
+    "GrowLevel",
+    "KeysAgreed",
+    "LabelCounts",
+    "LevelHistogram",
+    "OpenRun",
+    "PresentKey",
+    "Reason",
+    "Refused",
+    "Reply",
+    "Request",
+    "RootHistogram",
+    "RunKey",
+    "RunOpened",
+    "ScoreHistogram",
+    "ScoreValidation",
+    "SiteNote",
+    "Slot",
+    "StartTree",
+    "TreeClosing",
+    "ValidationLoss",
+    "ValueCounts",
+    "VectorReply",
+    "WholeModel",
+    "decode",
+    "decode_reply",
+    "decode_request",
+    "encode",
 ]
-SiteNote = Literal["no_rows", "no_positives", "no_negatives"]
-
-
-class Slot(StrictModel):
-    """Which round of which run. A site answers a slot once; asked again, with the same bytes.
-
-    ``attempt`` rises when the coordinator asks anew for a vector it lost; the vector stays.
-    """
-
-    run: Annotated[str, Field(min_length=1, max_length=200)]
-    tree: Annotated[int, Field(ge=PREPARATION, le=EVALUATION)]
-    level: Count
-    attempt: Count = 0
-
-    @property
-    def position(self) -> tuple[int, int]:
-        """Order of slots within a run."""
-        return (self.tree, self.level)
-
-
-class Request(WireModel):
-    """From the coordinator to sites."""
-
-    slot: Slot
-
-
-class Reply(WireModel):
-    """From one site to the coordinator."""
-
-    slot: Slot
-
-
-class VectorReply(Reply):
-    """A vector of ring elements that only its sum over the sites gives a meaning."""
-
-    values: RingVector
 
 
 class OpenRun(Request):
@@ -105,6 +95,7 @@ class CountValues(Request):
 
     kind: ClassVar[int] = 2
     reveals: ClassVar[str] = "To the site: which cells and buckets are well filled over all sites."
+    of_all_sites: ClassVar[bool] = True
     numeric: tuple[Count, ...]
     grids: tuple[str, ...]
     bucketed: tuple[Count, ...]
@@ -147,13 +138,14 @@ class StartTree(TreeClosing):
     """Close the trees before, compute gradients, build the root's histogram of each class.
 
     ``base_scores``: one a class. ``features``: those drawn for this round of trees, ascending;
-    no other is summed.
+    no other is summed. ``packing``: how the sums travel.
     """
 
     kind: ClassVar[int] = 4
     reveals: ClassVar[str] = "To the site: the tree grown so far, which is part of the model."
     base_scores: Float64Vector
     features: Int32Vector
+    packing: Packing = WIDE
 
 
 class GrowLevel(Request):
@@ -165,6 +157,7 @@ class GrowLevel(Request):
     split_rules: Int32Table
     left_codes: CodeSets
     build: Int32Table
+    packing: Packing = WIDE
 
 
 class FinishTraining(TreeClosing):
@@ -312,6 +305,8 @@ REQUESTS: Final[tuple[type[Request], ...]] = (
     FinishTraining,
     ScoreValidation,
     ExplainRows,
+    PresentKey,
+    AgreeKeys,
 )
 REPLIES: Final[tuple[type[Reply], ...]] = (
     RunOpened,
@@ -322,6 +317,8 @@ REPLIES: Final[tuple[type[Reply], ...]] = (
     ValidationLoss,
     ScoreHistogram,
     ContributionSums,
+    RunKey,
+    KeysAgreed,
     Refused,
 )
 CATALOGUE: Final[dict[int, type[WireModel]]] = {kind.kind: kind for kind in (*REQUESTS, *REPLIES)}

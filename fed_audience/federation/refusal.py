@@ -5,11 +5,13 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Final
 
 from fed_audience.errors import FederationError
+from fed_audience.privacy import refusals as privacy
 
 if TYPE_CHECKING:
     from fed_audience.federation.messages import Reason
 
 EXPLANATIONS: Final[dict[str, tuple[str, str]]] = {
+    **{str(reason): words for reason, words in privacy.EXPLANATIONS.items()},
     "bad_message": (
         "it cannot read a message",
         "run the same version of fed-audience at the coordinator and at every site",
@@ -61,6 +63,14 @@ EXPLANATIONS: Final[dict[str, tuple[str, str]]] = {
     "too_many_rows": (
         "it has more rows than the manifest's row_cap",
         "raise row_cap above the rows of all sites together",
+    ),
+    "no_identity": (
+        "it has no identity to sign with",
+        "give the site its key and the roster that all sites approved",
+    ),
+    "plain_sums": (
+        "the run would show the coordinator the site's own sums",
+        "train with the secure sum, or let the site's owner accept plain sums",
     ),
 }
 

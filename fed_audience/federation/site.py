@@ -10,35 +10,19 @@ from dataclasses import dataclass
 from hashlib import sha256
 from typing import TYPE_CHECKING, Final
 
-import numpy as np
-
-from fed_audience.errors import DataError, FederationError
+from fed_audience.errors import FederationError
 from fed_audience.federation import messages as m
-from fed_audience.federation.brand_scores import BrandScores, validation_scores
-from fed_audience.federation.explaining import explained_rows
 from fed_audience.federation.manifest import Manifest
-from fed_audience.federation.own_copies import OwnCopies
-from fed_audience.federation.payload import (
-    bins_from_message,
-    features_from_message,
-    leaves_from_message,
-    nodes_from_array,
-    splits_from_message,
-    trees_from_message,
-)
 from fed_audience.federation.refusal import Refusal
+from fed_audience.federation.site_keys import check_keys, present_key, round_of
 from fed_audience.federation.site_rows import SiteRows, read_rows
-from fed_audience.gbdt.booster import BinnedRows, RowBooster
-from fed_audience.gbdt.model import Model
-from fed_audience.gbdt.objectives import objective_of
+from fed_audience.federation.site_run import SiteRun, SiteVector
+from fed_audience.privacy.refusals import SecureSumError
 
 if TYPE_CHECKING:
-    from numpy.typing import NDArray
-
-    _Vector = tuple[type[m.VectorReply], NDArray[np.int64]]
-
+    from fed_audience.federation.own_copies import OwnCopies
     from fed_audience.federation.source import RowSource
-    from fed_audience.gbdt.bins import FeatureBins
+    from fed_audience.privacy.site import SecureSite
 
 _LOG: Final = logging.getLogger(__name__)
 _NO_RUN: Final = m.Slot(run="-", tree=m.PREPARATION, level=0)
@@ -50,24 +34,18 @@ class _Answer:
 
     slot: m.Slot
     request: bytes
-    kind: type[m.VectorReply]
-    values: NDArray[np.int64]
+    vector: SiteVector
     body: bytes
 
 
 @dataclass(slots=True)
 class _Run:
-    """State of one run at the site; phases fill it from top to bottom."""
+    """One run at the site, and what it answered first and last."""
 
-    manifest: Manifest
+    state: SiteRun
     opening: bytes
     opened: bytes
-    rows: SiteRows | None
-    bins: tuple[FeatureBins, ...] = ()
-    booster: RowBooster | None = None
-    brands: BrandScores | None = None
-    groups: NDArray[np.uint64] | None = None
-    drawn: NDArray[np.int64] | None = None
+    presented: m.RunKey | None = None
     answer: _Answer | None = None
 
 
@@ -77,6 +55,8 @@ class SiteProgram:
     ``category_key``: secret of the sites for hashing categories; the coordinator lacks it.
     ``min_rows``: refuse to train with fewer. ``threads`` bounds the threads of the kernels.
     ``warnings`` tell the site's own staff, in full words, what was unusual about its rows.
+    ``secure``: the site's identity and secrets; without them only runs of plain sums are answered,
+    with them none, but for runs of this site alone when its owner accepts ``one_site``.
 
     Every round is idempotent: the same request gives the same bytes, an earlier round or a
     changed one is refused. Every vector leaves through ``_release`` and nowhere else.
@@ -90,6 +70,7 @@ class SiteProgram:
         *,
         min_rows: int = 0,
         threads: int = 1,
+        secure: SecureSite | None = None,
     ) -> None:
         self.name = name
         self.warnings: list[str] = []
@@ -98,8 +79,18 @@ class SiteProgram:
         self._min_rows = min_rows
         self._threads = threads
         self._pool = ThreadPoolExecutor(threads, f"site-{name}") if threads > 1 else None
+        self._secure = secure
         self._run: _Run | None = None
         self._busy = threading.Lock()
+
+    @property
+    def enrolled(self) -> bool:
+        """Whether the site has an identity."""
+        return self._secure is not None
+
+    def enrol(self, secure: SecureSite) -> None:
+        """Give the site its identity and secrets, before its first run."""
+        self._secure = secure
 
     def handle(self, body: bytes) -> bytes:
         """Answer one request. What the site refuses is a reply too, with a named reason.
@@ -111,9 +102,9 @@ class SiteProgram:
 
     def own_copies(self) -> OwnCopies:
         """Make what this site alone keeps of a training that has ended; nothing of it leaves."""
-        if (run := self._run) is None:
+        if self._run is None:
             raise FederationError(f"site {self.name} has trained no model to make its own")
-        return OwnCopies(run.manifest, run.bins, _booster(run), run.brands, run.groups)
+        return self._run.state.own_copies()
 
     def _handle(self, body: bytes) -> bytes:
         slot = _NO_RUN
@@ -125,17 +116,60 @@ class SiteProgram:
             slot = request.slot
             if isinstance(request, m.OpenRun):
                 return self._open(request, body)
+            if isinstance(request, m.PresentKey | m.AgreeKeys):
+                return self._agree(request)
             return self._answer(request, body)
+        except SecureSumError as error:
+            _LOG.warning("site %s refused a request: %s", self.name, error)
+            return m.encode(m.Refused(slot=slot, reason=error.reason))
         except Refusal as refusal:
             _LOG.warning("site %s refused a request: %s", self.name, refusal)
             return m.encode(m.Refused(slot=slot, reason=refusal.reason, column=refusal.column))
 
-    def _release(self, kind: type[m.VectorReply], values: NDArray[np.int64], slot: m.Slot) -> bytes:
-        """Turn a vector of ring elements into the bytes that leave: the only way out.
+    def _release(self, request: m.Request, vector: SiteVector) -> bytes:
+        """Turn a vector into the bytes that leave, masked: the only way out.
 
-        ``values``: int64[n], read as elements of the ring modulo 2^64.
+        Whether masks are due is for the manifest to say, never for the request: only the one site
+        that holds all labels, or a run without masks, sends its own numbers.
         """
-        return m.encode(kind(slot=slot, values=values))
+        manifest = self._open_run(request.slot).state.manifest
+        if manifest.secure and len(manifest.cohort(of_all_sites=request.of_all_sites)) > 1:
+            cohort = self._cohort(manifest, request)
+            elements = self._identified().mask(
+                round_of(request.slot), cohort, vector.values, vector.ring
+            )
+        else:
+            elements = vector.ring.elements(vector.values)
+        return m.encode(vector.kind(slot=request.slot, words=elements.view("<u4")))
+
+    def _cohort(self, manifest: Manifest, request: m.Request) -> tuple[str, ...]:
+        try:
+            return manifest.cohort(request.absent, of_all_sites=request.of_all_sites)
+        except FederationError as error:
+            raise Refusal("bad_message", detail=error) from error
+
+    def _identified(self) -> SecureSite:
+        if self._secure is None:
+            raise Refusal("no_identity", detail=self.name)
+        return self._secure
+
+    def _agree(self, request: m.PresentKey | m.AgreeKeys) -> bytes:
+        """Present a run key, the same one when asked again, or check the others'."""
+        run = self._open_run(request.slot)
+        manifest = run.state.manifest
+        secure = self._identified()
+        if isinstance(request, m.AgreeKeys):
+            return m.encode(check_keys(secure, manifest, request))
+        if run.presented is None or run.presented.slot != request.slot:
+            run.presented = present_key(secure, manifest, request)
+        return m.encode(run.presented)
+
+    def _open_run(self, slot: m.Slot) -> _Run:
+        if self._run is None:
+            raise Refusal("wrong_state", detail="no run is open")
+        if slot.run != self._run.state.manifest.run_id:
+            raise Refusal("wrong_run")
+        return self._run
 
     def _open(self, request: m.OpenRun, body: bytes) -> bytes:
         if self._run is not None and self._run.opening == body:
@@ -148,6 +182,7 @@ class SiteProgram:
             raise Refusal("not_in_roster", detail=self.name)
         if request.slot.run != manifest.run_id:
             raise Refusal("wrong_run")
+        self._check_protection(manifest)
         labelled = self.name in manifest.training_sites
         rows = read_rows(manifest, self._source, self._category_key, labelled=labelled)
         if rows.rows < self._min_rows:
@@ -167,178 +202,55 @@ class SiteProgram:
                 missing_features=rows.missing_features,
             )
         )
-        self._run = _Run(manifest, body, opened, rows)
+        state = SiteRun(manifest, rows, labelled=labelled, pool=self._pool, threads=self._threads)
+        self._run = _Run(state, body, opened)
         return opened
+
+    def _check_protection(self, manifest: Manifest) -> None:
+        """Refuse a run that would show this site's own sums, unless its owner accepts that."""
+        if self._secure is None:
+            if manifest.secure and len(manifest.sites) > 1:
+                raise Refusal("no_identity", detail=self.name)
+            return
+        plain = not manifest.secure or len(manifest.sites) == 1
+        if plain and "one_site" not in self._secure.accepts:
+            raise Refusal("plain_sums", detail=self.name)
 
     def _category_check(self, run_id: str) -> str:
         digest = hmac.digest(self._category_key, f"category check|{run_id}".encode(), "sha256")
         return digest.hex()[:16]
 
     def _answer(self, request: m.Request, body: bytes) -> bytes:
-        run, slot = self._run, request.slot
-        if run is None:
-            raise Refusal("wrong_state", detail="no run is open")
-        if slot.run != run.manifest.run_id:
-            raise Refusal("wrong_run")
+        run, slot = self._open_run(request.slot), request.slot
         content = _first_sending(request, body)
         last = run.answer
         if last is not None and slot.position <= last.slot.position:
-            return self._answer_again(last, slot, content)
-        kind, values = self._compute(run, request)
-        released = self._release(kind, values, slot)
-        run.answer = _Answer(slot, content, kind, values, released)
+            return self._answer_again(run, last, request, content)
+        vector = run.state.compute(request)
+        released = self._release(request, vector)
+        run.answer = _Answer(slot, content, vector, released)
         return released
 
-    def _answer_again(self, last: _Answer, slot: m.Slot, content: bytes) -> bytes:
+    def _answer_again(self, run: _Run, last: _Answer, request: m.Request, content: bytes) -> bytes:
         """Repeat the last round: the same bytes, or under a new attempt the same vector."""
+        slot = request.slot
         if slot.position != last.slot.position or slot.attempt < last.slot.attempt:
             raise Refusal("stale_slot")
         if content != last.request:
             raise Refusal("changed_request")
         if slot.attempt == last.slot.attempt:
             return last.body
-        released = self._release(last.kind, last.values, slot)
-        assert self._run is not None  # noqa: S101 - a run was answered before
-        self._run.answer = _Answer(slot, content, last.kind, last.values, released)
+        released = self._release(request, last.vector)
+        run.answer = _Answer(slot, content, last.vector, released)
         return released
-
-    def _compute(self, run: _Run, request: m.Request) -> _Vector:
-        try:
-            match request:
-                case m.CountValues():
-                    return m.ValueCounts, _rows(run).count(request, self._pool)
-                case m.FixBins():
-                    return m.LabelCounts, self._fix_bins(run, request)
-                case m.StartTree():
-                    return m.RootHistogram, self._start_trees(run, request)
-                case m.GrowLevel():
-                    return m.LevelHistogram, self._grow_level(run, request)
-                case m.FinishTraining():
-                    self._close_trees(run, request)
-                    return m.ValidationLoss, _ring(_booster(run).validation_loss())
-                case m.WholeModel():
-                    return self._judge(run, request)
-                case _:
-                    raise Refusal("wrong_state", detail=type(request).__name__)
-        except KeyError as error:
-            raise Refusal("wrong_state", detail=f"node {error}") from error
-        except (DataError, FederationError) as error:
-            if isinstance(error, Refusal):
-                raise
-            raise Refusal("bad_message", detail=error) from error
-
-    def _fix_bins(self, run: _Run, request: m.FixBins) -> NDArray[np.int64]:
-        rows, manifest = _rows(run), run.manifest
-        roles = rows.roles
-        if self.name not in manifest.training_sites:
-            raise Refusal("wrong_state", detail="this site holds no labels in this run")
-        run.bins = bins_from_message(request, manifest.features)
-        objective = objective_of(
-            manifest.parameters, label_cap=request.label_cap, weight_cap=manifest.weight_cap
-        )
-        binned = BinnedRows(
-            rows.encode(run.bins, self._pool),
-            roles.labels,
-            rows.training_rows,
-            roles.weights,
-            roles.hashes,
-        )
-        run.booster = RowBooster(
-            binned,
-            run.bins,
-            objective,
-            manifest.parameters,
-            pool=self._pool,
-            threads=self._threads,
-        )
-        if roles.brands is not None and manifest.brand_base:
-            run.brands = BrandScores.of(roles.brands, run.booster)
-        run.rows, run.groups = None, roles.groups
-        return rows.label_counts(objective)
-
-    def _start_trees(self, run: _Run, request: m.StartTree) -> NDArray[np.int64]:
-        booster = _booster(run)
-        run.drawn = features_from_message(request, len(run.bins))
-        if request.slot.tree == 0:
-            booster.start_run(_first_scores(run, request.base_scores))
-        else:
-            self._close_trees(run, request)
-        rides = np.array([booster.validation_loss(), booster.clipped_rows()], dtype=np.int64)
-        roots = booster.start_trees(request.slot.tree)
-        return np.append(_of_features(run, roots).ravel(), rides)
-
-    def _grow_level(self, run: _Run, request: m.GrowLevel) -> NDArray[np.int64]:
-        booster = _booster(run)
-        classes = booster.objective.classes
-        build = nodes_from_array(request.build, classes)
-        booster.split(splits_from_message(request, run.bins, classes))
-        return _of_features(run, booster.histograms(build)).ravel()
-
-    def _close_trees(self, run: _Run, request: m.TreeClosing) -> None:
-        booster = _booster(run)
-        classes = booster.objective.classes
-        splits = splits_from_message(request, run.bins, classes)
-        booster.finish_trees(splits, leaves_from_message(request, classes))
-
-    def _judge(self, run: _Run, request: m.WholeModel) -> _Vector:
-        booster, model = _booster(run), _model(run, request)
-        rows, manifest, threads = booster.rows, run.manifest, self._threads
-        if isinstance(request, m.ExplainRows):
-            return m.ContributionSums, explained_rows(request, model, rows, manifest, threads)
-        scores = validation_scores(model, booster, run.brands, threads=threads)
-        return m.ScoreHistogram, booster.objective.evaluation(scores, rows.labels[rows.validation])
-
-
-def _model(run: _Run, request: m.WholeModel) -> Model:
-    """Read the model of ``request``, over the run's bins."""
-    objective = _booster(run).objective
-    trees = trees_from_message(request, run.bins)
-    base = tuple(request.base_scores.tolist())
-    if len(base) != objective.classes or not np.isfinite(base).all():
-        raise Refusal("bad_message", detail="base scores do not fit the objective")
-    return Model(run.manifest.features, run.bins, trees, base, 1.0, objective.text)
-
-
-def _first_scores(run: _Run, base_scores: NDArray[np.float64]) -> NDArray[np.float64]:
-    """Scores before the first tree: those of all brands, or of each row's own."""
-    classes = _booster(run).objective.classes
-    if base_scores.shape != (classes,) or not np.isfinite(base_scores).all():
-        raise Refusal("bad_message", detail="base scores do not fit the objective")
-    if run.brands is None:
-        return base_scores.reshape(classes, 1)
-    return run.brands.first_scores(tuple(base_scores.tolist()))
-
-
-def _of_features(run: _Run, histograms: NDArray[np.int64]) -> NDArray[np.int64]:
-    """Only the slots of the drawn features: int64[K, slots, 2]."""
-    assert run.drawn is not None  # noqa: S101 - set where trees start
-    if len(run.drawn) == len(run.bins):
-        return histograms
-    return histograms[:, _booster(run).layout.slots_of(run.drawn)]
 
 
 def _first_sending(request: m.Request, body: bytes) -> bytes:
-    """Return the bytes of ``request`` under attempt 0; ``body`` are its own."""
-    if request.slot.attempt == 0:
+    """Return the bytes of ``request`` to all sites under attempt 0; ``body`` are its own."""
+    if request.slot.attempt == 0 and not request.absent:
         return body
     first = request.slot.model_copy(update={"attempt": 0})
-    return m.encode(request.model_copy(update={"slot": first}))
-
-
-def _ring(value: int) -> NDArray[np.int64]:
-    return np.array([value], dtype=np.int64)
-
-
-def _rows(run: _Run) -> SiteRows:
-    if run.rows is None:
-        raise Refusal("wrong_state", detail="the rows are encoded already")
-    return run.rows
-
-
-def _booster(run: _Run) -> RowBooster:
-    if run.booster is None:
-        raise Refusal("wrong_state", detail="the bins are not fixed yet")
-    return run.booster
+    return m.encode(request.model_copy(update={"slot": first, "absent": ()}))
 
 
 def _warnings(manifest: Manifest, rows: SiteRows) -> list[str]:

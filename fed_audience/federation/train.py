@@ -14,7 +14,9 @@ from fed_audience.federation import messages as m
 from fed_audience.federation.binning import BinningRounds
 from fed_audience.federation.boosting import BoostingRounds
 from fed_audience.federation.coordinator import Coordinator, LargestMessage
+from fed_audience.federation.key_agreement import agree_on_keys
 from fed_audience.federation.payload import bins_to_arrays, trees_to_arrays
+from fed_audience.federation.protection import Protection
 from fed_audience.gbdt.encoding import Encoder
 from fed_audience.gbdt.explanation import FeatureImportance, importance
 from fed_audience.gbdt.histogram import SlotLayout
@@ -81,6 +83,7 @@ class TrainingResult:
     bytes_down: Mapping[str, int]
     largest_message: LargestMessage
     importance: Mapping[str, FeatureImportance]
+    protection: Protection
     warnings: tuple[str, ...]
 
 
@@ -151,14 +154,19 @@ class _Training:
     def run(self) -> TrainingResult:
         manifest, coordinator = self._manifest, self._coordinator
         self._open()
+        if manifest.secure and len(manifest.sites) > 1:
+            agree_on_keys(coordinator, manifest)
         binning = BinningRounds(coordinator, manifest, self._tell)
         bins = binning.run()
         objective = objective_of(
             manifest.parameters, label_cap=binning.label_cap, weight_cap=manifest.weight_cap
         )
         counts, label_sums = self._fix_bins(bins, binning, objective)
+        rows = binning.rows_by_slot()
         base = objective.base_scores(label_sums)
-        boosting = BoostingRounds(coordinator, manifest, bins, objective, counts, base, self._tell)
+        boosting = BoostingRounds(
+            coordinator, manifest, bins, objective, counts, rows, base, self._tell
+        )
         grown = boosting.run()
         if grown.clipped > MUCH_CLIPPED:
             text = f"{grown.clipped:.1%} of the gradients exceed the largest label: is it skewed?"
@@ -192,6 +200,7 @@ class _Training:
             bytes_down=coordinator.bytes_down,
             largest_message=coordinator.largest,
             importance=importance(model),
+            protection=Protection.of(manifest),
             warnings=tuple(self._warnings),
         )
 

@@ -50,6 +50,18 @@ def numeric_bins(
     )
 
 
+def rows_by_bin(
+    counts: NDArray[np.int64], *, max_bin: int, min_data_in_bin: int
+) -> NDArray[np.int64]:
+    """Rows in each bin that ``numeric_bins`` makes of the same counts, the missing last."""
+    filled = counts[:-1][counts[:-1] > 0]
+    bins = max_bin - 1 if counts[-1] else max_bin
+    ends = bin_ends(filled, bins=bins, min_data_in_bin=min_data_in_bin)
+    starts = np.array([0, *(end + 1 for end in ends)])
+    sums = np.add.reduceat(filled, starts) if filled.size else np.zeros(1, dtype=np.int64)
+    return np.append(sums, counts[-1])
+
+
 def bin_ends(counts: Sequence[int] | Integers, *, bins: int, min_data_in_bin: int) -> list[int]:
     """Positions of the cells that end a bin, the last cell not among them.
 

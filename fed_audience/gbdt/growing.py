@@ -134,6 +134,15 @@ class TreeGrower:
         self._families = []
         return self._step()
 
+    def hessian_of(self, node: int) -> int:
+        """Hessian sum of ``node`` in units, as the split of its parent says."""
+        return self._nodes[node].sums.hessian
+
+    def parents_of_build(self) -> list[NDArray[np.int64]]:
+        """Histograms of the parents of the nodes to build, in their order."""
+        found = (self._nodes[family.parent].histogram for family in self._families)
+        return [histogram for histogram in found if histogram is not None]
+
     def leaf_values(self) -> dict[int, float]:
         """Value of each leaf so far, by node: its output times the learning rate."""
         split = {done.node for done in self._splits}

@@ -56,6 +56,20 @@ class LockstepGrowth:
         build = [step.build for step in self._steps]
         return build if any(build) else []
 
+    @property
+    def largest_hessian(self) -> int:
+        """The largest hessian sum, in units, of a node that is built next."""
+        sums = [
+            grower.hessian_of(node)
+            for grower, step in zip(self._growers, self._steps, strict=True)
+            for node in step.build
+        ]
+        return max(sums, default=0)
+
+    def parents_of_build(self) -> list[Integers]:
+        """Histograms of the parents of the nodes to build, class after class."""
+        return [parent for grower in self._growers for parent in grower.parents_of_build()]
+
     def unsent(self) -> list[list[NodeSplit]]:
         """Hand out the splits that no site has been told of yet, by class."""
         unsent, self._unsent = self._unsent, [[] for _ in self._unsent]

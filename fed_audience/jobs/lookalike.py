@@ -22,6 +22,7 @@ from fed_audience.audiences.lookalike import (
 )
 from fed_audience.errors import ConfigError
 from fed_audience.federation import ArrowSource, InProcessTransport, Manifest, SiteProgram, train
+from fed_audience.federation.manifest import overrides_for
 from fed_audience.gbdt.evaluation import Metrics
 from fed_audience.jobs.rows import agreed_features
 
@@ -117,6 +118,7 @@ def brand_differences(
             label=DISCRIMINATOR_LABEL,
             row_key=row_key,
             sites=run.sites,
+            overrides=overrides_for(run.sites, run.sites),
             parameters=run.parameters,
         )
         metrics = train(InProcessTransport(programs), manifest).metrics

@@ -23,6 +23,7 @@ from fed_audience.federation import (
     TrainingResult,
 )
 from fed_audience.federation import train as train_over
+from fed_audience.federation.manifest import overrides_for
 from fed_audience.gbdt.model import to_text
 from fed_audience.jobs.lookalike import (
     brand_differences,
@@ -253,6 +254,7 @@ def _train(
     branded = bool(model.site_weights) or model.brand_base
     if branded:
         tables = {name: _with_brand(table, name) for name, table in tables.items()}
+    with_labels = (rules.seed_brand,) if rules is not None and rules.seed_brand else None
     manifest = Manifest(
         run_id=run_id,
         model_name=model.name,
@@ -261,7 +263,8 @@ def _train(
         label=spec.label,
         row_key=spec.entity,
         sites=names,
-        label_sites=(rules.seed_brand,) if rules is not None and rules.seed_brand else None,
+        label_sites=with_labels,
+        overrides=overrides_for(names, with_labels or names),
         allow_missing_features=model.missing_features == "accept",
         weight=model.weight,
         max_weight=model.max_weight,

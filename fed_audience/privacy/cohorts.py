@@ -49,7 +49,10 @@ def check_terms(
         raise SecureSumError("override", detail=", ".join(refused))
     for sites in (everyone, training):
         _check_size(len(sites), terms)
-    check_change([terms.sites, terms.training_sites, *earlier], terms)
+    if 0 < len(everyone - training) < MIN_CHANGE and "small_change" not in terms.overrides:
+        others = len(everyone - training)
+        raise SecureSumError("small_change", detail=others, limit=f"0, or {MIN_CHANGE} or more")
+    check_change([terms.training_sites, *earlier], terms)
 
 
 def _check_size(sites: int, terms: RunTerms) -> None:

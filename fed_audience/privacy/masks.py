@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import threading
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
@@ -22,6 +23,8 @@ BLOCK_BYTES: Final = 128 * 1024
 
 _ZERO_COUNTER: Final = bytes(16)
 _SLACK: Final = 15
+_ZEROS: Final = memoryview(bytes(BLOCK_BYTES))
+_OWN: Final = threading.local()
 
 
 @dataclass(frozen=True, slots=True)
@@ -78,13 +81,12 @@ def mask(vector: RingVector, add: Iterable[bytes], subtract: Iterable[bytes] = (
     minus = [_stream(key) for key in subtract]
     if not len(vector) or not (plus or minus):
         return
-    step = min(BLOCK_BYTES, vector.nbytes) // vector.itemsize
-    zeros = memoryview(bytes(step * vector.itemsize))
-    stretch = bytearray(step * vector.itemsize + _SLACK)
+    step = BLOCK_BYTES // vector.itemsize
+    stretch = _own_stretch()
     noise = np.frombuffer(stretch, dtype=vector.dtype, count=step)
     for start in range(0, len(vector), step):
         part = vector[start : start + step]
-        wanted = zeros[: part.nbytes]
+        wanted = _ZEROS[: part.nbytes]
         piece = noise[: len(part)]
         for stream in plus:
             stream.update_into(wanted, stretch)
@@ -92,6 +94,14 @@ def mask(vector: RingVector, add: Iterable[bytes], subtract: Iterable[bytes] = (
         for stream in minus:
             stream.update_into(wanted, stretch)
             np.subtract(part, piece, out=part)
+
+
+def _own_stretch() -> bytearray:
+    """Return this thread's buffer for one stretch of a stream."""
+    found: bytearray | None = getattr(_OWN, "stretch", None)
+    if found is None:
+        found = _OWN.stretch = bytearray(BLOCK_BYTES + _SLACK)
+    return found
 
 
 def _stream(key: bytes) -> CipherContext:

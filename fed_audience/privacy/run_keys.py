@@ -21,8 +21,10 @@ if TYPE_CHECKING:
     from fed_audience.privacy.roster import Roster
     from fed_audience.privacy.rounds import Round
 
-Override = Literal["one_site", "two_sites", "small_change"]
+Override = Literal["one_site", "small_change", "two_sites"]
 """Rules that sites may set aside together: the fewest sites of a sum, and of a change of them."""
+
+OVERRIDES: Final[tuple[Override, ...]] = ("one_site", "small_change", "two_sites")
 
 _SECRET_BYTES: Final = 32
 

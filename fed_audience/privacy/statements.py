@@ -3,11 +3,9 @@
 from __future__ import annotations
 
 import json
+from functools import lru_cache
 from hashlib import sha256
-from typing import TYPE_CHECKING, Literal
-
-if TYPE_CHECKING:
-    from collections.abc import Iterable
+from typing import Final, Literal
 
 Purpose = Literal[
     "roster approval",
@@ -22,16 +20,18 @@ Purpose = Literal[
     "pair secret",
 ]
 
+_WRITER: Final = json.JSONEncoder(sort_keys=True, separators=(",", ":"), ensure_ascii=True)
+
 
 def statement(purpose: Purpose, **content: object) -> bytes:
     """Return the bytes for ``content``; no two purposes or contents share theirs.
 
     Canonical JSON behind a label and a zero byte. ``content``: strings, integers and lists.
     """
-    text = json.dumps(content, sort_keys=True, separators=(",", ":"), ensure_ascii=True)
-    return f"fed-audience/v1/{purpose}".encode() + b"\0" + text.encode("ascii")
+    return f"fed-audience/v1/{purpose}\0{_WRITER.encode(content)}".encode("ascii")
 
 
-def cohort_hash(cohort: Iterable[str]) -> str:
+@lru_cache(maxsize=64)
+def cohort_hash(cohort: tuple[str, ...]) -> str:
     """Hash of a set of sites, hexadecimal, whatever their order."""
     return sha256(statement("cohort", sites=sorted(cohort))).hexdigest()

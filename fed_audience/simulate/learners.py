@@ -12,7 +12,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from fed_audience.federation.explaining import explain
-from fed_audience.federation.manifest import Manifest
+from fed_audience.federation.manifest import Manifest, overrides_for
 from fed_audience.federation.site import SiteProgram
 from fed_audience.federation.source import ArrowSource
 from fed_audience.federation.train import train
@@ -109,6 +109,8 @@ class Learners:
             max_weight=1.0 if weights is None else float(weights.max()),
             brand=BRAND if brand_base else None,
             brand_base=brand_base,
+            secure=self._settings.secure,
+            overrides=overrides_for(tuple(parts), label_sites or tuple(parts)),
             parameters=parameters,
         )
         threads = self._settings.threads

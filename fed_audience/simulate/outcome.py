@@ -43,6 +43,17 @@ class Seconds:
 
 
 @dataclass(frozen=True, slots=True)
+class Privacy:
+    """How the federated run hid what its sites sent; ``sentences`` say it in words."""
+
+    secure_sum: bool
+    sites: int
+    training_sites: int
+    overrides: tuple[str, ...]
+    sentences: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True)
 class SiteOutcome:
     """One site on its own test rows.
 
@@ -183,6 +194,7 @@ class Outcome:
     rounds: int
     bytes_up_per_site: tuple[int, ...]
     largest_message: str
+    privacy: Privacy
     per_site: tuple[SiteOutcome, ...]
     lookalike: LookalikeOutcome | None
     brand_comparison: BrandComparison | None

@@ -17,7 +17,7 @@ from fed_audience.simulate.comparison import (
 from fed_audience.simulate.learners import Learners
 from fed_audience.simulate.lookalike import check_seed_site, measure_lookalike
 from fed_audience.simulate.measures import measures_of
-from fed_audience.simulate.outcome import ModelHashes, Outcome, Seconds
+from fed_audience.simulate.outcome import ModelHashes, Outcome, Privacy, Seconds
 from fed_audience.simulate.problem import read_problem
 from fed_audience.simulate.splitting import deal
 
@@ -87,7 +87,7 @@ def simulate(
     measures = measures_of(settings.parameters)
     quality = {measure.name: comparison.quality(measure, labels) for measure in measures}
     per_site = site_outcomes(problem, dealt, comparison, measures)
-    largest = federated.largest_message
+    largest, hidden = federated.largest_message, federated.protection
     return Outcome(
         file=settings.path.name,
         task=settings.task,
@@ -114,6 +114,13 @@ def simulate(
         rounds=federated.rounds,
         bytes_up_per_site=tuple(federated.bytes_up[name] for name in dealt.sites),
         largest_message=f"{largest.bytes:,} bytes from {largest.site}: {largest.reveals}",
+        privacy=Privacy(
+            secure_sum=hidden.secure,
+            sites=hidden.sites,
+            training_sites=hidden.training_sites,
+            overrides=hidden.overrides,
+            sentences=hidden.sentences(),
+        ),
         per_site=per_site,
         lookalike=lookalike,
         brand_comparison=brand_comparison,

@@ -71,6 +71,7 @@ class SimulationSettings:
     seed: int = 0
     threads: int = os.cpu_count() or 1
     options: tuple[tuple[str, Any], ...] = ()
+    secure: bool = True
 
     def __post_init__(self) -> None:
         if not _SPLITS.fullmatch(self.split) or self.alpha == 0:

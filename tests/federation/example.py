@@ -16,6 +16,7 @@ from fed_audience.federation import (
     TrainingResult,
     train,
 )
+from fed_audience.federation.manifest import overrides_for
 from fed_audience.gbdt.bins import Feature
 from fed_audience.gbdt.parameters import TrainingParameters
 
@@ -77,7 +78,11 @@ def manifest(sites: Sequence[str], **changes: Any) -> Manifest:
         "row_key": "customer",
         "sites": tuple(sites),
     }
-    return Manifest(**(fields | changes), parameters=TrainingParameters(**chosen))
+    fields |= changes
+    fields.setdefault(
+        "overrides", overrides_for(fields["sites"], fields.get("label_sites") or fields["sites"])
+    )
+    return Manifest(**fields, parameters=TrainingParameters(**chosen))
 
 
 def split(

@@ -42,7 +42,7 @@ def slot(level: int = 1) -> m.Slot:
 
 def vector(site: str, **changes: Any) -> bytes:
     values = np.array([SITES.index(site), 10, 2**62], dtype=np.int64)
-    fields: dict[str, Any] = {"slot": slot(), "values": values} | changes
+    fields: dict[str, Any] = {"slot": slot(), "words": values.view("<u4")} | changes
     return m.encode(m.LevelHistogram(**fields))
 
 
@@ -87,8 +87,8 @@ def test_no_sum_is_made_without_a_site() -> None:
         (b"nonsense", "site b sent what is not a reply"),
         (m.encode(m.Refused(slot=slot(), reason="wrong_state")), r"site b refused \(wrong_state\)"),
         (vector("b", slot=slot(2)), "site b answered another question"),
-        (vector("b", values=np.zeros(2, np.int64)), "site b answered with a vector of another"),
-        (m.encode(m.ValueCounts(slot=slot(), values=np.zeros(3, np.int64))), "another question"),
+        (vector("b", words=np.zeros(2, np.uint32)), "site b answered with a vector of another"),
+        (m.encode(m.ValueCounts(slot=slot(), words=np.zeros(6, np.uint32))), "another question"),
     ],
 )
 def test_what_is_not_the_answer_stops_the_round_and_names_the_site(body: bytes, why: str) -> None:

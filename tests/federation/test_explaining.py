@@ -79,7 +79,7 @@ def test_with_its_own_covers_a_site_explains_its_own_customers() -> None:
 def test_validation_rows_are_explained_and_no_more_than_asked() -> None:
     seen: list[Envelope] = []
     tables = split(ROWS, OWNER, ["a", "b", "c"])
-    agreed = manifest(list(tables), early_stopping_round=3)
+    agreed = manifest(list(tables), early_stopping_round=3, secure=False)
     transport = InProcessTransport(programs(tables), seen.append)
     result = train(transport, agreed)
     explain(transport, agreed, result.model)
@@ -88,7 +88,7 @@ def test_validation_rows_are_explained_and_no_more_than_asked() -> None:
     replies = [
         m.decode_reply(envelope.body) for envelope in seen if envelope.direction == "from_site"
     ]
-    rows = [reply.values[-1] for reply in replies if isinstance(reply, m.ContributionSums)]
+    rows = [reply.integers()[-1] for reply in replies if isinstance(reply, m.ContributionSums)]
     assert sum(rows[:3]) == result.counts.validation_rows
     assert rows[3:] == [10, 10, 10]
 

@@ -70,7 +70,8 @@ def test_a_damaged_document_is_refused(data: st.DataObject) -> None:
     nothing_new = value == document[key] and type(value) is type(document[key])
     unset = key in {"group_key", "label_sites"} and value is None
     counts = key == "min_category_count" and type(value) is int and value >= 1
-    if nothing_new or unset or counts:
+    weight = key == "max_weight" and type(value) is float and 1e-4 <= value <= 1e4
+    if nothing_new or unset or counts or weight:
         return
     document[key] = value
     text = json.dumps(document, sort_keys=True, separators=(",", ":"))

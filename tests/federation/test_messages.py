@@ -12,6 +12,7 @@ from hypothesis import strategies as st
 from fed_audience.errors import FederationError
 from fed_audience.federation import messages as m
 from fed_audience.federation import wire
+from fed_audience.federation.packing import Packing
 
 SLOT = m.Slot(run="run", tree=3, level=1)
 SPLITS: dict[str, Any] = {
@@ -23,7 +24,7 @@ LEAVES: dict[str, Any] = {
     "leaf_nodes": np.array([[0, 1], [0, 2]], dtype=np.int32),
     "leaf_values": np.array([0.1, -0.3]),
 }
-VECTOR: dict[str, Any] = {"values": np.array([1, -(2**63), 2**63 - 1], dtype=np.int64)}
+VECTOR: dict[str, Any] = {"words": np.array([1, 0, 2**32 - 1, 7], dtype=np.uint32)}
 EXAMPLES: dict[type[m.Request | m.Reply], dict[str, Any]] = {
     m.OpenRun: {"manifest": '{"å": 1}'},
     m.CountValues: {
@@ -44,6 +45,7 @@ EXAMPLES: dict[type[m.Request | m.Reply], dict[str, Any]] = {
     m.StartTree: {
         "base_scores": np.array([-1.1]),
         "features": np.array([0, 4], dtype=np.int32),
+        "packing": Packing(bits=32, hessian_bits=12),
         **SPLITS,
         **LEAVES,
     },
@@ -67,6 +69,12 @@ EXAMPLES: dict[type[m.Request | m.Reply], dict[str, Any]] = {
         "rows": 1_000,
         "leaf_covers": np.array([3, 2**30], dtype=np.int32),
     },
+    m.PresentKey: {},
+    m.AgreeKeys: {
+        "counters": (1, 2),
+        "public_keys": ("a" * 64, "b" * 64),
+        "signatures": ("c" * 128, "d" * 128),
+    },
     m.RunOpened: {
         "manifest_sha256": "a" * 64,
         "category_check": "0123456789abcdef",
@@ -80,6 +88,13 @@ EXAMPLES: dict[type[m.Request | m.Reply], dict[str, Any]] = {
     m.ValidationLoss: VECTOR,
     m.ScoreHistogram: VECTOR,
     m.ContributionSums: VECTOR,
+    m.RunKey: {
+        "roster_sha256": "a" * 64,
+        "counter": 1,
+        "public_key": "b" * 64,
+        "signature": "c" * 128,
+    },
+    m.KeysAgreed: {"transcript": "d" * 64},
     m.Refused: {"reason": "row_keys", "column": "customer"},
 }
 BODIES = {kind: m.encode(kind(slot=SLOT, **fields)) for kind, fields in EXAMPLES.items()}
@@ -109,7 +124,7 @@ def test_a_message_survives_the_wire_bit_for_bit(kind: type[m.Request | m.Reply]
 @pytest.mark.parametrize("kind", m.REPLIES)
 def test_replies_hold_integers_and_closed_words_only(kind: type[m.Reply]) -> None:
     """No float leaves a site, and no text that a site could fill with a row's value."""
-    assert all(array.dtype == "<i8" for array in kind.array_types().values())
+    assert all(array.dtype == "<u4" for array in kind.array_types().values())
     schema = json.dumps(
         {
             name: str(field.annotation)
@@ -232,11 +247,11 @@ def test_a_large_header_is_refused_before_it_is_read(monkeypatch: pytest.MonkeyP
 
 
 @pytest.mark.parametrize(
-    "values", [np.zeros(3), np.zeros((2, 2), np.int64), np.zeros(2, np.int32), [1, 2]]
+    "words", [np.zeros(3), np.zeros((2, 2), np.uint32), np.zeros(2, np.int64), [1, 2]]
 )
-def test_only_the_declared_array_type_can_be_sent(values: Any) -> None:
+def test_only_the_declared_array_type_can_be_sent(words: Any) -> None:
     with pytest.raises(ValueError, match="expected"):
-        m.LabelCounts(slot=SLOT, values=values)
+        m.LabelCounts(slot=SLOT, words=words)
 
 
 def test_a_slot_outside_its_range_cannot_be_made() -> None:

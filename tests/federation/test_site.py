@@ -23,6 +23,7 @@ from fed_audience.gbdt.bins import CategoryBins, Feature, NumericBins
 from fed_audience.gbdt.growing import NodeSplit
 from fed_audience.gbdt.histogram import SlotLayout
 from fed_audience.gbdt.tree import NodeSums, Split, Tree
+from fed_audience.privacy.masks import RING_32
 from tests.federation.example import KEY, manifest, table
 
 if TYPE_CHECKING:
@@ -41,9 +42,14 @@ def slot(tree: int, level: int, attempt: int = 0, run: str = "run") -> m.Slot:
     return m.Slot(run=run, tree=tree, level=level, attempt=attempt)
 
 
+def plain(**changes: Any) -> Manifest:
+    """A run without masks: what the site computes can be read."""
+    return manifest(["a", "b"], **{"features": FEATURES, "secure": False} | changes)
+
+
 def opened(rows: pa.Table = ROWS, **changes: Any) -> tuple[SiteProgram, m.Reply]:
     program = SiteProgram("a", ArrowSource(rows), KEY)
-    return program, open_run(program, manifest(["a", "b"], **{"features": FEATURES} | changes))
+    return program, open_run(program, plain(**changes))
 
 
 def open_run(program: SiteProgram, agreed: Manifest) -> m.Reply:
@@ -89,7 +95,7 @@ def started(**changes: Any) -> SiteProgram:
 def test_opening_tells_no_number_of_the_site() -> None:
     _, reply = opened()
     assert isinstance(reply, m.RunOpened)
-    assert reply.manifest_sha256 == manifest(["a", "b"], features=FEATURES).sha256
+    assert reply.manifest_sha256 == plain().sha256
     assert (reply.notes, reply.missing_features) == ((), ())
 
 
@@ -120,20 +126,21 @@ def test_counts_are_those_of_the_training_rows() -> None:
     )
     reply = ask(program, request)
     assert isinstance(reply, m.ValueCounts)
-    assert len(reply.values) == 2_049 + 1 + 1 + 65_536
-    assert reply.values[:2_050].sum() == 400
-    assert reply.values[2_051:].sum() == 400
+    counts = reply.integers(RING_32)
+    assert len(counts) == 2_049 + 1 + 1 + 65_536
+    assert counts[:2_050].sum() == 400
+    assert counts[2_051:].sum() == 400
 
 
 def test_root_and_children_add_up() -> None:
     program = binned()
     root = ask(program, start_tree())
     assert isinstance(root, m.RootHistogram)
-    sums = root.values[:-2].reshape(-1, 2)
+    sums = root.integers()[:-2].reshape(-1, 2)
     spend = ROWS["spend"].to_numpy()
     left = ask(program, grow())
     assert isinstance(left, m.LevelHistogram)
-    built = left.values.reshape(-1, 2)
+    built = left.integers().reshape(-1, 2)
     share = (spend <= 8.0).mean()
     hessian = sums[: LAYOUT.sizes[0], 1].sum()
     assert built[:2].tolist() == sums[:2].tolist()
@@ -152,7 +159,7 @@ def test_a_repeated_request_gets_the_same_bytes() -> None:
 
 def test_opening_twice_reads_the_rows_once() -> None:
     program, first = opened()
-    again = open_run(program, manifest(["a", "b"], features=FEATURES))
+    again = open_run(program, plain())
     assert m.encode(again) == m.encode(first)
     assert isinstance(ask(program, fix_bins()), m.LabelCounts)
 
@@ -163,7 +170,7 @@ def test_a_new_attempt_carries_the_same_vector() -> None:
     assert isinstance(first, m.LevelHistogram)
     assert isinstance(again, m.LevelHistogram)
     assert again.slot.attempt == 1
-    assert np.array_equal(first.values, again.values)
+    assert np.array_equal(first.words, again.words)
     assert refusal(ask(program, grow(attempt=0))) == ("stale_slot", "")
 
 
@@ -208,7 +215,7 @@ def test_requests_out_of_order_are_refused() -> None:
     assert refusal(ask(program, fix_bins()))[0] == "wrong_state"
     program, _ = opened()
     assert refusal(ask(program, start_tree()))[0] == "wrong_state"
-    a_reply = m.encode(m.LabelCounts(slot=slot(0, 0), values=np.zeros(4, np.int64)))
+    a_reply = m.encode(m.LabelCounts(slot=slot(0, 0), words=np.zeros(8, np.uint32)))
     assert refusal(m.decode_reply(program.handle(a_reply)))[0] == "bad_message"
     other_run = m.FixBins(slot=slot(m.PREPARATION, 2, run="x"), **bins_to_arrays(BINS))
     assert refusal(ask(program, other_run))[0] == "wrong_run"
@@ -270,7 +277,7 @@ def test_a_site_outside_the_roster_or_too_small_refuses() -> None:
     stranger = SiteProgram("z", ArrowSource(ROWS), KEY)
     assert refusal(open_run(stranger, manifest(["a", "b"])))[0] == "not_in_roster"
     cautious = SiteProgram("a", ArrowSource(ROWS), KEY, min_rows=1_000)
-    assert refusal(open_run(cautious, manifest(["a", "b"])))[0] == "too_few_rows"
+    assert refusal(open_run(cautious, plain()))[0] == "too_few_rows"
 
 
 def test_dictionary_encoded_keys_and_labels_are_values() -> None:
@@ -278,10 +285,10 @@ def test_dictionary_encoded_keys_and_labels_are_values() -> None:
     for name in ("customer", "label"):
         place = encoded.column_names.index(name)
         encoded = encoded.set_column(place, name, encoded[name].dictionary_encode())
-    plain, other = (
+    as_text, other = (
         ask(opened(rows, early_stopping_round=3)[0], fix_bins()) for rows in (ROWS, encoded)
     )
-    assert m.encode(plain) == m.encode(other)
+    assert m.encode(as_text) == m.encode(other)
 
 
 def test_a_missing_feature_is_accepted_where_the_manifest_allows_it() -> None:
@@ -348,7 +355,7 @@ def test_validation_rows_are_counted_by_label_and_score() -> None:
     )
     reply = ask(program, request)
     assert isinstance(reply, m.ScoreHistogram)
-    counts = reply.values[:-1].reshape(2, -1)
+    counts = reply.integers()[:-1].reshape(2, -1)
     assert np.count_nonzero(counts.sum(axis=0)) == 2
     assert 40 < counts.sum() < 120
-    assert reply.values[-1] > 0
+    assert reply.integers()[-1] > 0

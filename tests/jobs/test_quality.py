@@ -30,6 +30,7 @@ MANIFEST = Manifest(
     features=(Feature("f_channel", categorical=True), Feature("f_spend"), Feature("f_visits")),
     label="label",
     row_key="customer_id",
+    overrides=("two_sites",),
     sites=("ant", "bee"),
     parameters=TrainingParameters(n_estimators=4, max_depth=2),
 )

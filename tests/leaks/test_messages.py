@@ -5,7 +5,6 @@ from __future__ import annotations
 import ast
 import inspect
 import struct
-from typing import Any
 
 import numpy as np
 import pyarrow as pa
@@ -14,6 +13,7 @@ import pytest
 from fed_audience.federation import Envelope, InProcessTransport, SiteProgram, explain, train
 from fed_audience.federation import messages as m
 from fed_audience.federation import site as site_module
+from fed_audience.federation.site_run import SiteVector
 from fed_audience.gbdt.histogram import SlotLayout
 from tests.federation.example import KEY, manifest, programs, run, split, table
 
@@ -32,22 +32,52 @@ def planted() -> pa.Table:
     return pa.table(columns)
 
 
-@pytest.fixture(scope="module")
-def sent() -> list[Envelope]:
+def sent_by_sites(*, secure: bool) -> list[Envelope]:
     seen: list[Envelope] = []
     owner = np.arange(ROWS.num_rows) % 3
     tables = split(planted(), owner, ["a", "b", "c"])
-    agreed = manifest(list(tables), n_estimators=15, early_stopping_round=3)
+    agreed = manifest(list(tables), n_estimators=15, early_stopping_round=3, secure=secure)
     transport = InProcessTransport(programs(tables), seen.append)
     explain(transport, agreed, train(transport, agreed).model)
     return [envelope for envelope in seen if envelope.direction == "from_site"]
 
 
-def test_every_byte_is_a_reply_of_the_catalogue(sent: list[Envelope]) -> None:
-    kinds = {type(m.decode_reply(envelope.body)) for envelope in sent}
+@pytest.fixture(scope="module")
+def sent() -> list[Envelope]:
+    """Without masks: what is not there cannot be hidden by them."""
+    return sent_by_sites(secure=False)
+
+
+@pytest.fixture(scope="module")
+def sent_masked() -> list[Envelope]:
+    return sent_by_sites(secure=True)
+
+
+def test_every_byte_is_a_reply_of_the_catalogue(sent_masked: list[Envelope]) -> None:
+    kinds = {type(m.decode_reply(envelope.body)) for envelope in sent_masked}
     assert kinds - {m.ValidationLoss} == {*m.REPLIES} - {m.Refused, m.ValidationLoss}
-    for envelope in sent:
+    for envelope in sent_masked:
         assert m.encode(m.decode_reply(envelope.body)) == envelope.body
+
+
+def test_every_vector_is_noise_to_who_sees_it_alone(sent_masked: list[Envelope]) -> None:
+    """Bits are ones and zeros alike, and no element comes twice, though most cells are empty."""
+    vectors = [
+        reply.words
+        for reply in (m.decode_reply(envelope.body) for envelope in sent_masked)
+        if isinstance(reply, m.VectorReply)
+    ]
+    assert len(vectors) > 100
+    together = np.concatenate(vectors)
+    assert abs(np.unpackbits(together.view(np.uint8)).mean() - 0.5) < 0.001
+    for words in vectors:
+        assert len(np.unique(words)) > 0.99 * len(words)
+
+
+def test_without_masks_the_same_vectors_are_mostly_zero(sent: list[Envelope]) -> None:
+    replies = [m.decode_reply(envelope.body) for envelope in sent]
+    counts = [reply.words for reply in replies if isinstance(reply, m.ValueCounts)]
+    assert np.mean(np.concatenate(counts) == 0) > 0.9
 
 
 def test_no_planted_value_is_in_any_byte(sent: list[Envelope]) -> None:
@@ -73,23 +103,38 @@ def test_boosting_rounds_carry_no_count() -> None:
     seen: list[Envelope] = []
     result = run({"a": ROWS}, on_message=seen.append, n_estimators=3, early_stopping_round=3)
     slots = SlotLayout.from_bins(result.encoder.bins).slots
-    for envelope in seen:
-        if envelope.direction == "to_site":
-            continue
-        reply = m.decode_reply(envelope.body)
+    packings = [
+        request.packing
+        for request in (m.decode_request(e.body) for e in seen if e.direction == "to_site")
+        if isinstance(request, m.StartTree | m.GrowLevel)
+    ]
+    boosting = [
+        reply
+        for reply in (m.decode_reply(e.body) for e in seen if e.direction == "from_site")
+        if isinstance(reply, m.RootHistogram | m.LevelHistogram)
+    ]
+    assert len(packings) == len(boosting) > 6
+    for packing, reply in zip(packings, boosting, strict=True):
+        values = reply.integers(packing.ring)
         if isinstance(reply, m.RootHistogram):
-            assert len(reply.values) == 2 * slots + 2
-            assert reply.values[-1] == 0
-        if isinstance(reply, m.LevelHistogram):
-            assert len(reply.values) % (2 * slots) == 0
+            assert len(values) == packing.size(slots, rides=2)
+            assert packing.unpack(values, rides=2)[1][1] == 0
+        else:
+            assert len(values) % packing.size(slots) == 0
 
 
 def test_hessians_of_two_trees_differ() -> None:
     """A count would be the same vector in each tree; these sums change with the scores."""
     seen: list[Envelope] = []
     run({"a": ROWS}, on_message=seen.append, n_estimators=3)
-    replies = [m.decode_reply(e.body) for e in seen if e.direction == "from_site"]
-    roots = [reply.values[1::2] for reply in replies if isinstance(reply, m.RootHistogram)]
+    roots = []
+    for envelope in seen:
+        message = m.decode(envelope.body)
+        if isinstance(message, m.StartTree):
+            packing = message.packing
+        if isinstance(message, m.RootHistogram):
+            pairs, _ = packing.unpack(message.integers(packing.ring), rides=2)
+            roots.append(pairs[:, 1])
     assert len(roots) == 3
     assert not np.array_equal(roots[0], roots[1])
     assert not np.array_equal(roots[1], roots[2])
@@ -114,11 +159,11 @@ def test_removing_the_way_out_stops_every_vector(monkeypatch: pytest.MonkeyPatch
     released: list[type[m.VectorReply]] = []
     original = SiteProgram._release
 
-    def watched(self: SiteProgram, kind: Any, values: Any, slot: m.Slot) -> bytes:
-        released.append(kind)
-        assert values.dtype == np.int64
-        assert values.ndim == 1
-        return original(self, kind, values, slot)
+    def watched(self: SiteProgram, request: m.Request, vector: SiteVector) -> bytes:
+        released.append(vector.kind)
+        assert vector.values.dtype == np.int64
+        assert vector.values.ndim == 1
+        return original(self, request, vector)
 
     monkeypatch.setattr(SiteProgram, "_release", watched)
     seen: list[Envelope] = []

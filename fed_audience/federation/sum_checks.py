@@ -1,0 +1,95 @@
+"""What every sum must satisfy, whoever sent what: a site that scales or invents is noticed.
+
+Under masks nobody sees a site's own numbers, so the coordinator checks the sums: bounds of each
+cell by the rows that the bins were agreed from, and of each child by its parent. A site's own
+gradients are within their bounds by construction (``Objective.gradient_pairs`` clips each row), so
+an honest run satisfies all of them exactly. That the features of a node sum to the same totals is
+checked where splits are searched.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Final
+
+import numpy as np
+
+from fed_audience.errors import FederationError
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Sequence
+
+    from numpy.typing import NDArray
+
+    from fed_audience.gbdt.fixed_point import FixedPoint
+    from fed_audience.gbdt.histogram import SlotLayout
+
+    Integers = NDArray[np.int64]
+
+
+NEGATIVE: Final = "a hessian sum is negative"
+STEEP: Final = "a gradient sum exceeds what its rows can have"
+
+
+class SumChecks:
+    """Bounds for the sums of one run.
+
+    ``rows``: int64[slots], rows of all sites in each slot, as counted for the bins. ``fixed``: the
+    bounds of one row's gradient and hessian. ``names``: of the features.
+    """
+
+    def __init__(self, rows: Integers, fixed: FixedPoint, names: Sequence[str]) -> None:
+        self._rows = rows
+        self._fixed = fixed
+        self._names = names
+        self._feature = self._gradient = np.empty(0, dtype=np.int64)
+
+    def roots(self, tree: int, roots: Integers, drawn: Integers, layout: SlotLayout) -> None:
+        """Check root histograms int64[classes, slots, 2] of the features ``drawn``.
+
+        Keeps the bounds of these features for the tree's children. Raises FederationError naming
+        the first broken bound.
+        """
+        slots = layout.slots_of(drawn)
+        self._feature = np.repeat(drawn, layout.sizes[drawn] + 1)
+        self._gradient = self._rows[slots] * self._fixed.gradient_bound
+        hessian = self._rows[slots] * self._fixed.hessian_bound
+        where = f"the root of tree {tree + 1}"
+        for root in roots:
+            self._hold(root[:, 1] >= 0, where, NEGATIVE)
+            self._hold(root[:, 1] <= hessian, where, "a hessian sum exceeds what its rows can have")
+            self._hold(np.abs(root[:, 0]) <= self._gradient, where, STEEP)
+
+    def rides(self, tree: int, loss: int, clipped: int, rows: int) -> None:
+        """Check what rides with the roots: a loss is not negative, nor more rows clipped than are.
+
+        ``rows``: training rows times classes.
+        """
+        if loss < 0 or not 0 <= clipped <= rows:
+            raise _broken(f"what rides with tree {tree + 1}", "a loss or a count is out of range")
+
+    def children(self, tree: int, built: Integers, parents: Iterable[Integers]) -> None:
+        """Check built children int64[nodes, slots, 2] against their parents, int64[slots, 2] each.
+
+        A child's rows are some of its parent's: its hessians are no more, and never negative.
+        """
+        where = f"a node of tree {tree + 1}"
+        for child, parent in zip(built, parents, strict=True):
+            self._hold(child[:, 1] >= 0, where, NEGATIVE)
+            self._hold(child[:, 1] <= parent[:, 1], where, "a hessian sum exceeds its parent's")
+            self._hold(np.abs(child[:, 0]) <= self._gradient, where, STEEP)
+
+    def _hold(self, holds: NDArray[np.bool_], where: str, what: str) -> None:
+        if not holds.all():
+            feature = self._names[int(self._feature[int(np.argmin(holds))])]
+            broken = int(len(holds) - holds.sum())
+            raise _broken(f"{where}, feature {feature}", what, broken=broken, of=len(holds))
+
+
+def _broken(where: str, what: str, *, broken: int = 1, of: int = 1) -> FederationError:
+    return FederationError(
+        f"the sums over the sites cannot be right: {what}",
+        value=f"{broken} of {of} cells",
+        looked=where,
+        fix="a site sends wrong numbers, or its rows changed: train over groups of three sites or "
+        "more to find it",
+    )
