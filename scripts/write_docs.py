@@ -8,6 +8,8 @@ import subprocess
 import sys
 from pathlib import Path
 
+from message_catalogue import catalogue
+
 from fed_audience.federation.messages import REPLIES, Reply, VectorReply
 
 DOCS = Path(__file__).resolve().parent.parent / "docs"
@@ -30,18 +32,31 @@ def how_it_works() -> str:
     """Return docs/how-it-works.md with the table of messages as the code declares them."""
     rows = [f"| `{kind.__name__}` | {kind.reveals} | {_read(kind)} |" for kind in REPLIES]
     head = ["| message | holds of the site that sends it | can be read |", "|---|---|---|"]
-    table = "\n".join([*head, *rows])
-    text = (DOCS / "how-it-works.md").read_text(encoding="utf-8")
+    return _filled("how-it-works.md", "\n".join([*head, *rows]))
+
+
+def what_leaves_a_site() -> str:
+    """Return docs/what-leaves-a-site.md with every type of message as the code declares it."""
+    return _filled("what-leaves-a-site.md", catalogue())
+
+
+def _filled(page: str, generated: str) -> str:
+    """Return a page with the part between its two marks replaced."""
+    text = (DOCS / page).read_text(encoding="utf-8")
     before, _, rest = text.partition(BEGIN)
     _, _, after = rest.partition(END)
-    return f"{before}{BEGIN}\n{table}\n{END}{after}"
+    return f"{before}{BEGIN}\n{generated}\n{END}{after}"
 
 
 def _read(kind: type[Reply]) -> str:
     return "in sum over the sites" if issubclass(kind, VectorReply) else "as it is"
 
 
-PAGES = {"cli.md": command_reference, "how-it-works.md": how_it_works}
+PAGES = {
+    "cli.md": command_reference,
+    "how-it-works.md": how_it_works,
+    "what-leaves-a-site.md": what_leaves_a_site,
+}
 
 
 def main() -> int:

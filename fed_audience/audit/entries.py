@@ -148,18 +148,23 @@ class LogRecovered(Entry):
 
 
 class RunStarted(Entry):
-    """What all sites agreed on before the first round."""
+    """What all sites agreed on before the first round.
+
+    ``secure``: sums are masked; ``overrides``: rules of the secure sum that all sites set aside.
+    """
 
     type: Literal["run_started"] = "run_started"
     run: RunName
     model: Name
-    task: Literal["propensity", "lookalike", "demand"]
+    task: Literal["propensity", "lookalike", "demand", "multiclass"]
     manifest_sha256: Digest
     configuration_sha256: Digest
     features_sha256: Digest
     sites: Annotated[tuple[Name, ...], Field(min_length=1)]
     label_sites: Annotated[tuple[Name, ...], Field(min_length=1)]
     rows: tuple[SiteRows, ...]
+    secure: bool
+    overrides: tuple[Literal["one_site", "small_change", "two_sites"], ...] = ()
     record: ProcessingRecord | None
 
 
@@ -209,7 +214,7 @@ class Overridden(Entry):
     rule: Literal["brand_difference", "minimum_sites", "removal_guard"]
     subject: Name
     reason: Statement
-    person: Statement | None
+    person: Statement
 
 
 class ModelTrained(Entry):

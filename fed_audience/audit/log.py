@@ -11,8 +11,8 @@ from typing import TYPE_CHECKING, Any, Final, Self, TypeVar
 from fed_audience.audit import entries as e
 from fed_audience.audit import notes
 from fed_audience.audit.keys import LOG_KEY, VerifierKey
-from fed_audience.audit.lines import checkpoint_line, entry_line
-from fed_audience.audit.replay import Replay
+from fed_audience.audit.lines import EntryLine, checkpoint_line, entry_line, read_line
+from fed_audience.audit.replay import DISTRUST, Replay
 from fed_audience.errors import AuditError, ResourceError
 
 if TYPE_CHECKING:
@@ -116,6 +116,16 @@ class AuditLog:
     def path(self) -> Path:
         """The log's file."""
         return self._replay.path
+
+    @property
+    def uncovered(self) -> int:
+        """Entries after the last checkpoint."""
+        return self._replay.tree.size - self._replay.order.checkpoint
+
+    @property
+    def broken(self) -> bool:
+        """Whether a line could not be written, so that nothing more will be."""
+        return self._broken
 
     @property
     def entries(self) -> Sequence[e.Entry]:
@@ -228,6 +238,25 @@ class AuditLog:
                 fix="free some space, then run the command again",
             )
         self._length += len(line)
+
+
+def signing_sites(path: Path) -> tuple[str, ...]:
+    """Return the names of the sites that sign the log at ``path``, as its first line has it.
+
+    Nothing is verified but the form of that line; raises AuditError for another.
+    """
+    try:
+        with path.open("rb") as file:
+            line = read_line(file.readline().removesuffix(b"\n"))
+        opened = e.decode_entry(line.leaf) if isinstance(line, EntryLine) else None
+    except (OSError, ValueError):
+        opened = None
+    if not isinstance(opened, e.LogOpened):
+        raise AuditError(
+            "the log does not begin with its first entry", looked=str(path), fix=DISTRUST
+        )
+    names = (VerifierKey.parse(text).name for text in opened.site_keys)
+    return tuple(name.removeprefix(f"{opened.federation}/") for name in names)
 
 
 def _locked(path: Path) -> Any:

@@ -32,6 +32,7 @@ class EntryOrder:
         self._run = ""
         self._left: set[str] = set()
         self._round: tuple[int, int, int] = (-2, 0, 0)
+        self._kinds: set[str] = set()
 
     def follow(self, entry: e.Entry) -> None:
         """Take ``entry`` as the next one; raises ValueError saying why it cannot be."""
@@ -88,8 +89,12 @@ class EntryOrder:
             if entry.run in self._left:
                 raise ValueError("it returns to a run that was left")
             self._left.add(self._run)
-            self._run, self._round = entry.run, (-2, 0, 0)
+            self._run, self._round, self._kinds = entry.run, (-2, 0, 0), set()
         place = (entry.tree, entry.level, entry.attempt)
-        if place <= self._round:
+        if place > self._round:
+            self._kinds = set()
+        # Opening a run and agreeing on its keys are rounds of one slot.
+        if place < self._round or entry.kind in self._kinds:
             raise ValueError("its round does not come after the one above it")
         self._round = place
+        self._kinds.add(entry.kind)

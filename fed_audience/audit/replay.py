@@ -96,7 +96,9 @@ class Replay:
                 f"otherwise {DISTRUST}",
             )
         if self.order.training:
-            raise self._fault("the log ends inside of a training: its tail was cut off")
+            raise self._fault(
+                "the log ends inside of a training: its tail was cut off, or the machine stopped"
+            )
 
     def require_kept(self, note: str, where: str) -> Checkpoint:
         """Check that this log continues a checkpoint that a party kept; return it.

@@ -8,8 +8,9 @@ import typer
 from typer.core import TyperGroup
 
 from fed_audience import __version__
-from fed_audience.cli import consent, federation, model
+from fed_audience.cli import audit, consent, federation, model
 from fed_audience.cli.demo import demo
+from fed_audience.cli.inspect_egress import inspect_egress
 from fed_audience.cli.simulate import simulate
 from fed_audience.errors import RunInterrupted
 
@@ -72,3 +73,10 @@ _model.command()(model.inspect)
 _model.command()(model.explain)
 _model.command()(model.diff)
 app.add_typer(_model, name="model")
+
+_audit = typer.Typer(help="The account of each run, signed by all who took part.")
+_audit.command()(audit.show)
+_audit.command()(audit.verify)
+_audit.command()(audit.export)
+app.add_typer(_audit, name="audit")
+app.command()(inspect_egress)

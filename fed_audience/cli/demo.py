@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 from typing import Annotated
 
 import typer
+
+from fed_audience.cli.inspect_egress import RecordEgress, recording
 
 
 def demo(
@@ -21,6 +24,7 @@ def demo(
         str,
         typer.Option(help="kindred: brands resemble each other; discord: federating must lose."),
     ] = "kindred",
+    record_egress: RecordEgress = None,
 ) -> None:
     """Take three generated brands from raw tables to a delivered, consented audience."""
     from rich.console import Console  # noqa: PLC0415 - imports cost a second of start-up
@@ -30,8 +34,12 @@ def demo(
     from fed_audience.demo.summary import show  # noqa: PLC0415
 
     console = Console()
-    with Steps(console) as steps:
+    with Steps(console) as steps, recording(record_egress) as recorder:
         run = run_demo(
-            folder, customers=customers, seed=seed, setting=setting, listeners=steps.listeners
+            folder,
+            customers=customers,
+            seed=seed,
+            setting=setting,
+            listeners=replace(steps.listeners, on_message=recorder),
         )
     show(run.outcome, console)

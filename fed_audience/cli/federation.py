@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from datetime import UTC, datetime
 from functools import partial
 from pathlib import Path
@@ -9,6 +10,7 @@ from typing import TYPE_CHECKING, Annotated, Final, cast
 
 import typer
 
+from fed_audience.cli.inspect_egress import RecordEgress, recording
 from fed_audience.errors import UsageError
 
 if TYPE_CHECKING:
@@ -36,6 +38,7 @@ def run(
         bool, typer.Option("--dry-run", help="Stop before anything is delivered.")
     ] = False,
     report: Annotated[Path, typer.Option(help="Where the HTML report goes.")] = Path("report.html"),
+    record_egress: RecordEgress = None,
 ) -> None:
     """Build with dbt, train, score, choose audiences, deliver them, and write a report."""
     from rich.console import Console  # noqa: PLC0415 - start-up time
@@ -50,7 +53,7 @@ def run(
     check_settings(settings, base=config.resolve().parent, deliver=not dry_run)
     check_place(report)
     console = Console()
-    with Steps(console) as steps:
+    with Steps(console) as steps, recording(record_egress) as recorder:
         if not skip_build:
             steps.step("build each brand with dbt")
             build_brands(settings, as_of=instant)
@@ -59,7 +62,7 @@ def run(
             base=config.resolve().parent,
             as_of=instant,
             secrets=secrets,
-            listeners=steps.listeners,
+            listeners=replace(steps.listeners, on_message=recorder),
             deliver=not dry_run,
         )
         facts = report_of(outcome)
@@ -79,6 +82,7 @@ def train(
     ] = "none",
     config: Config = _CONFIG,
     as_of: AsOf = None,
+    record_egress: RecordEgress = None,
 ) -> None:
     """Train a model that the brands' dbt projects have queued, and register it at each."""
     if cover not in _COVERS:
@@ -97,7 +101,7 @@ def train(
     settings, secrets, instant = _opened(config, as_of)
     wanted = settings.model(model)
     console = Console()
-    with Steps(console) as steps:
+    with Steps(console) as steps, recording(record_egress) as recorder:
         steps.step(f"train {model}")
         listeners = steps.listeners
         trained = train_model(
@@ -106,6 +110,7 @@ def train(
             as_of=instant,
             category_key=secrets.category,
             on_event=lambda event: listeners.on_training(model, event),
+            on_message=recorder,
         )
     result = trained.result
     headline = result.metrics.headline if result.metrics else None

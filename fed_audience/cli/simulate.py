@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from fed_audience.cli.inspect_egress import RecordEgress, recording
 from fed_audience.errors import UsageError
 
 if TYPE_CHECKING:
@@ -92,6 +93,7 @@ def simulate(  # noqa: PLR0913 - one parameter a flag
         bool, typer.Option(help="Sum over the sites under masks, as between brands.")
     ] = True,
     json: Annotated[Path | None, typer.Option(help="Write the whole result there.")] = None,
+    record_egress: RecordEgress = None,
 ) -> None:
     """Simulate a federation from one table, and compare it with pooled and alone.
 
@@ -148,8 +150,8 @@ def simulate(  # noqa: PLR0913 - one parameter a flag
         secure=secure,
         **{name: value for name, value in chosen.items() if value is not None},
     )
-    with _progress() as on_stage:
-        outcome = run(settings, on_stage=on_stage)
+    with _progress() as on_stage, recording(record_egress) as recorder:
+        outcome = run(settings, on_stage=on_stage, on_message=recorder)
     if json is not None:
         write_json(outcome, json)
     print_summary(outcome, json)

@@ -55,6 +55,11 @@ class Workspace:
         return self.folder / "federation.yml"
 
     @property
+    def audit(self) -> Path:
+        """The audit logs, and in a real federation nowhere near them: their keys."""
+        return self.folder / "audit"
+
+    @property
     def report(self) -> Path:
         """The HTML report."""
         return self.folder / "report.html"
@@ -84,7 +89,7 @@ def prepare(
     setting: str,
     on_step: Callable[[str], None],
 ) -> tuple[Workspace, DemoData]:
-    """Make or reuse the folder of a demo; earlier deliveries and secrets in it are replaced.
+    """Make or reuse the folder of a demo; earlier deliveries and audit logs are removed.
 
     Generated data is reused when customers, seed, setting and generator are the same. Raises
     ResourceError when the folder cannot be written, or holds something else, and UsageError, with
@@ -109,7 +114,8 @@ def prepare(
         _write(_stamp(workspace), json.dumps(wanted | {"rows": rows}, indent=1))
     else:
         on_step("reuse the generated brands")
-    shutil.rmtree(workspace.folder / "delivered", ignore_errors=True)
+    for earlier in ("delivered", "audit"):
+        shutil.rmtree(workspace.folder / earlier, ignore_errors=True)
     _write_secrets(workspace)
     for brand in data.brands:
         _write_project(workspace, brand.name)

@@ -22,6 +22,8 @@ from fed_audience.consent.gate import ConsentGate
 from fed_audience.consent.purposes import PROFILE
 from fed_audience.consent.statement import ConsentRelations, consenting
 from fed_audience.errors import DataError
+from fed_audience.jobs.audit_trail import AuditTrail
+from fed_audience.jobs.audit_use import ModelUse
 from fed_audience.jobs.sites import site_of
 from fed_audience.warehouse.control import control
 from fed_audience.warehouse.scores import erase_scores, write_audience
@@ -107,6 +109,10 @@ def build_audience(
             )
         curve = reach_curve(one.scores, calibrated=not one.is_rank)
         built.append(SiteAudience(one.site.name, one.eligibility, curve, cut, one.is_rank))
+    with AuditTrail(settings) as trail:
+        account = ModelUse(trail, settings, audience.model, as_of)
+        for one, made in zip(found, built, strict=True):
+            account.built(one.site, audience, made)
     return tuple(built)
 
 

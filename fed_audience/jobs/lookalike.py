@@ -27,10 +27,10 @@ from fed_audience.gbdt.evaluation import Metrics
 from fed_audience.jobs.rows import agreed_features
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Callable, Mapping, Sequence
 
+    from fed_audience.federation import Envelope
     from fed_audience.gbdt.bins import Feature
-    from fed_audience.gbdt.parameters import TrainingParameters
     from fed_audience.jobs.participants import Participant
     from fed_audience.jobs.settings import FederationSettings, ModelSettings
     from fed_audience.warehouse.manifest import ModelSpec
@@ -88,24 +88,26 @@ def seed_warnings(
 def brand_differences(
     tables: Mapping[str, pa.Table],
     rules: LookalikeSettings,
-    features: tuple[Feature, ...],
-    parameters: TrainingParameters,
-    row_key: str,
+    asked: Manifest,
     category_key: bytes,
+    on_message: Callable[[Envelope], None],
 ) -> dict[str, BrandDifference]:
     """Judge how far each target's customers differ from the seed brand's, by federated training.
 
-    ``tables``: consented rows of every brand. Raises DataError when a target differs too much
+    ``tables``: consented rows of every brand; ``asked``: the training they are for. What leaves the
+    sites is told to ``on_message``. Raises DataError when a target differs too much
     and no override is recorded.
     """
     if rules.seed_brand is None:
         return {}
     judged = {}
-    for run in discriminator_runs(rules.seed_brand, rules.targets, features, parameters):
+    for run in discriminator_runs(
+        rules.seed_brand, rules.targets, asked.features, asked.parameters
+    ):
         programs = {}
         for site in run.sites:
             batches = [
-                with_constant_label(batch, run, site, row_key=row_key)
+                with_constant_label(batch, run, site, row_key=asked.row_key)
                 for batch in tables[site].to_batches()
             ]
             source = ArrowSource(pa.Table.from_batches(batches))
@@ -116,12 +118,12 @@ def brand_differences(
             task="propensity",
             features=run.features,
             label=DISCRIMINATOR_LABEL,
-            row_key=row_key,
+            row_key=asked.row_key,
             sites=run.sites,
             overrides=overrides_for(run.sites, run.sites),
             parameters=run.parameters,
         )
-        metrics = train(InProcessTransport(programs), manifest).metrics
+        metrics = train(InProcessTransport(programs, on_message), manifest).metrics
         auc = metrics.auc if isinstance(metrics, Metrics) and metrics.auc is not None else 0.5
         judged[run.target] = brand_discriminator_verdict(auc, override_reason=rules.override_reason)
         judged[run.target].require(run.target)

@@ -6,6 +6,8 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from fed_audience.gbdt.encoding import Encoder
+from fed_audience.jobs.audit_trail import AuditTrail
+from fed_audience.jobs.audit_use import ModelUse
 from fed_audience.jobs.sites import site_of
 from fed_audience.warehouse.registry import active_model
 from fed_audience.warehouse.scores import ScoreStamp, write_scores
@@ -16,6 +18,7 @@ if TYPE_CHECKING:
     from datetime import datetime
 
     from fed_audience.jobs.settings import FederationSettings, ModelSettings
+    from fed_audience.jobs.sites import Site
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,17 +38,27 @@ def score_model(
     Only customers in `fct_scoring_features` are scored: those who allow `profile`.
     """
     # All are resolved before the first is touched.
-    for site in [site_of(site) for site in settings.sites_of(model.sites)]:
-        with site.open() as warehouse:
-            held = active_model(warehouse, model.name)
-            scores = score(
-                warehouse,
-                site.model("fct_scoring_features"),
-                held.model_text,
-                Encoder.from_json(held.encoder),
-                key=category_key,
-                accept_missing=model.missing_features == "accept",
-            )
-            stamp = ScoreStamp(held.model_name, held.model_version, held.is_rank, as_of)
-            customers = write_scores(warehouse, scores, stamp)
-        yield SiteScores(site.name, held.model_version, customers)
+    sites = [site_of(site) for site in settings.sites_of(model.sites)]
+    with AuditTrail(settings) as trail:
+        account = ModelUse(trail, settings, model.name, as_of)
+        for site in sites:
+            yield _score_at(site, model, account, as_of, category_key)
+
+
+def _score_at(
+    site: Site, model: ModelSettings, account: ModelUse, as_of: datetime, category_key: bytes
+) -> SiteScores:
+    with site.open() as warehouse:
+        held = active_model(warehouse, model.name)
+        scores = score(
+            warehouse,
+            site.model("fct_scoring_features"),
+            held.model_text,
+            Encoder.from_json(held.encoder),
+            key=category_key,
+            accept_missing=model.missing_features == "accept",
+        )
+        stamp = ScoreStamp(held.model_name, held.model_version, held.is_rank, as_of)
+        customers = write_scores(warehouse, scores, stamp)
+    account.scored(site.name, held, customers)
+    return SiteScores(site.name, held.model_version, customers)

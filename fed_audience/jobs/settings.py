@@ -8,9 +8,11 @@ from typing import Annotated, Any, Literal, Self, TypeVar
 
 from pydantic import Field, field_validator, model_validator
 
+from fed_audience.audit.entries import Statement
 from fed_audience.config import StrictModel, load_yaml
 from fed_audience.errors import ConfigError
 from fed_audience.gbdt.parameters import TrainingParameters
+from fed_audience.jobs.audit_settings import AuditSettings
 
 Name = Annotated[str, Field(pattern=r"^[a-z][a-z0-9_]{0,62}$")]
 FoundT = TypeVar("FoundT")
@@ -41,12 +43,20 @@ class ModelSettings(StrictModel):
     parameters: dict[str, Any] = Field(default_factory=dict)
     holdout_fraction: Annotated[float, Field(ge=0.0, le=0.5)] = 0.2
     missing_features: Literal["accept", "refuse"] = "accept"
-    override_brand_difference: str | None = None
     weight: str | None = None
     max_weight: Annotated[float, Field(gt=0)] = 1.0
     site_weights: dict[str, Annotated[float, Field(gt=0)]] = Field(default_factory=dict)
     brand_base: bool = False
     continuation: bool = False
+    override_brand_difference: Statement | None = None
+    override_by: Statement | None = None
+
+    @model_validator(mode="after")
+    def _override_has_a_name(self) -> Self:
+        if self.override_brand_difference and not self.override_by:
+            message = "override_brand_difference needs override_by: who decided it"
+            raise ValueError(message)
+        return self
 
     @field_validator("parameters")
     @classmethod
@@ -102,6 +112,7 @@ class FederationSettings(StrictModel):
     minimum_seeds: Annotated[int, Field(ge=1)] = 1_000
     demonstration: bool = False
     max_consent_age_hours: Annotated[float, Field(gt=0)] = 24.0
+    audit: AuditSettings = AuditSettings()
     category_key: str = "FED_AUDIENCE_CATEGORY_KEY"
     state_key: str = "FED_AUDIENCE_STATE_KEY"
 
@@ -118,6 +129,9 @@ class FederationSettings(StrictModel):
             if len(names) != len(declared):
                 message = f"two {kind} have the same name"
                 raise ValueError(message)
+        if "coordinator" in sites:
+            message = "a site cannot be called 'coordinator': logs are signed under that name"
+            raise ValueError(message)
         for audience in self.audiences:
             _known(f"audience {audience.name}: model", [audience.model], models)
             _known(f"audience {audience.name}: site", audience.sites or (), sites)
@@ -154,7 +168,7 @@ def load_federation(path: Path) -> FederationSettings:
         )
         for site in settings.sites
     )
-    return settings.model_copy(update={"sites": sites})
+    return settings.model_copy(update={"sites": sites, "audit": settings.audit.resolved(base)})
 
 
 def _known(what: str, names: tuple[str, ...] | list[str], known: set[str]) -> None:

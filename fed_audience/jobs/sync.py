@@ -22,6 +22,9 @@ from fed_audience.activation.plan import plan as plan_sync
 from fed_audience.activation.sync import run as run_sync
 from fed_audience.consent.gate import ConsentGate
 from fed_audience.consent.statement import ConsentRelations
+from fed_audience.errors import AuditError, FedAudienceError, ResourceError
+from fed_audience.jobs.audit_trail import AuditTrail
+from fed_audience.jobs.audit_use import ModelUse
 from fed_audience.jobs.sites import site_of
 from fed_audience.warehouse.control import control
 
@@ -103,21 +106,32 @@ def sync_audience(
     ``base`` is where relative paths of destinations begin; ``as_of`` the instant of consent at
     planning. Before each batch consent is asked as of ``clock()``, by default ``as_of`` again.
     ``on_event`` gets the site and what happens there. Yields one report a brand and destination
-    as it finishes; raises what the engine raises, with everything acknowledged recorded.
+    as it finishes; raises what the engine raises, with everything acknowledged recorded. An audit
+    log that cannot be continued is raised last: withdrawals do not wait for it.
     """
-    for target in targets_of(settings, audience, base=base):
-        with _prepared(
-            settings, audience, target, as_of, secret, confirm_removals=confirm_removals
-        ) as ready:
-            report = run_sync(
-                ready.plan,
-                ready.destination,
-                ready.state,
-                ready.gate,
-                clock=clock,
-                on_event=_at(target.site.name, on_event),
-            )
-        yield SiteReport(target.site.name, target.name, report)
+    unlogged: FedAudienceError | None = None
+    with AuditTrail(settings) as trail:
+        account = ModelUse(trail, settings, audience.model, as_of)
+        for target in targets_of(settings, audience, base=base):
+            with _prepared(
+                settings, audience, target, as_of, secret, confirm_removals=confirm_removals
+            ) as ready:
+                report = run_sync(
+                    ready.plan,
+                    ready.destination,
+                    ready.state,
+                    ready.gate,
+                    clock=clock,
+                    on_event=_at(target.site.name, on_event),
+                )
+            done = SiteReport(target.site.name, target.name, report)
+            try:
+                account.delivered(target.site, audience, done)
+            except (AuditError, ResourceError) as error:
+                unlogged = unlogged or error
+            yield done
+    if unlogged is not None:
+        raise unlogged
 
 
 def targets_of(

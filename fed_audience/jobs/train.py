@@ -25,6 +25,8 @@ from fed_audience.federation import (
 from fed_audience.federation import train as train_over
 from fed_audience.federation.manifest import overrides_for
 from fed_audience.gbdt.model import to_text
+from fed_audience.jobs.audit_trail import AuditTrail
+from fed_audience.jobs.audit_training import TrainingAccount
 from fed_audience.jobs.lookalike import (
     brand_differences,
     lookalike_settings,
@@ -115,18 +117,20 @@ def train_model(
     """Claim the brands' requests for ``model``, train it, and register it at each brand.
 
     Consent is asked again as of ``as_of`` (naive UTC); whoever withdrew since the build is left
-    out. ``on_message`` sees every byte that crosses a site's border. When the rounds break the
+    out. ``on_message`` sees every byte that crosses a site's border, and the run's audit log tells
+    each round. When the rounds break the
     requests end as failed, saying why; after Ctrl-C, and after an error that the user mends
     (configuration, data, a locked warehouse), they are pending again.
     """
     sites = [site_of(site) for site in settings.sites_of(model.sites)]
     run_id = f"{model.name}-{as_of:%Y%m%dT%H%M%S}-{uuid4().hex[:8]}"
     claims = Claims(sites, model.name, as_of)
-    with _settled(claims):
+    with _settled(claims), AuditTrail(settings) as trail:
         cohort = _cohort(settings, model, sites, claims, as_of)
-        trained = _train(settings, model, cohort, run_id, category_key, on_event, on_message)
-        _register(trained, run_id, as_of)
-        claims.succeed()
+        with TrainingAccount(trail, settings, model, on_message) as account:
+            trained = _train(settings, model, cohort, run_id, category_key, on_event, account)
+            _register(trained, run_id, as_of, account)
+            claims.succeed()
     return trained
 
 
@@ -226,7 +230,7 @@ def _train(
     run_id: str,
     category_key: bytes,
     on_event: Callable[[TrainingEvent], None] | None,
-    on_message: Callable[[Envelope], None] | None,
+    account: TrainingAccount,
 ) -> TrainedModel:
     spec, rules = cohort.spec, cohort.lookalike
     parameters = model.training_parameters()
@@ -238,18 +242,6 @@ def _train(
     training = {name: part[0] for name, part in parts.items()}
     tables = {one.site.name: one.rows.table for one in cohort.participants} | training
     check_rows(cohort.participants, tables, settings.minimum_rows)
-    warnings: tuple[str, ...] = ()
-    differences: dict[str, BrandDifference] = {}
-    if rules is not None:
-        warnings = seed_warnings(training, spec.label, rules)
-        differences = brand_differences(
-            tables, rules, cohort.features, parameters, spec.entity, category_key
-        )
-        warnings += tuple(
-            judged.message(target)
-            for target, judged in differences.items()
-            if judged.verdict != "ok"
-        )
     names = tuple(one.site.name for one in cohort.participants)
     branded = bool(model.site_weights) or model.brand_base
     if branded:
@@ -273,6 +265,19 @@ def _train(
         brand_base=model.brand_base,
         parameters=parameters,
     )
+    withdrawn = {one.site.name: one.rows.withdrawn for one in cohort.participants}
+    account.begin(manifest, {name: tables[name].num_rows for name in names}, withdrawn)
+    warnings: tuple[str, ...] = ()
+    differences: dict[str, BrandDifference] = {}
+    if rules is not None:
+        warnings = seed_warnings(training, spec.label, rules)
+        differences = brand_differences(tables, rules, manifest, category_key, account.on_message)
+        account.overridden(differences)
+        warnings += tuple(
+            judged.message(target)
+            for target, judged in differences.items()
+            if judged.verdict != "ok"
+        )
     programs = {
         name: SiteProgram(
             name,
@@ -283,10 +288,11 @@ def _train(
         )
         for name in names
     }
-    transport = InProcessTransport(programs, on_message=on_message)
+    transport = InProcessTransport(programs, on_message=account.on_message)
     began = time.perf_counter()
     result = train_over(transport, manifest, on_event=on_event)
     seconds = time.perf_counter() - began
+    account.trained(result)
     own, notes = _own_copies(programs, manifest, result, model)
     return TrainedModel(
         name=model.name,
@@ -345,7 +351,9 @@ def _own_copies(
     return own, tuple(notes)
 
 
-def _register(trained: TrainedModel, run_id: str, as_of: datetime) -> None:
+def _register(
+    trained: TrainedModel, run_id: str, as_of: datetime, account: TrainingAccount
+) -> None:
     """Give every brand the model and a record of the run."""
     result, rules = trained.result, trained.lookalike
     metrics = result.metrics.to_json() if result.metrics is not None else None
@@ -381,3 +389,4 @@ def _register(trained: TrainedModel, run_id: str, as_of: datetime) -> None:
         with one.site.open() as warehouse, warehouse.transaction():
             register_model(warehouse, model)
             record_run(warehouse, run)
+        account.registered(name, model.sha256)

@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     import numpy.typing as npt
 
     from fed_audience.federation.train import TrainingResult
+    from fed_audience.federation.transport import Envelope
     from fed_audience.gbdt.evaluation import Interval
     from fed_audience.simulate.learners import Learners, Trained
     from fed_audience.simulate.measures import Measure
@@ -61,10 +62,15 @@ class Comparison:
 
 
 def compare(
-    problem: Problem, dealt: Deal, learners: Learners, on_stage: Callable[[str], None]
+    problem: Problem,
+    dealt: Deal,
+    learners: Learners,
+    on_stage: Callable[[str], None],
+    on_message: Callable[[Envelope], None] | None = None,
 ) -> Comparison:
     """Train every model of the comparison; ``on_stage`` hears what is trained next.
 
+    ``on_message`` sees what crosses a site's border in the federated training alone.
     The pooled model is a training of its own from raw rows: own bins, own base score.
     """
     parts = {name: dealt.training_rows(site) for site, name in enumerate(dealt.sites)}
@@ -72,7 +78,7 @@ def compare(
     on_stage("compiling")
     learners.warm_up(dealt.sites, pooled)
     on_stage(f"federated over {len(parts)} sites")
-    federated = learners.federated(parts, test)
+    federated = learners.federated(parts, test, on_message=on_message)
     on_stage("LightGBM on the pooled rows")
     lightgbm = learners.lightgbm(pooled, test)
     on_stage("the same learner on the pooled rows")

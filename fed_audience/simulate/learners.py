@@ -30,6 +30,7 @@ if TYPE_CHECKING:
 
     from fed_audience.federation.events import TrainingEvent
     from fed_audience.federation.train import TrainingResult
+    from fed_audience.federation.transport import Envelope
     from fed_audience.gbdt.bins import Feature
     from fed_audience.gbdt.model import Model
     from fed_audience.simulate.problem import Problem
@@ -87,10 +88,12 @@ class Learners:
         label_sites: tuple[str, ...] | None = None,
         trees: int | None = None,
         brand_base: bool = False,
+        on_message: Callable[[Envelope], None] | None = None,
     ) -> Trained:
         """Train one model over the rows of each site in ``parts``; score the rows ``score``.
 
         ``brand_base`` gives each brand a base score of its own; ``scores`` are the shared trunk's.
+        ``on_message`` sees every byte that crosses a site's border.
         """
         labels = self._problem.labels if labels is None else labels
         parameters, weights = self._settings.parameters, self._problem.weights
@@ -123,7 +126,7 @@ class Learners:
             )
             for site, rows in parts.items()
         }
-        transport = InProcessTransport(programs, threads=threads)
+        transport = InProcessTransport(programs, on_message, threads=threads)
         began = time.perf_counter()
         result = train(transport, manifest, on_event=self._on_event)
         seconds = time.perf_counter() - began

@@ -25,6 +25,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
     from fed_audience.federation.events import TrainingEvent
+    from fed_audience.federation.transport import Envelope
     from fed_audience.simulate.settings import SimulationSettings
 
 
@@ -38,9 +39,14 @@ class Stage:
 
 
 def simulate(
-    settings: SimulationSettings, *, on_stage: Callable[[Stage], None] | None = None
+    settings: SimulationSettings,
+    *,
+    on_stage: Callable[[Stage], None] | None = None,
+    on_message: Callable[[Envelope], None] | None = None,
 ) -> Outcome:
     """Read the table, deal its rows to sites, train and compare.
+
+    ``on_message`` sees what would cross a site's border in the federated training.
 
     Raises DataError for a table that cannot be used, UsageError for flags that do not fit it,
     and FederationError should the federated model ever differ from the pooled one.
@@ -64,7 +70,7 @@ def simulate(
     if settings.task == "lookalike":
         check_seed_site(dealt, settings)
     learners = Learners(problem, settings, on_event=grown)
-    comparison = compare(problem, dealt, learners, begin)
+    comparison = compare(problem, dealt, learners, begin, on_message)
     require_same_model(comparison)
     lookalike, lookalike_warnings = None, list[str]()
     if settings.task == "lookalike":

@@ -98,6 +98,16 @@ def activate_model(
             )
 
 
+def active_run(warehouse: Warehouse, model_name: str, *, schema: str = SCHEMA) -> str | None:
+    """Return the run that the active version came from; None where it or its run is unknown."""
+    runs = warehouse.query(
+        f"select run_id from {control('model_registry', schema).sql()}"
+        " where model_name = ? and is_active",
+        [model_name],
+    )["run_id"]
+    return runs[0].as_py() if len(runs) else None
+
+
 def active_model(warehouse: Warehouse, model_name: str, *, schema: str = SCHEMA) -> RegisteredModel:
     """Return the active version; WarehouseError without one, ModelFormatError if it was altered."""
     table = control("model_registry", schema).sql()

@@ -92,6 +92,7 @@ def start(log: AuditLog) -> None:
         sites=SITES,
         label_sites=SITES,
         rows=[{"site": site, "used": e.band(4_321), "withdrawn": e.band(3)} for site in SITES],
+        secure=True,
         record=RECORD,
     )
 

@@ -215,3 +215,18 @@ def test_an_entry_of_no_known_form_is_refused_before_it_is_signed(parties: Parti
         sum_round(log, 0, 0)
         end(log)
     assert verify(log.path).opened.origin == f"fed-audience/brands/{RUN}"
+
+
+def test_a_round_is_told_once_and_rounds_of_one_slot_differ_in_kind(parties: Parties) -> None:
+    with parties.begin() as log:
+        start(log)
+        sum_round(log, 0, 1)
+        with pytest.raises(ValueError, match="does not come after"):
+            sum_round(log, 0, 1)
+        with pytest.raises(ValueError, match="does not come after"):
+            sum_round(log, 0, 0)
+        fields = log.entries[-1].model_dump(exclude={"sequence", "at", "checkpoint", "type"})
+        log.append(e.RoundSummed, **fields | {"kind": "AgreeKeys"})
+        sum_round(log, 0, 2)
+        end(log)
+    assert len(verify(log.path).entries) == 8

@@ -20,6 +20,8 @@ CANARY = "canary.person@mail.example"
 class Program:
     """A site that answers every request with the same bytes."""
 
+    enrolled = True
+
     def __init__(self, reply: bytes) -> None:
         self._reply = reply
 

@@ -1,0 +1,123 @@
+"""Turns the messages of a training into entries of its audit log, one a round."""
+
+from __future__ import annotations
+
+import hmac
+from hashlib import sha256
+from typing import TYPE_CHECKING, Final
+
+from fed_audience.audit import entries as e
+from fed_audience.errors import FederationError
+from fed_audience.federation import messages as m
+from fed_audience.federation.manifest import Manifest
+from fed_audience.federation.packing import Packing, counts_ring
+from fed_audience.privacy.masks import RING_64, Ring, RingVector
+
+if TYPE_CHECKING:
+    from fed_audience.audit.log import AuditLog
+    from fed_audience.federation import Envelope
+
+UNREADABLE: Final = "Unreadable"
+CHECKPOINT_ENTRIES: Final = 64
+"""Entries after which the sites counter-sign, once a tree is over: they keep a file each time."""
+
+
+class RoundRecorder:
+    """Hand it to the transport as ``on_message``; ``finish`` after the last message.
+
+    Only digests are kept, under a key that readers of the log lack: the plain hash of a few small
+    counts could be inverted by trying. Whoever holds ``digest_key`` and a message can show that
+    it is the one in the log. Checkpoints are made between trees.
+    """
+
+    def __init__(self, log: AuditLog, digest_key: bytes) -> None:
+        self._log = log
+        self._key = digest_key
+        self._request = b""
+        self._asked: list[str] = []
+        self._received: dict[str, e.ReceivedMessage] = {}
+        self._counts_ring = self._ring = RING_64
+        self._sum: RingVector | None = None
+        self._summable = True
+        self._tree: tuple[str, int] | None = None
+
+    def __call__(self, envelope: Envelope) -> None:
+        """Take one message, as it crossed a site's border."""
+        if envelope.direction == "to_site":
+            if envelope.body != self._request:
+                self.finish()
+                self._request = envelope.body
+                self._ring = self._ring_of(m.decode_request(envelope.body))
+            if envelope.site not in self._asked:
+                self._asked.append(envelope.site)
+        else:
+            self._take_reply(envelope)
+
+    def finish(self) -> None:
+        """Write the entry of the round that the last messages belonged to, if there is one."""
+        if not self._request:
+            return
+        request = m.decode_request(self._request)
+        slot = request.slot
+        if self._tree != (slot.run, slot.tree) and self._log.uncovered >= CHECKPOINT_ENTRIES:
+            self._log.checkpoint(durable=False)
+        self._tree = (slot.run, slot.tree)
+        place = {
+            "run": slot.run,
+            "tree": slot.tree,
+            "level": slot.level,
+            "attempt": slot.attempt,
+        }
+        self._log.append(
+            e.RoundSummed,
+            **place,
+            kind=type(request).__name__,
+            cohort_sha256=sha256(e.canonical(sorted(self._asked))).hexdigest(),
+            sent=self._digest(self._request),
+            received=[self._received[site] for site in sorted(self._received)],
+            aggregate=self._aggregate(),
+        )
+        for site in sorted(set(self._asked) - self._received.keys()):
+            self._log.append(e.SiteDropped, **place, site=site)
+        self._request, self._asked, self._received = b"", [], {}
+        self._sum, self._summable = None, True
+
+    def _take_reply(self, envelope: Envelope) -> None:
+        kind, elements = UNREADABLE, None
+        try:
+            reply = m.decode_reply(envelope.body)
+            kind = type(reply).__name__
+            if isinstance(reply, m.VectorReply):
+                elements = reply.elements(self._ring)
+        except FederationError:
+            pass  # the coordinator refuses it by name; what came is told all the same
+        self._received[envelope.site] = e.ReceivedMessage(
+            site=envelope.site, kind=kind, digest=self._digest(envelope.body)
+        )
+        self._add(elements)
+
+    def _ring_of(self, request: m.Request) -> Ring:
+        """Return the ring of the replies to ``request``, by the rules of the protocol."""
+        if isinstance(request, m.OpenRun):
+            cap = Manifest.from_json(request.manifest).parameters.row_cap
+            self._counts_ring = counts_ring(cap)
+        if isinstance(request, m.CountValues):
+            return self._counts_ring
+        packing = getattr(request, "packing", None)
+        return packing.ring if isinstance(packing, Packing) else RING_64
+
+    def _add(self, elements: RingVector | None) -> None:
+        """Add a vector to the round's sum, which wraps as the ring does; masks go out of it."""
+        if elements is None or (self._sum is not None and self._sum.shape != elements.shape):
+            self._summable = False
+        elif self._sum is None:
+            self._sum = elements.copy()
+        else:
+            self._sum += elements
+
+    def _aggregate(self) -> str | None:
+        whole = self._summable and self._received.keys() == set(self._asked)
+        return self._digest(self._sum.tobytes()) if whole and self._sum is not None else None
+
+    def _digest(self, body: bytes) -> str:
+        return hmac.digest(self._key, body, "sha256").hex()

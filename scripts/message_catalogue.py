@@ -1,0 +1,92 @@
+"""The catalogue of messages as a page: each type's fields, sizes and what it reveals."""
+
+from __future__ import annotations
+
+import inspect
+from typing import TYPE_CHECKING, Annotated, Any, Literal, get_args, get_origin
+
+import numpy as np
+
+from fed_audience.federation.messages import REPLIES, REQUESTS, Slot, VectorReply, encode
+from fed_audience.federation.wire import ArrayType
+
+if TYPE_CHECKING:
+    from fed_audience.federation.messages import Reply
+    from fed_audience.federation.wire import WireModel
+
+SHAPES = {1: "vector", 2: "table"}
+WORDS = {int: "whole number", float: "number", str: "text", bool: "yes or no"}
+
+
+def catalogue() -> str:
+    """Return every type of message, those that leave a site first."""
+    vector = next(kind for kind in REPLIES if issubclass(kind, VectorReply))
+    empty = encode(vector(slot=_slot(), words=np.empty(0, np.uint32)))
+    begin = (
+        f"Each begins with {len(empty)} bytes or a few more that say its type, run, tree and "
+        "level; its numbers follow."
+    )
+    parts = [
+        "## From a site to the coordinator",
+        begin,
+        *(_section(kind, _reader(kind)) for kind in REPLIES),
+        "## From the coordinator to the sites",
+        *(_section(kind, "every site of the round") for kind in REQUESTS),
+    ]
+    return "\n\n".join(parts)
+
+
+def _reader(kind: type[Reply]) -> str:
+    masked = ", in the sum over all sites; alone it is noise, unless the run has no masks"
+    return f"the coordinator{masked if issubclass(kind, VectorReply) else ''}"
+
+
+def _section(kind: type[WireModel], reader: str) -> str:
+    rows = [
+        f"| `{name}` | {_typed(field.annotation, field.metadata)} |"
+        for name, field in kind.model_fields.items()
+    ]
+    said = " ".join(inspect.cleandoc(kind.__doc__ or "").replace("``", "`").split())
+    return "\n".join(
+        [
+            f"### {kind.__name__} ({kind.kind})",
+            "",
+            said,
+            "",
+            f"- **Read by:** {reader}.",
+            f"- **Reveals:** {kind.reveals}",
+            f"- **Size:** {_size(kind)}",
+            "",
+            "| field | holds |",
+            "|---|---|",
+            *rows,
+        ]
+    )
+
+
+def _size(kind: type[WireModel]) -> str:
+    arrays = [
+        f"{np.dtype(one.dtype).itemsize} bytes a number of `{name}`"
+        for name, one in kind.array_types().items()
+    ]
+    return f"{', '.join(arrays)}; and the header." if arrays else "the header alone."
+
+
+def _typed(annotation: Any, metadata: Any = ()) -> str:
+    for one in metadata:
+        if isinstance(one, ArrayType):
+            return f"{np.dtype(one.dtype).name} {SHAPES[one.dimensions]}"
+    origin, arguments = get_origin(annotation), get_args(annotation)
+    if origin is Annotated:
+        return _typed(arguments[0], arguments[1:])
+    if origin is Literal:
+        return "one of " + ", ".join(f"`{word}`" for word in arguments)
+    if origin is tuple:
+        return f"list; each {_typed(arguments[0])}"
+    if annotation is Slot:
+        return "run, tree, level, attempt"
+    return WORDS.get(annotation, getattr(annotation, "__name__", str(annotation)))
+
+
+def _slot() -> Slot:
+    return Slot(run="repurchase-20261001T000000-0a1b2c3d", tree=100, level=3)

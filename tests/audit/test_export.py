@@ -1,0 +1,108 @@
+"""A log retold: what others read of it follows from entries that were verified."""
+
+from __future__ import annotations
+
+import base64
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from fed_audience.audit import entries as e
+from fed_audience.audit.export import in_toto_statement, processing_markdown, processing_record
+from fed_audience.audit.merkle import includes
+from fed_audience.audit.notes import check_note
+from fed_audience.audit.replay import Replay
+from fed_audience.audit.verification import Verification, verify
+from fed_audience.errors import AuditError
+from tests.audit.example import RECORD, SITES, Parties, start, whole_log
+
+
+@pytest.fixture
+def log(tmp_path: Path) -> Verification:
+    parties = Parties(tmp_path)
+    path = whole_log(parties)
+    with parties.open() as written:
+        written.append(
+            e.AudienceDelivered,
+            audience="top",
+            site="fashion",
+            destination="crm",
+            purpose="activate:email",
+            as_of="2026-10-01T00:00:00.000000Z",
+            status="succeeded",
+            **{name: e.band(0) for name in ("withdrawn", "removed", "updated", "rejected")},
+            held_back=e.band(0),
+            added=e.band(2_000),
+        )
+    return verify(path, pinned=parties.pinned)
+
+
+def test_the_statement_names_the_model_and_what_it_was_made_of(log: Verification) -> None:
+    statement = in_toto_statement(log)
+    assert statement["_type"] == "https://in-toto.io/Statement/v1"
+    assert statement["subject"] == [
+        {
+            "name": "repurchase-abcdefabcdef.txt",
+            "digest": {"sha256": "abcdefabcdef" + "0" * 52},
+        }
+    ]
+    build = statement["predicate"]["buildDefinition"]
+    materials = {one["name"]: one for one in build["resolvedDependencies"]}
+    assert materials["configuration"]["digest"] == {"sha256": "2" * 64}
+    assert materials["run manifest"]["digest"] == {"sha256": "1" * 64}
+    assert materials["audit log of 12 entries"]["digest"] == {"sha256": log.root}
+    assert len(materials["roster"]["annotations"]["keys"]) == len(SITES) + 1
+    assert build["externalParameters"]["sites"] == list(SITES)
+
+
+def test_the_statement_proves_by_itself_that_the_log_holds_the_model(log: Verification) -> None:
+    products: dict[str, Any] = {
+        one["name"]: one for one in in_toto_statement(log)["predicate"]["runDetails"]["byproducts"]
+    }
+    replay = Replay(log.path)
+    replay.read(log.path.read_bytes())
+    note = base64.b64decode(products["checkpoint"]["content"]).decode()
+    head = check_note(note, replay.roster)
+    entry = products["entry of the model"]
+    leaf = base64.b64decode(entry["content"])
+    proof = [base64.b64decode(one) for one in entry["annotations"]["inclusion_proof"]]
+    index = entry["annotations"]["leaf_index"]
+    assert includes(leaf, index, head.size, proof, head.root)
+    assert not includes(leaf.replace(b"abc", b"bbc"), index, head.size, proof, head.root)
+
+
+def test_the_record_of_processing_holds_what_was_declared_and_done(log: Verification) -> None:
+    record = processing_record(log)
+    assert record["declared"] == RECORD.model_dump(mode="json")
+    assert record["rounds"] == 6
+    assert record["sites"][0] == {
+        "site": "fashion",
+        "used": "1,000 to 9,999",
+        "withdrawn": "under 100",
+    }
+    assert record["delivered"][0]["added"] == "1,000 to 9,999"
+
+
+def test_the_page_of_the_record_tells_the_same(log: Verification) -> None:
+    page = processing_markdown(log)
+    assert page.startswith("# Record of processing: repurchase-20261001\n")
+    for words in (
+        "- **purpose**: find customers who are likely to buy again",
+        "- **processors**: none",
+        "| fashion | 1,000 to 9,999 | under 100 |",
+        "| top | fashion | crm | activate:email |",
+        "## Overrides\n\nNone.",
+        log.root,
+    ):
+        assert words in page
+
+
+def test_a_log_without_a_model_is_not_retold(tmp_path: Path) -> None:
+    with Parties(tmp_path).begin() as log:
+        start(log)
+        log.append(e.RunEnded, status="failed", error="FederationError")
+    failed = verify(log.path)
+    for retell in (in_toto_statement, processing_record, processing_markdown):
+        with pytest.raises(AuditError, match="no training that came to a model"):
+            retell(failed)
