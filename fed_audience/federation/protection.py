@@ -45,7 +45,9 @@ class Protection:
             return ("plain sums: there is one site, which hides nothing from itself",)
         if not self.secure:
             return ("plain sums: the coordinator sees each site's own numbers",)
-        return (
-            f"sums over {self.sites} sites under masks; trees over {self.training_sites}",
-            *(_WORDS[override] for override in self.overrides),
-        )
+        first = f"sums over {self.sites} sites under masks; trees over {self.training_sites}"
+        return (first, *self.weaknesses())
+
+    def weaknesses(self) -> tuple[str, ...]:
+        """Say what the sites that agreed to the run have set aside."""
+        return tuple(_WORDS[override] for override in self.overrides) if self.secure else ()

@@ -156,6 +156,8 @@ class _Training:
         self._open()
         if manifest.secure and len(manifest.sites) > 1:
             agree_on_keys(coordinator, manifest)
+        for weakness in Protection.of(manifest).weaknesses():
+            self._tell(e.SiteWarning("", weakness))
         binning = BinningRounds(coordinator, manifest, self._tell)
         bins = binning.run()
         objective = objective_of(

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
-from fed_audience.errors import FederationError
+from fed_audience.errors import DataError, FederationError
 from fed_audience.federation import InProcessTransport, train
 from fed_audience.federation import messages as m
 from fed_audience.federation.sum_checks import SumChecks
@@ -19,6 +19,7 @@ from tests.federation.example import manifest, programs, run, split, table
 
 Pairs = NDArray[np.int64]
 ROWS = table(3_000, seed=9)
+NOTICED = r"cannot be right|contradicts the sums of its node|counts hold different numbers"
 NAMES = [f"s{number}" for number in range(10)]
 TABLES = split(ROWS, np.arange(ROWS.num_rows) % 10, NAMES)
 
@@ -155,3 +156,30 @@ def test_what_rides_with_the_roots_is_checked(rides: tuple[int, int]) -> None:
     checks().rides(0, 5, 10, 10)
     with pytest.raises(FederationError, match="out of range"):
         checks().rides(0, *rides, 10)
+
+
+class Flipping(InProcessTransport):
+    """Flips one bit of the vector that site b sends in one round."""
+
+    def __init__(self, sites: Any, place: tuple[int, int], bit: int) -> None:
+        super().__init__(sites, threads=1)
+        self._place = place
+        self._bit = bit
+
+    def call(self, body: bytes, to: Any, timeout: float) -> tuple[dict[str, bytes], set[str]]:
+        replies, lost = super().call(body, to, timeout)
+        reply = m.decode_reply(replies["s3"])
+        if isinstance(reply, m.VectorReply) and reply.slot.position == self._place:
+            words = reply.words.copy()
+            words[4 + self._bit // 32] ^= np.uint32(1 << self._bit % 32)
+            replies["s3"] = m.encode(reply.model_copy(update={"words": words}))
+        return replies, lost
+
+
+@pytest.mark.parametrize("place", [(m.PREPARATION, 1), (0, 0), (0, 1), (2, 1)])
+@pytest.mark.parametrize("bit", [0, 17, 31, 40])
+def test_a_flipped_bit_in_a_vector_is_noticed(place: tuple[int, int], bit: int) -> None:
+    """Masks do not vouch for a vector; the features that count the same rows do."""
+    transport = Flipping(programs(TABLES), place, bit)
+    with pytest.raises((FederationError, DataError), match=NOTICED):
+        train(transport, manifest(NAMES))
