@@ -237,9 +237,9 @@ def build_histograms(
     a ``pool`` the rows are shared out over ``threads`` jobs; the sums are integers, so the result
     does not depend on how.
     """
+    out = np.zeros((len(ranges), layout.slots, 2), dtype=np.int64)
 
-    def job(part: NDArray[np.int64]) -> NDArray[np.int64]:
-        out = np.zeros((len(ranges), layout.slots, 2), dtype=np.int64)
+    def job(part: NDArray[np.int64], into: NDArray[np.int64]) -> None:
         _build(
             matrix.words,
             matrix.stride // CODES_PER_WORD,
@@ -249,16 +249,29 @@ def build_histograms(
             rows_before_flush(fixed),
             layout.offsets,
             layout.sizes,
-            out,
+            into,
         )
-        return out
 
     if pool is None or threads == 1:
-        return job(ranges)
-    parts = list(pool.map(job, _share_out(ranges, threads)))
-    for part in parts[1:]:
-        parts[0] += part
-    return parts[0]
+        job(ranges, out)
+        return out
+
+    def stretch(part: NDArray[np.int64]) -> tuple[int, NDArray[np.int64]] | None:
+        """Fill the nodes that begin in this stretch; one that began before is summed apart."""
+        own = np.flatnonzero(part[:, 1] > part[:, 0])
+        head = None
+        if own.size and part[own[0], 0] > ranges[own[0], 0]:
+            head = int(own[0]), np.zeros((1, layout.slots, 2), dtype=np.int64)
+            job(part[own[:1]], head[1])
+            own = own[1:]
+        if own.size:
+            job(part[own[0] : own[-1] + 1], out[own[0] : own[-1] + 1])
+        return head
+
+    for head in pool.map(stretch, _share_out(ranges, threads)):
+        if head is not None:
+            out[head[0]] += head[1][0]
+    return out
 
 
 def _share_out(ranges: NDArray[np.int64], threads: int) -> list[NDArray[np.int64]]:

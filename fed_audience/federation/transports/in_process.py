@@ -16,14 +16,14 @@ if TYPE_CHECKING:
 
     from fed_audience.federation.site import SiteProgram
 
-_BRIEF: Final = 0.005
-"""Seconds for which a Python thread may keep the others waiting (``sys.getswitchinterval``)."""
+_BRIEF: Final = 0.001
+"""Processor seconds of an answer below which a thread costs more to wake than it computes."""
 
 
 class InProcessTransport:
     """Calls site programs directly, at most ``threads`` at a time (default: one a core).
 
-    Sites whose last answers were a matter of a few milliseconds take turns in the calling thread:
+    Sites whose last answers were a matter of a millisecond take turns in the calling thread:
     side by side they would wait for the interpreter longer than they compute.
 
     Programs without an identity are enrolled with each other in memory, with their owner's leave
