@@ -121,7 +121,7 @@ class RowBooster:
         """
         for of_class, *partitions in zip(splits, self._training, self._others, strict=True):
             for partition in partitions:
-                partition.split(self.rows.matrix, of_class, self.pool)
+                partition.split(self.rows.matrix, of_class, self.pool, self.threads)
 
     def histograms(self, nodes: Sequence[Sequence[int]]) -> NDArray[np.int64]:
         """Histograms of the training rows of ``nodes[c]`` of each class c: int64[K, slots, 2].
@@ -162,6 +162,7 @@ class RowBooster:
                     values[class_],
                     self.scores[class_],
                     self.pool,
+                    self.threads,
                 )
 
     def validation_loss(self) -> int:

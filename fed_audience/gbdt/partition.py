@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from itertools import pairwise
 from typing import TYPE_CHECKING, Final
 
 import numpy as np
@@ -11,7 +12,7 @@ from fed_audience.gbdt.codes import go_left_tables
 from fed_audience.gbdt.prefetch import prefetch
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping, Sequence
+    from collections.abc import Mapping, Sequence
     from concurrent.futures import ThreadPoolExecutor
 
     from numpy.typing import NDArray
@@ -118,6 +119,7 @@ class RowPartition:
         matrix: BinnedMatrix,
         splits: NodeSplits,
         pool: ThreadPoolExecutor | None = None,
+        threads: int = 1,
     ) -> None:
         """Split each node of ``splits`` (node -> its split, left child, right child).
 
@@ -128,7 +130,7 @@ class RowPartition:
         waiting = list(splits)
         while waiting:
             ready = [node for node in waiting if node in self._ranges]
-            borders = self._move([splits[node][0] for node in ready], ready, matrix, pool)
+            borders = self._move([splits[node][0] for node in ready], ready, matrix, pool, threads)
             for border, node in zip(borders, ready, strict=True):
                 _, left, right = splits[node]
                 begin, end = self._ranges.pop(node)
@@ -143,6 +145,7 @@ class RowPartition:
         values: Mapping[int, float],
         scores: Floats,
         pool: ThreadPoolExecutor | None = None,
+        threads: int = 1,
     ) -> None:
         """Add its leaf's value to each row's score, after a last step of ``splits``.
 
@@ -157,7 +160,7 @@ class RowPartition:
         inner = {
             node: done for node, done in splits.items() if done[1] in splits or done[2] in splits
         }
-        self.split(matrix, inner, pool)
+        self.split(matrix, inner, pool, threads)
 
         unmoved = [node for node in self._ranges if node in splits]
         nodes = unmoved + [node for node in self._ranges if node not in splits]
@@ -173,12 +176,11 @@ class RowPartition:
         by_code[len(last) :].T[:] = [values[node] for node in nodes[len(last) :]]
         ranges = self.ranges(nodes)
 
-        def job(part: slice) -> None:
-            _add_to_scores(
-                scores, matrix.columns, features[part], by_code[part], ranges[part], self.rows
-            )
+        def job(part: Integers) -> None:
+            _add_to_scores(scores, matrix.columns, features, by_code, part, self.rows)
 
-        _share_out(job, ranges, pool)
+        parts = _by_rows(ranges, self.rows, threads)
+        list(pool.map(job, parts) if pool and len(parts) > 1 else map(job, parts))
 
     def _move(
         self,
@@ -186,6 +188,7 @@ class RowPartition:
         nodes: Sequence[int],
         matrix: BinnedMatrix,
         pool: ThreadPoolExecutor | None,
+        threads: int,
     ) -> list[int]:
         """Bring the rows of each of ``nodes`` in order; return where its right child begins."""
         if not len(self.rows):
@@ -206,7 +209,8 @@ class RowPartition:
                 borders[part],
             )
 
-        _share_out(job, ranges, pool)
+        parts = _by_nodes(ranges, threads)
+        list(pool.map(job, parts) if pool and len(parts) > 1 else map(job, parts))
         return borders.tolist()
 
     def _leaves_after(self, splits: NodeSplits) -> set[int]:
@@ -219,13 +223,26 @@ class RowPartition:
         return leaves
 
 
-def _share_out(
-    job: Callable[[slice], None], ranges: Integers, pool: ThreadPoolExecutor | None
-) -> None:
-    """Do ``job`` for all nodes at once, or where their rows are many node by node in the pool."""
+def _by_nodes(ranges: Integers, threads: int) -> list[slice]:
+    """Cut the nodes into at most ``threads`` stretches of about as many rows each."""
     rows = ranges[:, 1] - ranges[:, 0]
-    if pool is None or len(rows) < 2 or rows.sum() < _SHARED_ROWS:  # noqa: PLR2004 - one to share
-        job(slice(None))
-        return
-    largest_first = np.argsort(-rows).tolist()
-    list(pool.map(job, [slice(node, node + 1) for node in largest_first]))
+    total = int(rows.sum())
+    if threads == 1 or len(rows) < 2 or total < _SHARED_ROWS:  # noqa: PLR2004 - one to share
+        return [slice(0, len(rows))]
+    middles = np.cumsum(rows) - rows // 2
+    owner = np.minimum(middles * threads // total, threads - 1)
+    edges = np.searchsorted(owner, np.arange(threads + 1))
+    return [slice(a, b) for a, b in pairwise(edges.tolist()) if a < b]
+
+
+def _by_rows(ranges: Integers, rows: Rows, threads: int) -> list[Integers]:
+    """Cut every node's range at the same row numbers: no two parts touch one cache line."""
+    total = int((ranges[:, 1] - ranges[:, 0]).sum())
+    if threads == 1 or total < _SHARED_ROWS:
+        return [ranges]
+    last = max(int(rows[end - 1]) for begin, end in ranges.tolist() if begin < end) + 1
+    marks = [last * part // threads for part in range(threads + 1)]
+    cuts = np.array(
+        [begin + np.searchsorted(rows[begin:end], marks) for begin, end in ranges.tolist()]
+    ).reshape(-1, threads + 1)
+    return [np.ascontiguousarray(cuts[:, part : part + 2]) for part in range(threads)]

@@ -26,10 +26,10 @@ def members(partition: RowPartition, node: int) -> list[int]:
 def test_rows_follow_their_codes_and_keep_their_order(threads: int | None) -> None:
     partition = RowPartition(SELECTED)
     pool = ThreadPoolExecutor(threads) if threads else None
-    partition.split(MATRIX, {0: (Split(0, 1.0, 4, missing_left=True), 1, 2)}, pool)
+    partition.split(MATRIX, {0: (Split(0, 1.0, 4, missing_left=True), 1, 2)}, pool, 3)
     left = Split(1, 1.0, 2)
     right = Split(2, 1.0, left_codes=(0, 7))
-    partition.split(MATRIX, {1: (left, 3, 4), 2: (right, 5, 6)}, pool)
+    partition.split(MATRIX, {1: (left, 3, 4), 2: (right, 5, 6)}, pool, 3)
     first = [r for r in SELECTED.tolist() if COLUMNS[0, r] <= 4 or COLUMNS[0, r] == MISSING_CODE]
     other = [r for r in SELECTED.tolist() if r not in first]
     assert members(partition, 3) == [r for r in first if COLUMNS[1, r] <= 2]
@@ -64,8 +64,8 @@ def test_many_rows_are_shared_out_without_a_trace() -> None:
     with ThreadPoolExecutor(3) as pool:
         for partition, scores, threads in zip((alone, shared), sums, (None, pool), strict=True):
             for step in steps:
-                partition.split(matrix, step, threads)
-            partition.finish(matrix, last, values, scores, threads)
+                partition.split(matrix, step, threads, 3)
+            partition.finish(matrix, last, values, scores, threads, 3)
     assert np.array_equal(alone.rows, shared.rows)
     assert np.array_equal(sums[0], sums[1])
     assert set(np.unique(sums[0])) == {1.0, 2.0, 3.0}
@@ -106,7 +106,7 @@ def test_finishing_is_splitting_and_adding(threads: int | None) -> None:
         expected[members(moved, node)] = value
     scores = np.zeros(500)
     pool = ThreadPoolExecutor(threads) if threads else None
-    kept.finish(MATRIX, last, values, scores, pool)
+    kept.finish(MATRIX, last, values, scores, pool, 3)
     assert np.array_equal(scores, expected)
 
 
