@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Self
 
+from fed_audience.federation import messages
+
 if TYPE_CHECKING:
+    from fed_audience.federation.coordinator import LargestMessage
     from fed_audience.federation.manifest import Manifest
     from fed_audience.privacy.run_keys import Override
 
@@ -47,6 +50,16 @@ class Protection:
             return ("plain sums: the coordinator sees each site's own numbers",)
         first = f"sums over {self.sites} sites under masks; trees over {self.training_sites}"
         return (first, *self.weaknesses())
+
+    def as_read(self, message: LargestMessage) -> LargestMessage:
+        """Say what the coordinator reads in a message: of a masked vector nothing but its sum."""
+        masked = self.secure and (
+            self.training_sites > 1 or message.type == messages.ValueCounts.__name__
+        )
+        vectors = {k.__name__ for k in messages.REPLIES if issubclass(k, messages.VectorReply)}
+        if not masked or message.type not in vectors:
+            return message
+        return replace(message, reveals=f"Noise; in sum over the sites: {message.reveals}")
 
     def weaknesses(self) -> tuple[str, ...]:
         """Say what the sites that agreed to the run have set aside."""

@@ -180,7 +180,7 @@ class _Training:
         metrics = None
         if counts.validation_rows:
             metrics = _evaluate(coordinator, manifest, objective, model, 0)
-        text = to_text(model)
+        text, protection = to_text(model), Protection.of(manifest)
         if coordinator.largest is None:
             raise FederationError("no site sent a message", fix="name at least one site")
         return TrainingResult(
@@ -200,9 +200,9 @@ class _Training:
             rounds=coordinator.rounds,
             bytes_up=coordinator.bytes_up,
             bytes_down=coordinator.bytes_down,
-            largest_message=coordinator.largest,
+            largest_message=protection.as_read(coordinator.largest),
             importance=importance(model),
-            protection=Protection.of(manifest),
+            protection=protection,
             warnings=tuple(self._warnings),
         )
 

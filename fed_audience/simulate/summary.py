@@ -92,6 +92,7 @@ def meaning(outcome: Outcome) -> Iterator[str]:
         f"{outcome.rounds:,} rounds; at most {_size(largest)} left a site, sums of histograms "
         "and never a row."
     )
+    yield f"Privacy: {'; '.join(outcome.privacy.sentences)}."
     if outcome.brand_comparison:
         yield from brand_meaning(outcome.brand_comparison)
     if outcome.lookalike:

@@ -113,6 +113,13 @@ def test_a_run_says_how_it_was_protected() -> None:
     assert "own sums" in " ".join(seeds.sentences())
 
 
+def test_the_largest_message_is_called_what_it_is_to_who_reads_it() -> None:
+    masked, plain = run(TABLES, **SHORT), run(TABLES, **SHORT, secure=False)
+    assert masked.largest_message.type == plain.largest_message.type
+    said = f"Noise; in sum over the sites: {plain.largest_message.reveals}"
+    assert masked.largest_message.reveals == said
+
+
 @pytest.mark.parametrize("careless", NAMES)
 def test_with_one_sites_mask_removed_the_sum_is_garbage(
     careless: str, monkeypatch: pytest.MonkeyPatch

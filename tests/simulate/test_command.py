@@ -56,6 +56,38 @@ def test_a_propensity_simulation_in_plain_words(settings: MakeSettings, tmp_path
     assert max(map(len, text.split("\n"))) <= 80
 
 
+def test_masks_change_nothing_but_who_can_read_the_sums(
+    settings: MakeSettings, tmp_path: Path
+) -> None:
+    found = []
+    for flags in ((), ("--no-secure",)):
+        out = tmp_path / "result.json"
+        path = settings().path
+        text = call("simulate", path, *SMALL, "--site-column", "brand", *flags, "--json", out)
+        found.append(json.loads(out.read_text()))
+        assert found[-1]["privacy"]["sentences"][0].split(":")[0] in text.replace("\n", " ")
+    masked, plain = found
+    assert masked["model_sha256"] == plain["model_sha256"]
+    assert masked["privacy"] == {
+        "secure_sum": True,
+        "sites": 3,
+        "training_sites": 3,
+        "overrides": [],
+        "sentences": ["sums over 3 sites under masks; trees over 3"],
+    }
+    assert plain["privacy"]["secure_sum"] is False
+
+
+def test_two_sites_are_told_what_they_see_of_each_other(
+    settings: MakeSettings, tmp_path: Path
+) -> None:
+    out = tmp_path / "result.json"
+    call("simulate", settings().path, *SMALL, "--sites", 2, "--json", out)
+    privacy = json.loads(out.read_text())["privacy"]
+    assert privacy["overrides"] == ["two_sites"]
+    assert "of two sites each knows its own numbers" in privacy["sentences"][1]
+
+
 def test_sites_cut_at_random_are_called_alike(settings: MakeSettings) -> None:
     text = call("simulate", settings().path, *SMALL, "--sites", 2, "--drop", "brand, visits")
     assert "2 features, 2 sites (iid)" in text
