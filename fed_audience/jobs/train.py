@@ -6,9 +6,9 @@ import json
 import os
 import time
 from contextlib import contextmanager
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from hashlib import sha256
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING
 from uuid import uuid4
 
 import pyarrow as pa
@@ -33,6 +33,7 @@ from fed_audience.jobs.lookalike import (
     seed_warnings,
     shared_features,
 )
+from fed_audience.jobs.own_copies import BRAND, own_copies, with_brand
 from fed_audience.jobs.participants import (
     Claims,
     Participant,
@@ -58,10 +59,6 @@ if TYPE_CHECKING:
     from fed_audience.jobs.settings import FederationSettings, ModelSettings
     from fed_audience.warehouse.control import TrainingRequest
     from fed_audience.warehouse.manifest import ModelSpec
-
-
-BRAND: Final = "_fed_brand"
-"""Column that the job adds to say whose customer a row is."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -245,7 +242,7 @@ def _train(
     names = tuple(one.site.name for one in cohort.participants)
     branded = bool(model.site_weights) or model.brand_base
     if branded:
-        tables = {name: _with_brand(table, name) for name, table in tables.items()}
+        tables = {name: with_brand(table, name) for name, table in tables.items()}
     with_labels = (rules.seed_brand,) if rules is not None and rules.seed_brand else None
     manifest = Manifest(
         run_id=run_id,
@@ -284,7 +281,7 @@ def _train(
             ArrowSource(tables[name]),
             category_key,
             min_rows=settings.minimum_rows,
-            threads=os.cpu_count() or 1,
+            threads=max(1, (os.cpu_count() or 1) // len(names)),
         )
         for name in names
     }
@@ -293,7 +290,7 @@ def _train(
     result = train_over(transport, manifest, on_event=on_event)
     seconds = time.perf_counter() - began
     account.trained(result)
-    own, notes = _own_copies(programs, manifest, result, model)
+    own, notes = own_copies(programs, manifest, result, model)
     return TrainedModel(
         name=model.name,
         version=result.sha256[:12],
@@ -311,44 +308,6 @@ def _train(
         own=own,
         notes=notes,
     )
-
-
-def _with_brand(table: pa.Table, site: str) -> pa.Table:
-    """Say of each row whose customer it is."""
-    return table.append_column(BRAND, pa.repeat(site, table.num_rows))
-
-
-def _own_copies(
-    programs: Mapping[str, SiteProgram],
-    manifest: Manifest,
-    result: TrainingResult,
-    model: ModelSettings,
-) -> tuple[dict[str, Model], tuple[str, ...]]:
-    """Make each brand's own copy of the model, at home, where it has one; and a note each.
-
-    Its base score and its trees stay in the brand's warehouse, as its rows do. A brand without
-    labels takes the base score of all.
-    """
-    own: dict[str, Model] = {}
-    notes: list[str] = []
-    if model.brand_base:
-        whole = replace(result.model, base_scores=result.base_scores)
-        own = dict.fromkeys(manifest.sites, whole)
-        for site in manifest.training_sites:
-            own |= programs[site].own_copies().models(result.model)
-    if not model.continuation:
-        return own, ()
-    for site in manifest.training_sites:
-        found = programs[site].own_copies().continuation(result.model)
-        if found.chosen:
-            own[site] = found.on(own.get(site, result.model))
-            notes.append(
-                f"{site} scores with {found.rounds} rounds of trees of its own on the shared "
-                f"model: mean loss on rows held out at home {found.gain:.4f} lower"
-            )
-        else:
-            notes.append(f"{site} keeps the shared model: trees of its own did not win at home")
-    return own, tuple(notes)
 
 
 def _register(
