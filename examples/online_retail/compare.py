@@ -148,10 +148,12 @@ def _problem(federation: FederationSettings) -> Problem:
         names={name: name for name in columns},
         columns=pa.table(columns),
         labels=np.asarray(table["label"].to_numpy(), dtype=np.int8),
+        weights=None,
         groups=table["customer_id"],
         site_values=pa.chunked_array([pa.array(names)]),
         test_from=None,
         positive="1",
+        classes=(),
         notes=(),
         warnings=(),
     )
