@@ -83,7 +83,7 @@ def _differ_by_hash(keys: Any) -> bool:
     try:
         hashes = row_hashes(keys)
     except (DataError, pa.ArrowInvalid, pa.ArrowNotImplementedError):
-        return False
+        return False  # a null, or keys without text: the exact count decides and names them
     hashes.sort()
     return not (hashes[1:] == hashes[:-1]).any()
 
