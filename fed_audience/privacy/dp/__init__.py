@@ -1,0 +1,1 @@
+"""Differential privacy of a run: its accounting, its exact noise and its plan."""
