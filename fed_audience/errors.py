@@ -14,6 +14,7 @@ FedAudienceError                1
 ├── ModelsDiffer               12   `model diff` found a difference
 ├── AuditError                 13   an audit log that is not to be believed
 ├── EgressError                14   something left a site that is not in the catalogue
+├── BudgetError                15   privacy that the owner of a data set has not granted
 └── RunInterrupted            130   the user pressed Ctrl-C; what was finished is kept
 """
 
@@ -137,6 +138,12 @@ class EgressError(FedAudienceError):
     """What left a site is outside the catalogue, or holds what must never leave."""
 
     exit_code = 14
+
+
+class BudgetError(FedAudienceError):
+    """A release would spend more privacy than is left, or the book of what was spent is damaged."""
+
+    exit_code = 15
 
 
 class RunInterrupted(FedAudienceError):  # noqa: N818 - reads as an event, not as a fault

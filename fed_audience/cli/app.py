@@ -9,6 +9,7 @@ from typer.core import TyperGroup
 
 from fed_audience import __version__
 from fed_audience.cli import audit, consent, federation, model
+from fed_audience.cli.budget import budget
 from fed_audience.cli.demo import demo
 from fed_audience.cli.inspect_egress import inspect_egress
 from fed_audience.cli.simulate import simulate
@@ -79,4 +80,5 @@ _audit.command()(audit.show)
 _audit.command()(audit.verify)
 _audit.command()(audit.export)
 app.add_typer(_audit, name="audit")
+app.command()(budget)
 app.command()(inspect_egress)

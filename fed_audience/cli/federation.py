@@ -23,13 +23,13 @@ AsOf = Annotated[
     str | None,
     typer.Option(help="Instant of consent and features, UTC: 2026-10-01T00:00. [default: now]"),
 ]
-_CONFIG = Path("federation.yml")
+DEFAULT_CONFIG = Path("federation.yml")
 _COVERS: Final = ("none", "coarse", "full")
 
 
 def run(
     *,
-    config: Config = _CONFIG,
+    config: Config = DEFAULT_CONFIG,
     as_of: AsOf = None,
     skip_build: Annotated[
         bool, typer.Option("--skip-build", help="Take what dbt built before.")
@@ -80,7 +80,7 @@ def train(
     cover: Annotated[
         str, typer.Option(help="What that file tells of rows: none, coarse or full.")
     ] = "none",
-    config: Config = _CONFIG,
+    config: Config = DEFAULT_CONFIG,
     as_of: AsOf = None,
     record_egress: RecordEgress = None,
 ) -> None:
@@ -129,7 +129,7 @@ def train(
     console.print(f"Next: fed-audience score {model} --config {config}", soft_wrap=True)
 
 
-def score(model: str, *, config: Config = _CONFIG, as_of: AsOf = None) -> None:
+def score(model: str, *, config: Config = DEFAULT_CONFIG, as_of: AsOf = None) -> None:
     """Score each brand's consented customers with the model it holds, at home."""
     from fed_audience.jobs.score import score_model  # noqa: PLC0415 - start-up time
 
@@ -145,7 +145,7 @@ def audience(
     share: Annotated[
         float | None, typer.Option(help="Another reach than the configured one, 0 to 1.")
     ] = None,
-    config: Config = _CONFIG,
+    config: Config = DEFAULT_CONFIG,
     as_of: AsOf = None,
 ) -> None:
     """Choose an audience from the scores at hand; nothing is trained or sent."""
@@ -180,7 +180,7 @@ def sync(
         bool,
         typer.Option("--confirm-removals", help="Let removals pass that a guard held back."),
     ] = False,
-    config: Config = _CONFIG,
+    config: Config = DEFAULT_CONFIG,
     as_of: AsOf = None,
 ) -> None:
     """Bring an audience to its destinations; withdrawn people are removed first of all."""

@@ -101,7 +101,10 @@ class AudienceSettings(StrictModel):
 
 
 class FederationSettings(StrictModel):
-    """The whole file. Paths in it are relative to the file."""
+    """The whole file. Paths in it are relative to the file.
+
+    ``budget_book``: where it stands how much privacy each data set has spent.
+    """
 
     name: Name
     sites: Annotated[tuple[SiteSettings, ...], Field(min_length=1)]
@@ -113,6 +116,7 @@ class FederationSettings(StrictModel):
     demonstration: bool = False
     max_consent_age_hours: Annotated[float, Field(gt=0)] = 24.0
     audit: AuditSettings = AuditSettings()
+    budget_book: Path = Path("budget.sqlite")
     category_key: str = "FED_AUDIENCE_CATEGORY_KEY"
     state_key: str = "FED_AUDIENCE_STATE_KEY"
 
@@ -168,7 +172,13 @@ def load_federation(path: Path) -> FederationSettings:
         )
         for site in settings.sites
     )
-    return settings.model_copy(update={"sites": sites, "audit": settings.audit.resolved(base)})
+    return settings.model_copy(
+        update={
+            "sites": sites,
+            "audit": settings.audit.resolved(base),
+            "budget_book": (base / settings.budget_book).resolve(),
+        }
+    )
 
 
 def _known(what: str, names: tuple[str, ...] | list[str], known: set[str]) -> None:
