@@ -7,7 +7,7 @@ import shlex
 import sys
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any, Final
+from typing import TYPE_CHECKING, Any, Final
 
 from rich.console import Console
 from rich.markdown import Markdown
@@ -16,24 +16,38 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, T
 from benchmarks.goals import GOALS
 from benchmarks.page import NAMES, fill, tables
 from benchmarks.plan import BLOCKS, Cell, cells
+from benchmarks.privacy import plan as privacy_plan
+from benchmarks.privacy import results as privacy
+from benchmarks.privacy.plan import Measurement, measurements
 from benchmarks.results import Entry, commit, document, entries, machine, write
 from benchmarks.runner import ROOT, Samples, in_turn, run
+
+if TYPE_CHECKING:
+    from benchmarks.runner import Planned
 
 HERE: Final = Path(__file__).resolve().parent
 BUSY: Final = 0.5
 """Load of the machine above which figures are not worth keeping."""
 
+PARTS: Final = {"learners": BLOCKS, "privacy": privacy_plan.BLOCKS}
+"""Part of results.json and of the page -> its blocks. A part is measured whole, or not kept."""
+
 
 def parsed(arguments: list[str] | None = None) -> argparse.Namespace:
     """Read the command line."""
-    blocks = "\n".join(f"  {name:12} {what}" for name, what in BLOCKS.items())
+    blocks = "\n".join(
+        f"  {name:16} {what}" for part in PARTS.values() for name, what in part.items()
+    )
     parser = argparse.ArgumentParser(
         prog="python -m benchmarks",
         description=__doc__,
-        epilog=f"blocks:\n{blocks}\n\nA narrowed run writes its results into --home alone.",
+        epilog=f"blocks:\n{blocks}\n\nA narrowed run writes its results into --home alone. "
+        "--learners, --rows, --trees and --repeats narrow the learners and leave privacy out.",
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
-    parser.add_argument("--only", nargs="+", choices=BLOCKS, metavar="BLOCK", help="these blocks")
+    every = [block for part in PARTS.values() for block in part]
+    parser.add_argument("--part", choices=PARTS, help="this part alone; the other stays as it is")
+    parser.add_argument("--only", nargs="+", choices=every, metavar="BLOCK", help="these blocks")
     parser.add_argument("--learners", nargs="+", choices=NAMES, help="these learners")
     parser.add_argument("--rows", type=int, help="at most so many rows of a generated table")
     parser.add_argument("--trees", type=int, help="at most so many trees")
@@ -44,21 +58,24 @@ def parsed(arguments: list[str] | None = None) -> argparse.Namespace:
     return parser.parse_args(arguments)
 
 
-def chosen_cells(options: argparse.Namespace) -> list[Cell]:
-    """Return the cells that the command line asks for."""
+def chosen(options: argparse.Namespace) -> list[Planned]:
+    """Return the cells and measurements that the command line asks for."""
     plan = cells(most_rows=options.rows, trees=options.trees, repeats=options.repeats)
-    return [
-        cell
-        for cell in plan
-        if (not options.only or cell.block in options.only)
-        and (not options.learners or cell.learner in options.learners)
+    found: list[Planned] = [
+        cell for cell in plan if not options.learners or cell.learner in options.learners
     ]
+    if not any((options.learners, options.rows, options.trees, options.repeats)):
+        found += measurements()
+    blocks = options.only or [
+        block for part, names in PARTS.items() if options.part in {None, part} for block in names
+    ]
+    return [one for one in found if one.block in blocks]
 
 
 def main(arguments: list[str] | None = None) -> int:
     """Run the plan; 1 when a cell failed or equal models were promised and differ."""
     options, console = parsed(arguments), Console()
-    wanted = chosen_cells(options)
+    wanted = chosen(options)
     if options.list:
         for cell, repeat in in_turn(wanted):
             console.print(f"{described(cell)}, run {repeat + 1}", highlight=False)
@@ -69,28 +86,35 @@ def main(arguments: list[str] | None = None) -> int:
     began = datetime.now(UTC)
     samples = Samples(options.home / "samples.jsonl", commit(), resume=options.resume)
     try:
-        measured = entries(_with_progress(wanted, options.home, samples, console))
+        found = _with_progress(wanted, options.home, samples, console)
     except KeyboardInterrupt:
         console.print("\ninterrupted; the same command with --resume goes on from here")
         return 130
     typed = sys.argv[1:] if arguments is None else arguments
-    command = shlex.join(["python", "-m", "benchmarks", *typed])
-    goals = [goal.state(measured) for goal in GOALS]
-    content = document(measured, goals, command, began, before)
-    text = tables(content, measured)
+    circumstances = (shlex.join(["python", "-m", "benchmarks", *typed]), began, before)
+    measured = entries({cell: got for cell, got in found.items() if isinstance(cell, Cell)})
+    attacked = {one: got for one, got in found.items() if isinstance(one, Measurement)}
+    parts, texts = {}, {}
+    if measured:
+        goals = [goal.state(measured) for goal in GOALS]
+        parts["learners"] = document(measured, goals, *circumstances)
+        texts["learners"] = tables(parts["learners"], measured)
+    if attacked:
+        parts["privacy"] = privacy.document(attacked, *circumstances)
+        texts["privacy"] = privacy.tables(parts["privacy"])
     narrowed = any((options.only, options.learners, options.rows, options.trees, options.repeats))
-    if narrowed:
-        text = f"**A narrowed run: sizes may not be those that the titles name.** {text}"
-    console.print(Markdown(text))
-    write(content, (options.home if narrowed else HERE) / "results.json")
-    if not narrowed:
-        fill(HERE / "README.md", text)
-    return _verdict(measured, console)
+    for part, text in texts.items():
+        told = "**A narrowed run: sizes may not be those that the titles name.** " * narrowed
+        console.print(Markdown(told + text))
+        if not narrowed:
+            fill(HERE / "README.md", part, text)
+    write(parts, (options.home if narrowed else HERE) / "results.json")
+    return max(_verdict(measured, console), _privacy_verdict(attacked, console))
 
 
 def _with_progress(
-    wanted: list[Cell], home: Path, samples: Samples, console: Console
-) -> dict[Cell, list[dict[str, Any]]]:
+    wanted: list[Planned], home: Path, samples: Samples, console: Console
+) -> dict[Planned, list[dict[str, Any]]]:
     progress = Progress(
         TextColumn("{task.description}"),
         BarColumn(),
@@ -101,7 +125,7 @@ def _with_progress(
     with progress:
         bar = progress.add_task("measuring", total=sum(cell.repeats for cell in wanted))
 
-        def note(cell: Cell, _: int, sample: dict[str, Any]) -> None:
+        def note(cell: Planned, _: int, sample: dict[str, Any]) -> None:
             found = sample.get("failed") or sample.get("unavailable") or spent(sample)
             progress.console.print(f"{described(cell)}: {found}", highlight=False)
             progress.advance(bar)
@@ -109,8 +133,10 @@ def _with_progress(
         return run(wanted, home, samples, note)
 
 
-def described(cell: Cell) -> str:
+def described(cell: Planned) -> str:
     """Say in words what a cell is."""
+    if isinstance(cell, Measurement):
+        return cell.block
     rows = f" {cell.rows:,}" if cell.rows else f" split {cell.seed}"
     cold = ", cold" if cell.cold else ""
     return (
@@ -121,6 +147,8 @@ def described(cell: Cell) -> str:
 
 def spent(sample: dict[str, Any]) -> str:
     """Say in words what a sample measured."""
+    if "rows" in sample:
+        return f"{sample['seconds']['wall']:.0f} s"
     parts = [
         f"{part} {sample[part]['wall']:.2f} s ({sample[part]['cpu']:.2f} cpu)"
         for part in ("binning", "boosting")
@@ -137,6 +165,12 @@ def _verdict(measured: list[Entry], console: Console) -> int:
     for table in unequal:
         console.print(f"[red]{table}: our models differ between runs, the promise is broken")
     return 1 if failed or unequal else 0
+
+
+def _privacy_verdict(attacked: privacy.Samples, console: Console) -> int:
+    for block, why in privacy.problems(attacked).items():
+        console.print(f"[red]{block}: {why}")
+    return int(any("failed" in taken[0] for taken in attacked.values()))
 
 
 def unequal_models(measured: list[Entry]) -> list[str]:

@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 
     from benchmarks.results import Entry
 
-BEGIN, END = "<!-- generated: results -->", "<!-- end -->"
+END: Final = "<!-- end -->"
 NAMES: Final = {
     "ours": "fed-audience",
     "first_histogram": "fed-audience",
@@ -27,24 +27,32 @@ NAMES: Final = {
 _TIMED: Final = ("one_thread", "two_threads", "wide", "large", "federated")
 
 
-def fill(path: Path, text: str) -> None:
-    """Put ``text`` between the markers of the page."""
-    page = path.read_text(encoding="utf-8")
-    before, _, rest = page.partition(BEGIN)
+def begin(part: str) -> str:
+    """Return the marker before the tables of a part."""
+    return f"<!-- generated: {part} -->"
+
+
+def fill(path: Path, part: str, text: str) -> None:
+    """Put ``text`` between the markers of the part."""
+    before, marker, rest = path.read_text(encoding="utf-8").partition(begin(part))
     _, _, after = rest.partition(END)
-    path.write_text(f"{before}{BEGIN}\n{text}\n{END}{after}", encoding="utf-8")
+    path.write_text(f"{before}{marker}\n{text}\n{END}{after}", encoding="utf-8")
 
 
-def tables(content: dict[str, Any], entries: Sequence[Entry]) -> str:
-    """Draw all tables, in Markdown."""
-    machine, versions = content["machine"], content["versions"]
-    listed = ", ".join(f"{name} {version}" for name, version in versions.items())
-    circumstances = (
+def circumstances(content: dict[str, Any]) -> str:
+    """Say in a line under which circumstances a part was measured."""
+    machine = content["machine"]
+    listed = ", ".join(f"{name} {version}" for name, version in content["versions"].items())
+    return (
         f"{machine['cpu']}, {machine['cores']} cores, {machine['memory_gb']} GB, "
         f"{machine['system']}; load before the run {machine['load'][0]}. {listed}. "
         f"Commit {content['commit']}, {content['began'][:10]}. Command: `{content['command']}`."
     )
-    parts = [circumstances, goal_table(content["goals"])]
+
+
+def tables(content: dict[str, Any], entries: Sequence[Entry]) -> str:
+    """Draw all tables, in Markdown."""
+    parts = [circumstances(content), goal_table(content["goals"])]
     for block in BLOCKS:
         chosen = [entry for entry in entries if entry.cell.block == block]
         if not chosen:
@@ -67,9 +75,10 @@ def goal_table(goals: Iterable[dict[str, Any]]) -> str:
     for goal in goals:
         form = goal["form"]
         value = "-" if goal["value"] is None else format(goal["value"], form)
-        bounds = [format(goal[name], form) for name in ("must", "aim")]
+        given = (goal["must"], goal["aim"])
+        bounds = ["-" if bound is None else format(bound, form) for bound in given]
         rows.append([goal["what"], *bounds, value, goal["verdict"]])
-    return _table(["what", "at least", "aim", "measured", "verdict"], rows)
+    return table(["what", "at least", "aim", "measured", "verdict"], rows)
 
 
 def time_table(entries: Sequence[Entry]) -> str:
@@ -105,7 +114,7 @@ def time_table(entries: Sequence[Entry]) -> str:
     head = ["", "threads", "binning s", "boosting s", "together s"]
     against = "LightGBM" if find(entries, entries[0].cell.block, "lightgbm_pooled") else "ours"
     head += [f"boosting / {against}", "together", "processor time", "peak MB (bytes a row)"]
-    text = _table(head, rows)
+    text = table(head, rows)
     qualities = ", ".join(
         f"{NAMES[entry.cell.learner]} {quality:.4f}"
         for entry in entries
@@ -127,10 +136,10 @@ def quality_table(entries: Sequence[Entry]) -> str:
     """Draw AUC of ours minus LightGBM's, by table."""
     rows = []
     found = differences(entries)
-    for table in dict.fromkeys(entry.cell.table for entry in entries):
-        chosen = [entry for entry in entries if entry.cell.table == table]
-        if table not in found:
-            rows.append([table, "", "", chosen[0].problem, "", ""])
+    for name in dict.fromkeys(entry.cell.table for entry in entries):
+        chosen = [entry for entry in entries if entry.cell.table == name]
+        if name not in found:
+            rows.append([name, "", "", chosen[0].problem, "", ""])
             continue
         mine, theirs = (
             [entry.middle("quality") or 0.0 for entry in chosen if entry.cell.learner == learner]
@@ -138,15 +147,15 @@ def quality_table(entries: Sequence[Entry]) -> str:
         )
         rows.append(
             [
-                table,
+                name,
                 f"{statistics.mean(mine):.4f}",
                 f"{statistics.mean(theirs):.4f}",
-                f"{statistics.mean(found[table]):+.4f}",
-                f"{min(found[table]):+.4f}",
-                str(len(found[table])),
+                f"{statistics.mean(found[name]):+.4f}",
+                f"{min(found[name]):+.4f}",
+                str(len(found[name])),
             ]
         )
-    return _table(["table", "ours", "LightGBM", "difference", "worst seed", "seeds"], rows)
+    return table(["table", "ours", "LightGBM", "difference", "worst seed", "seeds"], rows)
 
 
 def demand_table(entries: Sequence[Entry]) -> str:
@@ -158,7 +167,7 @@ def demand_table(entries: Sequence[Entry]) -> str:
         ]
         for entry in entries
     ]
-    return _table(["", "RMSE, weeks after 117"], rows)
+    return table(["", "RMSE, weeks after 117"], rows)
 
 
 def start_table(entries: Sequence[Entry]) -> str:
@@ -182,7 +191,7 @@ def start_table(entries: Sequence[Entry]) -> str:
                 ),
             ]
         )
-    return _table(["", "import s", "then s", "together s", "processor s"], rows)
+    return table(["", "import s", "then s", "together s", "processor s"], rows)
 
 
 def _memory(entry: Entry) -> str:
@@ -199,6 +208,7 @@ def _seconds(value: float | None) -> str:
     return "-" if value is None else f"{value:.2f}"
 
 
-def _table(head: Sequence[str], rows: Iterable[Sequence[str]]) -> str:
+def table(head: Sequence[str], rows: Iterable[Sequence[str]]) -> str:
+    """Draw a table in Markdown."""
     lines = [head, ["---"] * len(head), *rows]
     return "\n".join(f"| {' | '.join(line)} |" for line in lines)

@@ -1,4 +1,7 @@
-"""results.json: the machine, the versions, every sample and the medians."""
+"""results.json: part by part the machine, the versions, every sample and the figures.
+
+Each part says when, where and from which commit it was measured: one can be measured anew alone.
+"""
 
 from __future__ import annotations
 
@@ -13,6 +16,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
 if TYPE_CHECKING:
+    from collections.abc import Iterable
+
     from benchmarks.plan import Cell
 
 PARTS: Final = ("importing", "binning", "boosting")
@@ -67,14 +72,9 @@ def document(
     began: datetime,
     before: dict[str, Any],
 ) -> dict[str, Any]:
-    """Return everything that results.json holds; ``before``: the machine before the run."""
+    """Return what results.json holds of the learners; ``before``: the machine before the run."""
     return {
-        "command": command,
-        "began": began.isoformat(timespec="seconds"),
-        "ended": datetime.now(UTC).isoformat(timespec="seconds"),
-        "commit": commit(),
-        "machine": before,
-        "versions": _versions(found),
+        **circumstances(command, began, before, [one for entry in found for one in entry.samples]),
         "goals": goals,
         "cells": [
             {
@@ -95,8 +95,27 @@ def document(
     }
 
 
-def write(content: dict[str, Any], path: Path) -> None:
-    """Write ``content`` as JSON, whole or not at all."""
+def circumstances(
+    command: str, began: datetime, before: dict[str, Any], samples: Iterable[dict[str, Any]]
+) -> dict[str, Any]:
+    """Return what a part's figures hold under: command, time, commit, machine and versions."""
+    versions = {"python": platform.python_version()}
+    for sample in samples:
+        versions |= sample.get("version", {})
+    return {
+        "command": command,
+        "began": began.isoformat(timespec="seconds"),
+        "ended": datetime.now(UTC).isoformat(timespec="seconds"),
+        "commit": commit(),
+        "machine": before,
+        "versions": versions,
+    }
+
+
+def write(parts: dict[str, dict[str, Any]], path: Path) -> None:
+    """Put ``parts`` into the JSON at ``path``, whole or not at all; other parts stay."""
+    earlier = json.loads(path.read_text(encoding="utf-8")) if path.exists() else {}
+    content = {**earlier, **parts}
     unfinished = path.with_suffix(".unfinished")
     unfinished.write_text(json.dumps(content, indent=1) + "\n", encoding="utf-8")
     unfinished.replace(path)
@@ -119,14 +138,6 @@ def _field(path: str, name: str) -> str:
     except OSError:
         return ""
     return next((line.partition(":")[2].strip() for line in lines if line.startswith(name)), "")
-
-
-def _versions(found: list[Entry]) -> dict[str, str]:
-    versions = {"python": platform.python_version()}
-    for entry in found:
-        for sample in entry.samples:
-            versions |= sample.get("version", {})
-    return versions
 
 
 def commit() -> str:

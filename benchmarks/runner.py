@@ -11,13 +11,18 @@ from contextlib import contextmanager
 from dataclasses import asdict
 from itertools import groupby
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Any, Final, TypeVar
 
 from benchmarks.plan import PACKAGES, PEERS, Cell
+from benchmarks.privacy.plan import Measurement
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator, Sequence
+    from collections.abc import Callable, Iterator, Mapping, Sequence
 
+Planned = Cell | Measurement
+"""What is run in a process of its own and gives samples."""
+
+PlannedT = TypeVar("PlannedT", bound=Planned)
 ROOT: Final = Path(__file__).resolve().parent.parent
 PEERS_PYTHON: Final = ROOT / ".venv-bench" / "bin" / "python"
 _LONGEST: Final = 1_800
@@ -43,11 +48,11 @@ class Samples:
             path.parent.mkdir(parents=True, exist_ok=True)
             path.write_text("", encoding="utf-8")
 
-    def get(self, cell: Cell, repeat: int) -> dict[str, Any] | None:
+    def get(self, cell: Planned, repeat: int) -> dict[str, Any] | None:
         """Return the sample of an earlier run, if there is one."""
         return self._done.get(_run(cell, repeat))
 
-    def add(self, cell: Cell, repeat: int, sample: dict[str, Any]) -> None:
+    def add(self, cell: Planned, repeat: int, sample: dict[str, Any]) -> None:
         """Keep a sample; a failed one is measured again by the next run."""
         run = _run(cell, repeat)
         self._done[run] = sample
@@ -58,7 +63,7 @@ class Samples:
             file.write(json.dumps(line) + "\n")
 
 
-def in_turn(cells: Sequence[Cell]) -> Iterator[tuple[Cell, int]]:
+def in_turn(cells: Sequence[PlannedT]) -> Iterator[tuple[PlannedT, int]]:
     """Yield each cell with the number of the repeat: A B C, C B A, A B C, block by block.
 
     A machine that grows slower or faster while it runs does so for all of them.
@@ -72,13 +77,13 @@ def in_turn(cells: Sequence[Cell]) -> Iterator[tuple[Cell, int]]:
 
 
 def run(
-    cells: Sequence[Cell],
+    cells: Sequence[PlannedT],
     home: Path,
     samples: Samples,
-    on_cell: Callable[[Cell, int, dict[str, Any]], None],
-) -> dict[Cell, list[dict[str, Any]]]:
+    on_cell: Callable[[PlannedT, int, dict[str, Any]], None],
+) -> dict[PlannedT, list[dict[str, Any]]]:
     """Run what is not yet in ``samples`` and return all samples by cell."""
-    found: dict[Cell, list[dict[str, Any]]] = {cell: [] for cell in cells}
+    found: dict[PlannedT, list[dict[str, Any]]] = {cell: [] for cell in cells}
     for cell, repeat in in_turn(cells):
         sample = samples.get(cell, repeat)
         if sample is None:
@@ -89,8 +94,12 @@ def run(
     return found
 
 
-def measure(cell: Cell, home: Path) -> dict[str, Any]:
+def measure(cell: Planned, home: Path) -> dict[str, Any]:
     """Run one cell in a process of its own; {"failed": why} when it does not end well."""
+    if isinstance(cell, Measurement):
+        order: dict[str, Any] = {"module": cell.module, "options": cell.options}
+        with _environment() as environment:
+            return _asked(Path(sys.executable), "benchmarks.privacy.worker", order, environment)
     python = PEERS_PYTHON if cell.learner in PEERS else Path(sys.executable)
     if not python.exists():
         return {"unavailable": "the environment .venv-bench is absent: make bench-peers"}
@@ -104,20 +113,26 @@ def measure(cell: Cell, home: Path) -> dict[str, Any]:
         "home": str(home.resolve()),
         "task": asdict(cell.task),
     }
-    with _environment(cell) as environment:
-        try:
-            done = subprocess.run(
-                [python, "-m", "benchmarks.worker"],
-                input=json.dumps(order),
-                env=environment,
-                cwd=ROOT,
-                capture_output=True,
-                text=True,
-                check=False,
-                timeout=_LONGEST,
-            )
-        except subprocess.TimeoutExpired:
-            return {"failed": f"no end after {_LONGEST} s"}
+    with _environment(cell.task.threads, uncompiled=cell.uncompiled) as environment:
+        return _asked(python, "benchmarks.worker", order, environment)
+
+
+def _asked(
+    python: Path, module: str, order: dict[str, Any], environment: Mapping[str, str]
+) -> dict[str, Any]:
+    try:
+        done = subprocess.run(
+            [python, "-m", module],
+            input=json.dumps(order),
+            env=environment,
+            cwd=ROOT,
+            capture_output=True,
+            text=True,
+            check=False,
+            timeout=_LONGEST,
+        )
+    except subprocess.TimeoutExpired:
+        return {"failed": f"no end after {_LONGEST} s"}
     if done.returncode:
         said = (done.stderr or done.stdout).strip().splitlines()
         return {"failed": f"exit {done.returncode}: {said[-1] if said else 'no word'}"}
@@ -126,20 +141,20 @@ def measure(cell: Cell, home: Path) -> dict[str, Any]:
 
 
 @contextmanager
-def _environment(cell: Cell) -> Iterator[dict[str, str]]:
+def _environment(threads: int = 1, *, uncompiled: bool = False) -> Iterator[dict[str, str]]:
     paths = [str(ROOT), str(ROOT / "connectors"), os.environ.get("PYTHONPATH", "")]
     environment = {
         **os.environ,
         "PYTHONPATH": os.pathsep.join(filter(None, paths)),
-        "OMP_NUM_THREADS": str(cell.task.threads),
+        "OMP_NUM_THREADS": str(threads),
         "OPENBLAS_NUM_THREADS": "1",
     }
-    if not cell.uncompiled:
+    if not uncompiled:
         yield environment
         return
     with tempfile.TemporaryDirectory(prefix="kernels-") as empty:
         yield {**environment, "NUMBA_CACHE_DIR": empty}
 
 
-def _run(cell: Cell, repeat: int) -> str:
+def _run(cell: Planned, repeat: int) -> str:
     return json.dumps([asdict(cell), repeat], sort_keys=True)

@@ -1,15 +1,11 @@
-"""Measure the secure sum: CPU time of one site and of the coordinator, by number of sites.
+"""The secure sum: processor time of one site and of the coordinator, by number of sites.
 
-    python benchmarks/privacy/secure_sum.py [--size 100000] [--sites 3 10 50 500]
-
-Times are CPU milliseconds of one thread, the best of several: a machine shared with others is
-never faster than that. Up to 100 sites every sum is checked against the plain one.
+Times are milliseconds of one thread, the best of several: a machine shared with others is never
+faster than that. Up to 100 sites every sum is checked against the plain one.
 """
 
 from __future__ import annotations
 
-import argparse
-import json
 import time
 from typing import TYPE_CHECKING, Any
 
@@ -25,11 +21,7 @@ from fed_audience.privacy.run_keys import RunTerms
 from fed_audience.privacy.site import SecureSite
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
-
-GOALS = {3: 1.6, 10: 2.0, 50: 8.0, 500: 75.0}
-"""CPU milliseconds of a site for one round of 100,000 integers of 64 bits."""
-
+    from collections.abc import Callable, Sequence
 
 CHECKED_UP_TO = 100
 """Sites up to which every site takes part; above, one is measured and masks do not cancel."""
@@ -113,30 +105,16 @@ def dropout(
     return {"share_out_64_slots": sharing, "reveal": revealing, "open_3_dropped": opening}
 
 
-def measure(counts: list[int], size: int) -> list[dict[str, Any]]:
-    """One row a number of sites and ring."""
-    rows = []
-    for count in counts:
-        for ring in (RING_64, RING_32):
-            repeats = 5 if count > 100 else 30
-            times = rounds(count, size, ring, repeats)
-            row: dict[str, Any] = {"sites": count, "bits": ring.bits, "size": size}
-            row |= {name: round(value, 3) for name, value in times.items()}
-            if ring is RING_64 and size == 100_000 and count in GOALS:
-                row |= {"goal": GOALS[count], "reached": times["mask"] <= GOALS[count]}
-            rows.append(row)
-            print(json.dumps(row))
-    return rows
-
-
-def main() -> None:
-    """Read the arguments, measure, print one JSON object a line."""
-    parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
-    parser.add_argument("--size", type=int, default=100_000, help="integers in a vector")
-    parser.add_argument("--sites", type=int, nargs="+", default=[3, 10, 50, 500])
-    arguments = parser.parse_args()
-    measure(arguments.sites, arguments.size)
-
-
-if __name__ == "__main__":
-    main()
+def measure(
+    sites: Sequence[int] = (3, 10, 50, 500), size: int = 100_000, repeats: int = 30
+) -> list[dict[str, Any]]:
+    """Return a row for each number of sites and ring."""
+    return [
+        {"sites": count, "bits": ring.bits, "size": size}
+        | {
+            name: round(value, 3)
+            for name, value in rounds(count, size, ring, 5 if count > 100 else repeats).items()
+        }
+        for count in sites
+        for ring in (RING_64, RING_32)
+    ]

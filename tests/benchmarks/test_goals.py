@@ -2,18 +2,19 @@
 
 from __future__ import annotations
 
+import json
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from benchmarks.__main__ import chosen_cells, main, parsed, unequal_models
+from benchmarks.__main__ import PARTS, chosen, main, parsed, unequal_models
 from benchmarks.goals import GOALS, differences
 from benchmarks.learners import Task, auc
-from benchmarks.page import BEGIN, END, fill, tables
+from benchmarks.page import END, begin, fill, tables
 from benchmarks.plan import PAIR, Cell
-from benchmarks.results import Entry, document, entries, machine
+from benchmarks.results import Entry, document, entries, machine, write
 
 MIB = 2**20
 
@@ -158,14 +159,40 @@ def test_tables_show_figures_and_why_some_are_missing() -> None:
 
 def test_page_keeps_what_stands_outside_the_markers(tmp_path: Path) -> None:
     page = tmp_path / "README.md"
-    page.write_text(f"before\n{BEGIN}\nold\n{END}\nafter\n", encoding="utf-8")
-    fill(page, "fresh")
-    assert page.read_text(encoding="utf-8") == f"before\n{BEGIN}\nfresh\n{END}\nafter\n"
+    other = f"{begin('other')}\nkept\n{END}"
+    page.write_text(f"{other}\n{begin('part')}\nold\n{END}\nafter\n", encoding="utf-8")
+    fill(page, "part", "fresh")
+    told = f"{other}\n{begin('part')}\nfresh\n{END}\nafter\n"
+    assert page.read_text(encoding="utf-8") == told
+
+
+def test_the_page_has_a_place_for_each_part(repository: Path) -> None:
+    page = (repository / "benchmarks" / "README.md").read_text(encoding="utf-8")
+    assert [page.count(begin(part)) for part in PARTS] == [1] * len(PARTS)
+
+
+def test_a_part_measured_anew_leaves_the_others_in_the_results(tmp_path: Path) -> None:
+    path = tmp_path / "results.json"
+    write({"learners": {"commit": "a"}, "privacy": {"commit": "a"}}, path)
+    write({"privacy": {"commit": "b"}}, path)
+    assert json.loads(path.read_text()) == {
+        "learners": {"commit": "a"},
+        "privacy": {"commit": "b"},
+    }
 
 
 def test_command_line_narrows_the_plan() -> None:
-    chosen = chosen_cells(parsed(["--only", "wide", "--learners", "ours", "--rows", "500"]))
-    assert {(cell.block, cell.learner, cell.rows) for cell in chosen} == {("wide", "ours", 500)}
+    found = chosen(parsed(["--only", "wide", "--learners", "ours", "--rows", "500"]))
+    assert all(isinstance(cell, Cell) for cell in found)
+    assert {(cell.block, cell.learner, cell.rows) for cell in found if isinstance(cell, Cell)} == {
+        ("wide", "ours", 500)
+    }
+
+
+def test_parts_are_chosen_whole() -> None:
+    by_part = {part: {one.block for one in chosen(parsed(["--part", part]))} for part in PARTS}
+    assert by_part == {part: set(blocks) for part, blocks in PARTS.items()}
+    assert {one.block for one in chosen(parsed([]))} == set().union(*by_part.values())
 
 
 def test_narrowed_run_writes_its_own_results_alone(tmp_path: Path, repository: Path) -> None:

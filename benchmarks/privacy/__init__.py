@@ -1,0 +1,1 @@
+"""What privacy costs, and what attacks on it find: one module a measurement."""

@@ -1,0 +1,100 @@
+"""What is attacked: models of ours, trained through the real protocol on chosen rows of a table."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
+
+import pyarrow as pa
+
+from benchmarks.learners.ours import KEY, arrow
+from fed_audience.federation import ArrowSource, InProcessTransport, Manifest, SiteProgram, train
+from fed_audience.federation.manifest import overrides_for
+from fed_audience.gbdt.bins import Feature
+from fed_audience.gbdt.predictor import raw_scores
+
+if TYPE_CHECKING:
+    import numpy as np
+    from numpy.typing import NDArray
+
+    from benchmarks.datasets import Floats, Table
+    from fed_audience.federation import TrainingResult
+    from fed_audience.gbdt.parameters import TrainingParameters
+
+Trainer = Callable[["NDArray[np.int64]", int], "Floats"]
+"""Trains on the given rows of a pool, as the run of that number; gives the log-odds of each row of
+the pool: float64[N]. What an attack needs to know of a model."""
+
+
+@dataclass(frozen=True, slots=True)
+class Pool:
+    """The first ``rows`` rows of a table, from which training rows are drawn."""
+
+    table: Table
+    rows: int
+    held: pa.Table = field(init=False)
+
+    def __post_init__(self) -> None:
+        batch = arrow(self.table, 0, self.rows)
+        object.__setattr__(self, "held", pa.Table.from_batches([batch]))
+
+    @property
+    def labels(self) -> Floats:
+        """Labels of the rows, float64[rows]."""
+        return self.table.labels(0, self.rows)
+
+    def scores(self, result: TrainingResult) -> Floats:
+        """Log-odds of every row, float64[rows]."""
+        columns = {name: self.held.column(name) for name in self.held.column_names}
+        scores: Floats = raw_scores(
+            result.model, result.encoder.encode(columns, KEY, threads=1), threads=1
+        )
+        return scores
+
+    def fitted(
+        self,
+        members: NDArray[np.int64],
+        parameters: TrainingParameters,
+        *,
+        sites: int = 1,
+        secure: bool = False,
+    ) -> TrainingResult:
+        """Train on the rows ``members``, dealt to ``sites`` sites."""
+        parts = {
+            f"s{site}": ArrowSource(self.held.take(members[site::sites])) for site in range(sites)
+        }
+        programs = {name: SiteProgram(name, source, KEY) for name, source in parts.items()}
+        manifest = Manifest(
+            run_id="attacked",
+            model_name="attacked",
+            task="propensity",
+            features=tuple(
+                Feature(f"f{index}", categorical=index in self.table.categorical)
+                for index in range(self.table.features)
+            ),
+            label="label",
+            row_key="key",
+            sites=tuple(parts),
+            secure=secure,
+            overrides=overrides_for(tuple(parts), tuple(parts)) if secure else (),
+            parameters=parameters,
+        )
+        return train(InProcessTransport(programs, threads=1), manifest)
+
+    def trainer(self, parameters: TrainingParameters) -> Trainer:
+        """Return what trains models with ``parameters``.
+
+        Masks change no byte of a model, nor does the number of sites: every model but the first is
+        trained at one site without them. Raises SystemExit if the first shows otherwise.
+        """
+
+        def trained(members: NDArray[np.int64], number: int) -> Floats:
+            result = self.fitted(members, parameters)
+            if number == 0:
+                masked = self.fitted(members, parameters, sites=3, secure=True)
+                if masked.model_text != result.model_text:
+                    raise SystemExit("three sites under masks gave another model than one site")
+            return self.scores(result)
+
+        return trained

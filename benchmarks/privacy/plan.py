@@ -1,0 +1,37 @@
+"""What is measured of privacy: each block one module, run alone in a fresh process."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any, Final
+
+
+@dataclass(frozen=True, slots=True)
+class Measurement:
+    """``measure(**options)`` of one module of this folder; it returns the rows of a table."""
+
+    block: str
+    module: str
+    options: tuple[tuple[str, Any], ...] = ()
+    repeats: int = 1
+
+
+BLOCKS: Final = {
+    "secure_sum": "the secure sum: milliseconds of a site's processor for one round of 100,000 "
+    "integers, and of the coordinator's",
+    "secure_training": "what masks multiply the processor time of training by: 300k x 30, 3 sites, "
+    "30 trees, in one process, one thread, 5 alternating pairs",
+    "upload": "bytes that one of 3 sites sends, 30 features, 64 bins, depth 6",
+    "audit_entry": "one signed entry of the audit log, appended and read back",
+    "label_inference": "labels that the first tree's histograms tell: rows alone in a cell, tree "
+    "of depth 6, 10 sites, 30 numbers a row",
+    "differencing": "the root histogram of a site that leaves, from the sums with it and without",
+    "membership": "membership inference (LiRA): 32 models of 5,000 rows each, drawn from 10,000 of "
+    "Adult; each attacked with the 31 others as shadows",
+}
+"""Block -> what it measures, and how often."""
+
+
+def measurements() -> tuple[Measurement, ...]:
+    """Return the whole plan, in order."""
+    return tuple(Measurement(block, block) for block in BLOCKS)
