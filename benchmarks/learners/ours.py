@@ -109,14 +109,13 @@ def manifest(table: Table, task: Task, sites: tuple[str, ...]) -> Manifest:
 def fit(table: Table, task: Task) -> Fit:
     """Train over ``task.sites`` sites of equal size in this process."""
     borders = np.linspace(0, table.rows, task.sites + 1).astype(int).tolist()
-    spread = min(task.sites, task.threads)
     programs = {}
     for number, (start, stop) in enumerate(itertools.pairwise(borders)):
         rows = Streamed(table, start, stop)
         source = rows if task.streamed else Held(list(rows.batches()))
         name = f"s{number}"
-        programs[name] = SiteProgram(name, source, KEY, threads=max(1, task.threads // spread))
-    transport = InProcessTransport(programs, threads=spread)
+        programs[name] = SiteProgram(name, source, KEY, threads=task.threads)
+    transport = InProcessTransport(programs)
     run = manifest(table, task, tuple(programs))
     baseline = restart_peak()
     clock = Clock()

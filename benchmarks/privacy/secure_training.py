@@ -65,7 +65,7 @@ def trained(
 ) -> tuple[TrainingResult, float]:
     """Train once; return the result and its processor seconds."""
     programs = {name: SiteProgram(name, ArrowSource(rows), b"key") for name, rows in parts.items()}
-    transport = InProcessTransport(programs, on_message, threads=1)
+    transport = InProcessTransport(programs, on_message)
     began = time.process_time()
     result = train(transport, run_of(parts, parameters, secure=secure))
     return result, time.process_time() - began

@@ -70,8 +70,7 @@ class OwnCopies:
             self.bins,
             booster.objective,
             parameters or continuation_parameters(self.manifest.parameters),
-            pool=booster.pool,
-            threads=booster.threads,
+            team=booster.team,
         )
 
     def _scores(self, trunk: Model) -> NDArray[np.float64]:
@@ -79,9 +78,9 @@ class OwnCopies:
         codes = np.ascontiguousarray(self.booster.rows.matrix.columns.T)
         scores = np.empty((trunk.classes, len(codes)))
         if self.brands is None:
-            scores[:] = raw_scores(trunk, codes, threads=self.booster.threads)
+            scores[:] = raw_scores(trunk, codes, threads=self.booster.team.threads)
             return scores
         for code, copy in enumerate(self.brands.models(trunk).values()):
             own = self.brands.column.codes == code
-            scores[:, own] = raw_scores(copy, codes[own], threads=self.booster.threads)
+            scores[:, own] = raw_scores(copy, codes[own], threads=self.booster.team.threads)
         return scores

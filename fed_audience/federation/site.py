@@ -5,7 +5,6 @@ from __future__ import annotations
 import hmac
 import logging
 import threading
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from hashlib import sha256
 from typing import TYPE_CHECKING, Final
@@ -17,6 +16,7 @@ from fed_audience.federation.refusal import Refusal
 from fed_audience.federation.site_keys import check_keys, present_key, round_of
 from fed_audience.federation.site_rows import SiteRows, read_rows
 from fed_audience.federation.site_run import SiteRun, SiteVector
+from fed_audience.gbdt.team import team_of
 from fed_audience.privacy.refusals import SecureSumError
 
 if TYPE_CHECKING:
@@ -77,8 +77,7 @@ class SiteProgram:
         self._source = source
         self._category_key = category_key
         self._min_rows = min_rows
-        self._threads = threads
-        self._pool = ThreadPoolExecutor(threads, f"site-{name}") if threads > 1 else None
+        self._team = team_of(threads)
         self._secure = secure
         self._run: _Run | None = None
         self._busy = threading.Lock()
@@ -202,7 +201,7 @@ class SiteProgram:
                 missing_features=rows.missing_features,
             )
         )
-        state = SiteRun(manifest, rows, labelled=labelled, pool=self._pool, threads=self._threads)
+        state = SiteRun(manifest, rows, labelled=labelled, team=self._team)
         self._run = _Run(state, body, opened)
         return opened
 

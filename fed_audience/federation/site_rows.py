@@ -16,10 +16,10 @@ from fed_audience.gbdt.codes import BinnedMatrix
 from fed_audience.gbdt.grid import Grid
 from fed_audience.gbdt.label_cap import magnitude_counts
 from fed_audience.gbdt.sampling import validation_rows
+from fed_audience.gbdt.team import ALONE
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Sequence
-    from concurrent.futures import ThreadPoolExecutor
 
     from numpy.typing import NDArray
 
@@ -29,6 +29,7 @@ if TYPE_CHECKING:
     from fed_audience.federation.source import RowSource
     from fed_audience.gbdt.bins import FeatureBins
     from fed_audience.gbdt.objectives import Objective
+    from fed_audience.gbdt.team import Team
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,9 +75,7 @@ class SiteRows:
         sums = objective.label_sums(labels[:first], None if weights is None else weights[:first])
         return np.append(np.array([first, self.rows - first, held_out], dtype=np.int64), sums)
 
-    def count(
-        self, request: CountValues, pool: ThreadPoolExecutor | None = None
-    ) -> NDArray[np.int64]:
+    def count(self, request: CountValues, team: Team = ALONE) -> NDArray[np.int64]:
         """Count training rows as ``request`` asks; the parts in its order, joined."""
         ends = np.cumsum(request.survivor_counts, dtype=np.int64)
         kept = np.split(request.survivors, ends[:-1])
@@ -92,21 +91,17 @@ class SiteRows:
             ),
             *([self._label_job()] if request.labels else []),
         ]
-        parts = [future.result() for future in map(pool.submit, jobs)] if pool else None
-        return np.concatenate(parts if parts is not None else [job() for job in jobs])
+        return np.concatenate(team.map(lambda job: job(), jobs))
 
-    def encode(
-        self, bins: Sequence[FeatureBins], pool: ThreadPoolExecutor | None = None
-    ) -> BinnedMatrix:
+    def encode(self, bins: Sequence[FeatureBins], team: Team = ALONE) -> BinnedMatrix:
         """Codes of all rows, training rows first."""
         codes = np.empty((len(self.columns), self.rows), dtype=np.uint8)
 
         def job(index: int) -> None:
             self.columns[index].encode(bins[index], codes[index])
 
-        numbers = range(len(self.columns))
-        list(pool.map(job, numbers) if pool else map(job, numbers))
-        return BinnedMatrix.from_columns(codes, bins, pool)
+        team.map(job, range(len(self.columns)))
+        return BinnedMatrix.from_columns(codes, bins, team)
 
     def _numeric_job(self, feature: int, grid: Grid) -> Callable[[], NDArray[np.int64]]:
         column = self.columns[feature]

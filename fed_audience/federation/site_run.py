@@ -25,16 +25,16 @@ from fed_audience.federation.refusal import Refusal
 from fed_audience.gbdt.booster import BinnedRows, RowBooster
 from fed_audience.gbdt.model import Model
 from fed_audience.gbdt.objectives import objective_of
+from fed_audience.gbdt.team import ALONE
 from fed_audience.privacy.masks import RING_64, Ring
 
 if TYPE_CHECKING:
-    from concurrent.futures import ThreadPoolExecutor
-
     from numpy.typing import NDArray
 
     from fed_audience.federation.manifest import Manifest
     from fed_audience.federation.site_rows import SiteRows
     from fed_audience.gbdt.bins import FeatureBins
+    from fed_audience.gbdt.team import Team
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,13 +58,11 @@ class SiteRun:
         rows: SiteRows,
         *,
         labelled: bool,
-        pool: ThreadPoolExecutor | None = None,
-        threads: int = 1,
+        team: Team = ALONE,
     ) -> None:
         self.manifest = manifest
         self._labelled = labelled
-        self._pool = pool
-        self._threads = threads
+        self._team = team
         self._unbinned: SiteRows | None = rows
         self._bins: tuple[FeatureBins, ...] = ()
         self._fitted: RowBooster | None = None
@@ -90,7 +88,7 @@ class SiteRun:
     def _compute(self, request: m.Request) -> SiteVector:
         match request:
             case m.CountValues():
-                counts = self._rows.count(request, self._pool)
+                counts = self._rows.count(request, self._team)
                 ring = counts_ring(self.manifest.parameters.row_cap)
                 return SiteVector(m.ValueCounts, counts, ring)
             case m.FixBins():
@@ -130,7 +128,7 @@ class SiteRun:
             manifest.parameters, label_cap=request.label_cap, weight_cap=manifest.weight_cap
         )
         binned = BinnedRows(
-            rows.encode(self._bins, self._pool),
+            rows.encode(self._bins, self._team),
             roles.labels,
             rows.training_rows,
             roles.weights,
@@ -141,8 +139,7 @@ class SiteRun:
             self._bins,
             objective,
             manifest.parameters,
-            pool=self._pool,
-            threads=self._threads,
+            team=self._team,
         )
         if roles.brands is not None and manifest.brand_base:
             self._brands = BrandScores.of(roles.brands, self._fitted)
@@ -165,8 +162,8 @@ class SiteRun:
         booster = self._booster
         classes = booster.objective.classes
         build = nodes_from_array(request.build, classes)
-        booster.split(splits_from_message(request, self._bins, classes))
-        built = self._of_features(booster.histograms(build))
+        splits = splits_from_message(request, self._bins, classes)
+        built = self._of_features(booster.grow(splits, build))
         return SiteVector(m.LevelHistogram, request.packing.pack(built), request.packing.ring)
 
     def _close_trees(self, request: m.TreeClosing) -> None:
@@ -177,7 +174,7 @@ class SiteRun:
 
     def _judge(self, request: m.WholeModel) -> SiteVector:
         booster, model = self._booster, self._model(request)
-        rows, threads = booster.rows, self._threads
+        rows, threads = booster.rows, self._team.threads
         if isinstance(request, m.ExplainRows):
             sums = explained_rows(request, model, rows, self.manifest, threads)
             return SiteVector(m.ContributionSums, sums)

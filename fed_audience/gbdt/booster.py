@@ -3,17 +3,19 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
 import numpy as np
+from numba import njit
 
-from fed_audience.gbdt.histogram import SlotLayout, build_histograms
-from fed_audience.gbdt.partition import RowPartition
+from fed_audience.gbdt.codes import CODES_PER_WORD
+from fed_audience.gbdt.histogram import SlotLayout, fill_histograms, rows_before_flush
+from fed_audience.gbdt.partition import RowPartition, Sharded, move_rows
 from fed_audience.gbdt.sampling import bagged_rows
+from fed_audience.gbdt.team import ALONE
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
-    from concurrent.futures import ThreadPoolExecutor
+    from collections.abc import Callable, Mapping, Sequence
 
     from numpy.typing import NDArray
 
@@ -21,10 +23,38 @@ if TYPE_CHECKING:
     from fed_audience.gbdt.codes import BinnedMatrix
     from fed_audience.gbdt.objectives import Objective
     from fed_audience.gbdt.parameters import TrainingParameters
-    from fed_audience.gbdt.tree import Split
+    from fed_audience.gbdt.partition import Moves, NodeSplits
+    from fed_audience.gbdt.team import Team
 
     Floats = NDArray[np.float64]
-    NodeSplits = Mapping[int, tuple[Split, int, int]]
+    Integers = NDArray[np.int64]
+
+_SHARED_ROWS: Final = 1 << 14
+"""Rows below which a thread does them sooner than another takes half of them over."""
+
+
+@njit(nogil=True, cache=True)
+def _grow(  # noqa: PLR0913, PLR0917 - a kernel's arguments are its data
+    columns: NDArray[np.uint8],
+    features: Integers,
+    go_left: NDArray[np.uint8],
+    nodes: Integers,
+    ranges: Integers,
+    rows: NDArray[np.uint32],
+    spare: NDArray[np.uint32],
+    words: NDArray[np.uint64],
+    stride: int,
+    places: Integers,
+    packed: Integers,
+    flush_rows: int,
+    offsets: Integers,
+    sizes: Integers,
+    out: Integers,
+) -> None:
+    """Move rows, then fill ``out``: one call, as each costs a hand-over between threads."""
+    out[:] = 0
+    move_rows(columns, features, go_left, nodes, ranges, rows, spare)
+    fill_histograms(words, stride, rows, places, ranges, packed, flush_rows, offsets, sizes, out)
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,19 +99,17 @@ class RowBooster:
         objective: Objective,
         parameters: TrainingParameters,
         *,
-        pool: ThreadPoolExecutor | None = None,
-        threads: int = 1,
+        team: Team = ALONE,
     ) -> None:
         self.rows = rows
         self.layout = SlotLayout.from_bins(bins)
         self.objective = objective
         self.scores = np.zeros((objective.classes, rows.matrix.rows))
+        self.team = team
         self._parameters = parameters
-        self.pool = pool
-        self.threads = threads
+        self._threads = team.threads if rows.matrix.rows >= _SHARED_ROWS else 1
         self._pairs = np.empty((objective.classes, rows.training_rows), dtype=np.int64)
-        self._numbers = np.arange(rows.matrix.rows, dtype=np.uint32)
-        self._place(self._numbers[rows.training], self._numbers[rows.validation])
+        self._place(np.arange(rows.matrix.rows) < rows.training_rows)
 
     def start_run(self, base_scores: Floats) -> None:
         """Give the rows their first scores: float64[classes, 1] or float64[classes, n]."""
@@ -99,8 +127,7 @@ class RowBooster:
             rows.labels[rows.training],
             rows.weights_of(rows.training),
             self._pairs,
-            pool=self.pool,
-            threads=self.threads,
+            team=self.team,
         )
         fraction = self._parameters.bagging_fraction
         if fraction < 1.0:
@@ -108,44 +135,41 @@ class RowBooster:
             seed = self._parameters.seed
             drawn = bagged_rows(rows.hashes, seed=seed, tree=number, fraction=fraction)
             drawn[rows.validation] = False
-            self._place(self._numbers[drawn], self._numbers[~drawn])
+            self._place(drawn)
         else:
-            for partition in (*self._training, *self._others):
+            for partition in self._partitions:
                 partition.restart()
-        return self.histograms([[0]] * self.objective.classes)
+        return self.grow([{}] * self.objective.classes, [[0]] * self.objective.classes)
 
-    def split(self, splits: Sequence[NodeSplits]) -> None:
-        """Move the rows of split nodes to their children; ``splits[c]`` are of class c.
+    def grow(self, splits: Sequence[NodeSplits], build: Sequence[Sequence[int]]) -> Integers:
+        """Split nodes, then sum the training rows of others: int64[K, slots, 2].
 
+        ``splits[c]`` and ``build[c]`` are of class c; the histograms come class after class.
         Raises KeyError for a node that is not a leaf or a child that exists.
         """
-        for of_class, *partitions in zip(splits, self._training, self._others, strict=True):
-            for partition in partitions:
-                partition.split(self.rows.matrix, of_class, self.pool, self.threads)
-
-    def histograms(self, nodes: Sequence[Sequence[int]]) -> NDArray[np.int64]:
-        """Histograms of the training rows of ``nodes[c]`` of each class c: int64[K, slots, 2].
-
-        Raises KeyError for a node that does not exist.
-        """
-        parts = [
-            build_histograms(
-                self.rows.matrix,
-                self.layout,
-                partition.rows,
-                partition.ranges(of_class),
-                pairs,
-                self.objective.fixed,
-                pool=self.pool,
-                threads=self.threads,
-            )
-            for of_class, partition, pairs in zip(nodes, self._training, self._pairs, strict=True)
-            if of_class
+        moves = [
+            partition.plan(of_class)
+            for partition, of_class in zip(self._partitions, splits, strict=True)
         ]
-        if len(parts) == 1:
-            return parts[0]
-        nothing = np.zeros((0, self.layout.slots, 2), dtype=np.int64)
-        return np.concatenate([nothing, *parts])
+        places = [
+            partition.places(of_class)
+            for partition, of_class in zip(self._partitions, build, strict=True)
+        ]
+        ends = np.cumsum([0, *map(len, places)])
+        shape = (int(ends[-1]), self.layout.slots, 2)
+        parts = [np.empty(shape, dtype=np.int64) for _ in range(self._threads)]
+
+        def job(thread: int) -> None:
+            for class_, partition in enumerate(self._partitions):
+                own = parts[thread][ends[class_] : ends[class_ + 1]]
+                pairs = self._pairs[class_]
+                self._grow_shard(thread, partition, moves[class_], places[class_], pairs, own)
+                partition.split(self.rows.matrix, moves[class_], self._threads + thread)
+
+        self._for_threads(job)
+        for part in parts[1:]:
+            parts[0] += part
+        return parts[0]
 
     def finish_trees(
         self, splits: Sequence[NodeSplits], values: Sequence[Mapping[int, float]]
@@ -154,16 +178,18 @@ class RowBooster:
 
         Raises KeyError for unknown nodes, or unless ``values[c]`` names exactly the leaves of c.
         """
-        for class_, partitions in enumerate(zip(self._training, self._others, strict=True)):
-            for partition in partitions:
-                partition.finish(
-                    self.rows.matrix,
-                    splits[class_],
-                    values[class_],
-                    self.scores[class_],
-                    self.pool,
-                    self.threads,
-                )
+        ends = [
+            partition.plan_end(of_class, leaves)
+            for partition, of_class, leaves in zip(self._partitions, splits, values, strict=True)
+        ]
+
+        def job(thread: int) -> None:
+            for class_, partition in enumerate(self._partitions):
+                for shard in (thread, self._threads + thread):
+                    partition.finish(self.rows.matrix, ends[class_], self.scores[class_], shard)
+                    partition.refill(shard)
+
+        self._for_threads(job)
 
     def validation_loss(self) -> int:
         """Fixed-point sum of the validation rows' losses, in the objective's unit."""
@@ -186,7 +212,38 @@ class RowBooster:
         """Codes of the validation rows, uint8[n, features]."""
         return np.ascontiguousarray(self.rows.matrix.columns[:, self.rows.validation].T)
 
-    def _place(self, training: NDArray[np.uint32], others: NDArray[np.uint32]) -> None:
-        classes = range(self.objective.classes)
-        self._training = [RowPartition(training) for _ in classes]
-        self._others = [RowPartition(others) for _ in classes]
+    def _grow_shard(
+        self,
+        thread: int,
+        partition: RowPartition,
+        moves: Moves,
+        places: Integers,
+        pairs: Integers,
+        out: Integers,
+    ) -> None:
+        matrix, layout = self.rows.matrix, self.layout
+        _grow(
+            matrix.columns,
+            moves.features,
+            moves.go_left,
+            moves.nodes,
+            partition.ranges(thread),
+            partition.rows,
+            partition.spare,
+            matrix.words,
+            matrix.stride // CODES_PER_WORD,
+            places,
+            pairs,
+            rows_before_flush(self.objective.fixed),
+            layout.offsets,
+            layout.sizes,
+            out,
+        )
+
+    def _for_threads(self, job: Callable[[int], None]) -> None:
+        self.team.map(job, range(self._threads))
+
+    def _place(self, drawn: NDArray[np.bool_]) -> None:
+        """Give the rows of ``drawn``, bool[n], to the trees and score the others along."""
+        dealt = Sharded.of(drawn, self._threads)
+        self._partitions = [RowPartition(dealt) for _ in range(self.objective.classes)]

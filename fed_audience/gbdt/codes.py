@@ -10,14 +10,15 @@ from numba import njit
 
 from fed_audience.errors import DataError
 from fed_audience.gbdt.bins import MISSING_CODE
+from fed_audience.gbdt.team import ALONE
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
-    from concurrent.futures import ThreadPoolExecutor
 
     from numpy.typing import NDArray
 
     from fed_audience.gbdt.bins import FeatureBins
+    from fed_audience.gbdt.team import Team
     from fed_audience.gbdt.tree import Split
 
 CODES_PER_WORD: Final = 8
@@ -56,7 +57,7 @@ class BinnedMatrix:
         cls,
         columns: NDArray[np.uint8],
         bins: Sequence[FeatureBins],
-        pool: ThreadPoolExecutor | None = None,
+        team: Team = ALONE,
     ) -> Self:
         """Lay out ``columns`` (uint8[features, rows], C order, kept without a copy).
 
@@ -88,8 +89,7 @@ class BinnedMatrix:
             block = slice(start, start + _BLOCK_ROWS)
             _pack(columns[:, block], words[block])
 
-        starts = range(0, rows, _BLOCK_ROWS)
-        list(pool.map(job, starts) if pool else map(job, starts))
+        team.map(job, range(0, rows, _BLOCK_ROWS))
         return cls(words.reshape(-1), columns, stride)
 
     def take(self, rows: NDArray[np.int64]) -> BinnedMatrix:

@@ -20,10 +20,10 @@ import numpy as np
 
 from fed_audience.gbdt.local_growth import LocalGrowth
 from fed_audience.gbdt.sampling import keyed
+from fed_audience.gbdt.team import ALONE
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
-    from concurrent.futures import ThreadPoolExecutor
 
     from numpy.typing import NDArray
 
@@ -33,6 +33,7 @@ if TYPE_CHECKING:
     from fed_audience.gbdt.model import Model
     from fed_audience.gbdt.objectives import Objective
     from fed_audience.gbdt.parameters import TrainingParameters
+    from fed_audience.gbdt.team import Team
     from fed_audience.gbdt.tree import Tree
 
     Floats = NDArray[np.float64]
@@ -103,8 +104,7 @@ def continue_locally(
     objective: Objective,
     parameters: TrainingParameters,
     *,
-    pool: ThreadPoolExecutor | None = None,
-    threads: int = 1,
+    team: Team = ALONE,
     on_round: Callable[[int, int], None] | None = None,
 ) -> Continuation:
     """Grow trees of the site's own on top of the trunk, or leave the trunk where it is as good.
@@ -115,7 +115,7 @@ def continue_locally(
     """
     if len(trunk.groups) < LEAST_ROWS:
         return Continuation((), 0, (), 0.0, 0.0, 0.0)
-    grow = LocalGrowth(features, bins, objective, parameters, pool, threads)
+    grow = LocalGrowth(features, bins, objective, parameters, team)
     folds = _folds(trunk, parameters.seed)
     before, curve = _measured(trunk, folds, grow, on_round)
     held = folds >= 0

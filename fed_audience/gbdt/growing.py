@@ -8,7 +8,7 @@ other is parent minus child. A step that builds nothing ends the tree.
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING
 
 import numpy as np
 
@@ -16,17 +16,11 @@ from fed_audience.gbdt.splitting import NO_SIBLING, Found, OutputRange, SplitRul
 from fed_audience.gbdt.tree import NodeSums, Split, Tree
 
 if TYPE_CHECKING:
-    from concurrent.futures import ThreadPoolExecutor
-
     from numpy.typing import NDArray
 
     from fed_audience.gbdt.fixed_point import FixedPoint
     from fed_audience.gbdt.histogram import SlotLayout
     from fed_audience.gbdt.parameters import TrainingParameters
-
-
-_SLOTS_WORTH_A_THREAD: Final = 2**14
-"""Below, handing a node to a thread costs more than searching it."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,9 +65,8 @@ class TreeGrower:
     ``fixed`` says what the integers are worth, ``rows`` are the training rows of all sites.
     ``features``: bool[F], those drawn for this tree (all by default); ``monotone``: int8[F], -1 or
     +1 where the score may only fall or rise with the feature, 0 elsewhere. Node numbers are given
-    in order of creation, the root is 0. With a ``pool`` the nodes of a round are searched side by
-    side where histograms are large; the tree does not depend on it. Raises FederationError when a
-    summed histogram contradicts itself or its parent.
+    in order of creation, the root is 0. Raises FederationError when a summed histogram contradicts
+    itself or its parent.
     """
 
     def __init__(
@@ -85,7 +78,6 @@ class TreeGrower:
         *,
         features: NDArray[np.bool_] | None = None,
         monotone: NDArray[np.int8] | None = None,
-        pool: ThreadPoolExecutor | None = None,
     ) -> None:
         count = len(layout.sizes)
         self._layout = layout
@@ -94,7 +86,6 @@ class TreeGrower:
         self._rows = rows
         self._features = np.ones(count, dtype=np.bool_) if features is None else features
         self._monotone = np.zeros(count, dtype=np.int8) if monotone is None else monotone
-        self._pool = pool if layout.slots >= _SLOTS_WORTH_A_THREAD else None
         self._nodes: dict[int, _Node] = {}
         self._splits: list[NodeSplit] = []
         self._open: set[int] = set()
@@ -122,15 +113,13 @@ class TreeGrower:
 
         They are the grower's from here on, and change in place.
         """
-        jobs: list[tuple[int, NDArray[np.int64]]] = []
         for family, histogram in zip(self._families, built, strict=True):
             parent = self._nodes[family.parent]
             self._nodes[family.built].histogram = histogram
             self._nodes[family.derived].histogram = parent.histogram
             parent.histogram = None
-            jobs += [(family.derived, histogram), (family.built, NO_SIBLING)]
-        for _ in (self._pool.map if self._pool else map)(self._find, *zip(*jobs, strict=True)):
-            pass
+            self._find(family.derived, histogram)
+            self._find(family.built)
         self._families = []
         return self._step()
 

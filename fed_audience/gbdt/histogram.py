@@ -9,7 +9,6 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from functools import cached_property
-from itertools import pairwise
 from typing import TYPE_CHECKING, Final, Self
 
 import numpy as np
@@ -17,16 +16,14 @@ from numba import njit
 
 from fed_audience.gbdt.bins import MISSING_CODE, CategoryBins
 from fed_audience.gbdt.codes import CODES_PER_WORD
-from fed_audience.gbdt.prefetch import prefetch
+from fed_audience.gbdt.instructions import prefetch
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
-    from concurrent.futures import ThreadPoolExecutor
 
     from numpy.typing import NDArray
 
     from fed_audience.gbdt.bins import FeatureBins
-    from fed_audience.gbdt.codes import BinnedMatrix
     from fed_audience.gbdt.fixed_point import FixedPoint
 
     Integers = NDArray[np.int64]
@@ -189,10 +186,11 @@ def _rows_that_fit(rows: Rows, begin: int, end: int, packed: Integers) -> np.int
 
 
 @njit(nogil=True, cache=True)
-def _build(  # noqa: PLR0913, PLR0917 - a kernel's arguments are its data
+def fill_histograms(  # noqa: PLR0913, PLR0917 - a kernel's arguments are its data
     words: Words,
     stride: int,
     rows: Rows,
+    places: Integers,
     ranges: Integers,
     packed: Integers,
     flush_rows: int,
@@ -200,16 +198,18 @@ def _build(  # noqa: PLR0913, PLR0917 - a kernel's arguments are its data
     sizes: Integers,
     out: Integers,
 ) -> None:
-    """Fill ``out`` (int64[K, slots, 2], zeroed) with the histograms of K ranges of ``rows``.
+    """Fill ``out`` (int64[K, slots, 2], zeroed) with the histograms of K nodes.
 
-    Where the bounds of a row are so far above the usual that ``flush_rows`` is small, the rows
-    that fit are found by summing them: a flush costs as much as some 256 rows.
+    Node k owns ``rows[begin:end]`` of ``ranges[places[k]]``. ``packed``: int64[n] pairs of
+    ``Objective.gradient_pairs``. Where the bounds of a row are so far above the usual that
+    ``flush_rows`` is small, the rows that fit are found by summing them: a flush costs as much as
+    some 256 rows.
     """
     features = sizes.size
     scratch = np.zeros(((features + 7) // 8) * _WORD_SLOTS, np.int64)
-    for node in range(ranges.shape[0]):
-        begin = ranges[node, 0]
-        end = ranges[node, 1]
+    for node in range(places.size):
+        begin = ranges[places[node], 0]
+        end = ranges[places[node], 1]
         while begin < end:
             until = min(begin + flush_rows, end)
             if flush_rows < _STRETCH_ROWS and until < end:
@@ -217,77 +217,3 @@ def _build(  # noqa: PLR0913, PLR0917 - a kernel's arguments are its data
             _accumulate(words, np.uint64(stride), features, rows, begin, until, packed, scratch)
             _flush(scratch, offsets, sizes, out[node])
             begin = until
-
-
-def build_histograms(
-    matrix: BinnedMatrix,
-    layout: SlotLayout,
-    rows: NDArray[np.uint32],
-    ranges: NDArray[np.int64],
-    packed: NDArray[np.int64],
-    fixed: FixedPoint,
-    *,
-    pool: ThreadPoolExecutor | None = None,
-    threads: int = 1,
-) -> NDArray[np.int64]:
-    """Sum gradient and hessian by bin for several nodes; return int64[K, slots, 2].
-
-    ``rows``: uint32[n] row numbers; node k owns ``rows[ranges[k, 0]:ranges[k, 1]]``. ``packed``:
-    int64[matrix.rows] pairs of ``Objective.gradient_pairs``, within the bounds of ``fixed``. With
-    a ``pool`` the rows are shared out over ``threads`` jobs; the sums are integers, so the result
-    does not depend on how.
-    """
-    out = np.zeros((len(ranges), layout.slots, 2), dtype=np.int64)
-
-    def job(part: NDArray[np.int64], into: NDArray[np.int64]) -> None:
-        _build(
-            matrix.words,
-            matrix.stride // CODES_PER_WORD,
-            rows,
-            part,
-            packed,
-            rows_before_flush(fixed),
-            layout.offsets,
-            layout.sizes,
-            into,
-        )
-
-    if pool is None or threads == 1:
-        job(ranges, out)
-        return out
-
-    def stretch(part: NDArray[np.int64]) -> tuple[int, NDArray[np.int64]] | None:
-        """Fill the nodes that begin in this stretch; one that began before is summed apart."""
-        own = np.flatnonzero(part[:, 1] > part[:, 0])
-        head = None
-        if own.size and part[own[0], 0] > ranges[own[0], 0]:
-            head = int(own[0]), np.zeros((1, layout.slots, 2), dtype=np.int64)
-            job(part[own[:1]], head[1])
-            own = own[1:]
-        if own.size:
-            job(part[own[0] : own[-1] + 1], out[own[0] : own[-1] + 1])
-        return head
-
-    for head in pool.map(stretch, _share_out(ranges, threads)):
-        if head is not None:
-            out[head[0]] += head[1][0]
-    return out
-
-
-def _share_out(ranges: NDArray[np.int64], threads: int) -> list[NDArray[np.int64]]:
-    """Cut the concatenation of ``ranges`` into ``threads`` stretches of equal length."""
-    lengths = ranges[:, 1] - ranges[:, 0]
-    starts = np.cumsum(lengths) - lengths
-    total = int(lengths.sum())
-    edges = [total * part // threads for part in range(threads + 1)]
-    shift = ranges[:, 0] - starts
-    return [
-        np.stack(
-            [
-                np.clip(low, starts, starts + lengths) + shift,
-                np.clip(high, starts, starts + lengths) + shift,
-            ],
-            axis=1,
-        )
-        for low, high in pairwise(edges)
-    ]

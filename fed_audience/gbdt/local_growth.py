@@ -15,7 +15,6 @@ from fed_audience.gbdt.tree import NodeSums, Tree
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
-    from concurrent.futures import ThreadPoolExecutor
 
     from numpy.typing import NDArray
 
@@ -23,6 +22,7 @@ if TYPE_CHECKING:
     from fed_audience.gbdt.growing import NodeSplit
     from fed_audience.gbdt.objectives import Objective
     from fed_audience.gbdt.parameters import TrainingParameters
+    from fed_audience.gbdt.team import Team
     from fed_audience.gbdt.tree import Split
 
     Floats = NDArray[np.float64]
@@ -68,16 +68,14 @@ class LocalGrowth:
         bins: Sequence[FeatureBins],
         objective: Objective,
         parameters: TrainingParameters,
-        pool: ThreadPoolExecutor | None,
-        threads: int,
+        team: Team,
     ) -> None:
         self.bins = bins
         self.objective = objective
         self.parameters = parameters
         self._names = [feature.name for feature in features]
         self._monotone = parameters.monotone_signs(features)
-        self._pool = pool
-        self._threads = threads
+        self._team = team
 
     def booster(
         self, trunk: TrunkRows, order: NDArray[np.int64], training_rows: int
@@ -91,8 +89,7 @@ class LocalGrowth:
             self.bins,
             self.objective,
             self.parameters,
-            pool=self._pool,
-            threads=self._threads,
+            team=self._team,
         )
         scores = trunk.scores[:, order]
         shift = _base_shift(booster, scores)
@@ -113,8 +110,7 @@ class LocalGrowth:
         )
         growing.start(booster.start_trees(number)[:, slots])
         while build := growing.build:
-            booster.split(_moves(growing.unsent()))
-            growing.advance(booster.histograms(build)[:, slots])
+            growing.advance(booster.grow(_moves(growing.unsent()), build)[:, slots])
         booster.finish_trees(_moves(growing.unsent()), growing.leaf_values())
         return growing.trees()
 

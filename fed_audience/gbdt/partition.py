@@ -1,19 +1,23 @@
-"""Which rows are in which node: a row index in which every node is one contiguous range."""
+"""Which rows are in which node: a row index in which every node is one range of every shard.
+
+A shard is a fixed part of the rows, the work of one thread from the root to the leaves: threads
+meet once a level. Shards take turns in stretches of rows: they stay about equal in whatever order
+the rows come, and no two threads write to one cache line.
+"""
 
 from __future__ import annotations
 
-from itertools import pairwise
-from typing import TYPE_CHECKING, Final
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Final, Self
 
 import numpy as np
 from numba import njit
 
 from fed_audience.gbdt.codes import go_left_tables
-from fed_audience.gbdt.prefetch import prefetch
+from fed_audience.gbdt.instructions import prefetch
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
-    from concurrent.futures import ThreadPoolExecutor
 
     from numpy.typing import NDArray
 
@@ -28,27 +32,33 @@ if TYPE_CHECKING:
 
 _PREFETCH_ROWS: Final = 32
 _CODES: Final = 256
-_SHARED_ROWS: Final = 1 << 15  # fewer are done sooner than another thread takes them over
+_STRETCH_ROWS: Final = 1024
+_FIRST_LEAVES: Final = 64
 
 
 @njit(nogil=True, cache=True)
-def _partition(
+def move_rows(
     columns: Codes,
     features: Integers,
     go_left: Codes,
+    nodes: Integers,
     ranges: Integers,
     rows: Rows,
     spare: Rows,
-    borders: Integers,
 ) -> None:
-    """Move each range's rows that go left to its front, keeping order; note the borders."""
-    for node in range(features.size):
-        column = columns[features[node]]
-        table = go_left[node]
-        left = np.uint64(ranges[node, 0])
-        right = left
-        last = np.uint64(ranges[node, 1])
-        for position in range(left, last):
+    """Split nodes one after the other: rows that go left to the front, order kept.
+
+    ``nodes``: int64[S, 3], places of node, left and right child in ``ranges`` (int64[places, 2]),
+    which is read for the node and written for its children.
+    """
+    for split in range(features.size):
+        column = columns[features[split]]
+        table = go_left[split]
+        first = np.uint64(ranges[nodes[split, 0], 0])
+        last = np.uint64(ranges[nodes[split, 0], 1])
+        left = first
+        right = first
+        for position in range(first, last):
             ahead = position + np.uint64(_PREFETCH_ROWS)
             if ahead < last:
                 prefetch(column, np.uint64(rows[ahead]))
@@ -58,10 +68,12 @@ def _partition(
             spare[right] = row
             left += goes
             right += np.uint64(1) - goes
-        first = np.uint64(ranges[node, 0])
         for position in range(right - first):
             rows[left + position] = spare[first + position]
-        borders[node] = np.int64(left)
+        ranges[nodes[split, 1], 0] = np.int64(first)
+        ranges[nodes[split, 1], 1] = np.int64(left)
+        ranges[nodes[split, 2], 0] = np.int64(left)
+        ranges[nodes[split, 2], 1] = np.int64(last)
 
 
 @njit(nogil=True, cache=True)
@@ -70,15 +82,16 @@ def _add_to_scores(
     columns: Codes,
     features: Integers,
     values: Floats,
+    places: Integers,
     ranges: Integers,
     rows: Rows,
 ) -> None:
-    """Add ``values[node, code]`` to the score of each row of each range."""
+    """Add ``values[node, code]`` to the score of each row of each node."""
     for node in range(features.size):
         column = columns[features[node]]
         by_code = values[node]
-        last = np.uint64(ranges[node, 1])
-        for position in range(np.uint64(ranges[node, 0]), last):
+        last = np.uint64(ranges[places[node], 1])
+        for position in range(np.uint64(ranges[places[node], 0]), last):
             ahead = position + np.uint64(_PREFETCH_ROWS)
             if ahead < last:
                 coming = np.uint64(rows[ahead])
@@ -88,82 +101,142 @@ def _add_to_scores(
             scores[row] += by_code[column[row]]
 
 
-class RowPartition:
-    """The rows of one tree, by node. Node 0 is the root and holds ``selected`` at the start.
+@njit(nogil=True, cache=True)
+def _close(  # noqa: PLR0913, PLR0917 - a kernel's arguments are its data
+    columns: Codes,
+    features: Integers,
+    go_left: Codes,
+    nodes: Integers,
+    ranges: Integers,
+    rows: Rows,
+    spare: Rows,
+    scores: Floats,
+    last_features: Integers,
+    values: Floats,
+    places: Integers,
+) -> None:
+    """Move rows, then add to their scores: one call, as each costs a hand-over between threads."""
+    move_rows(columns, features, go_left, nodes, ranges, rows, spare)
+    _add_to_scores(scores, columns, last_features, values, places, ranges, rows)
 
-    ``selected``: uint32[n] row numbers, ascending; kept and copied anew by ``restart``.
+
+@dataclass(frozen=True, slots=True)
+class Sharded:
+    """Row numbers, shard after shard; shard s owns ``rows[bounds[s]:bounds[s + 1]]``."""
+
+    rows: Rows
+    bounds: Integers
+
+    @classmethod
+    def of(cls, trained: NDArray[np.bool_], threads: int) -> Self:
+        """Deal out rows to ``threads`` shards that train, then to as many that do not.
+
+        ``trained``: bool[n]; the rows of shards k and ``threads`` + k are thread k's.
+        """
+        numbers = np.arange(len(trained), dtype=np.uint32)
+        owner = numbers // np.uint32(_STRETCH_ROWS) % np.uint32(threads)
+        owner[~trained] += np.uint32(threads)
+        sizes = np.bincount(owner, minlength=2 * threads)
+        return cls(numbers[np.argsort(owner, kind="stable")], np.append(0, np.cumsum(sizes)))
+
+
+@dataclass(frozen=True, slots=True)
+class Moves:
+    """Splits as ``move_rows`` takes them, in their order."""
+
+    features: Integers
+    go_left: Codes
+    nodes: Integers
+
+
+@dataclass(frozen=True, slots=True)
+class Closing:
+    """The last moves of a tree, and what each row's score gains: a value by node and code."""
+
+    moves: Moves
+    features: Integers
+    values: Floats
+    places: Integers
+
+
+class RowPartition:
+    """The rows of one tree, by node. Node 0 is the root and holds all of ``dealt`` at the start.
+
+    ``plan`` and ``plan_end`` say what a step moves; ``split`` and ``finish`` do it to one shard,
+    and may do it to different shards at once.
     """
 
-    def __init__(self, selected: NDArray[np.uint32]) -> None:
-        self._selected = selected
-        self.rows = selected.copy()
-        self._spare = np.empty_like(selected)
-        self._ranges: dict[int, tuple[int, int]] = {}
+    def __init__(self, dealt: Sharded) -> None:
+        self._dealt = dealt
+        self.rows = np.empty_like(dealt.rows)
+        self.spare = np.empty_like(dealt.rows)
+        self._ranges = np.empty((len(dealt.bounds) - 1, _FIRST_LEAVES, 2), dtype=np.int64)
         self.restart()
+        for shard in range(self.shards):
+            self.refill(shard)
+
+    @property
+    def shards(self) -> int:
+        """Number of shards."""
+        return len(self._ranges)
 
     def restart(self) -> None:
-        """Put every row back into the root."""
-        np.copyto(self.rows, self._selected)
-        self._ranges = {0: (0, len(self.rows))}
+        """Put every row back into the root; ``refill`` brings each shard's back in order."""
+        self._places = {0: 0}
+        self._ranges[:, 0, 0] = self._dealt.bounds[:-1]
+        self._ranges[:, 0, 1] = self._dealt.bounds[1:]
 
-    def ranges(self, nodes: Sequence[int]) -> NDArray[np.int64]:
-        """Return int64[K, 2]: begin and end of each node's rows."""
-        return np.array([self._ranges[node] for node in nodes], dtype=np.int64).reshape(-1, 2)
+    def refill(self, shard: int) -> None:
+        """Bring the rows of a shard back into their first order."""
+        own = slice(self._dealt.bounds[shard], self._dealt.bounds[shard + 1])
+        self.rows[own] = self._dealt.rows[own]
 
     def nodes(self) -> frozenset[int]:
         """Return the nodes that are leaves so far."""
-        return frozenset(self._ranges)
+        return frozenset(self._places)
 
-    def split(
-        self,
-        matrix: BinnedMatrix,
-        splits: NodeSplits,
-        pool: ThreadPoolExecutor | None = None,
-        threads: int = 1,
-    ) -> None:
-        """Split each node of ``splits`` (node -> its split, left child, right child).
+    def places(self, nodes: Sequence[int]) -> Integers:
+        """Places of ``nodes`` in ``ranges``: int64[K]. Raises KeyError for one that is no leaf."""
+        return np.array([self._places[node] for node in nodes], dtype=np.int64)
 
-        A node may be a child of another one of ``splits``. Raises KeyError, before any row is
-        moved, for a node that is not a leaf or a child that exists.
+    def ranges(self, shard: int) -> Integers:
+        """Return int64[places, 2]: where in ``rows`` a shard's rows of each node begin and end."""
+        found: Integers = self._ranges[shard]
+        return found
+
+    def plan(self, splits: NodeSplits) -> Moves:
+        """Say how to split each node of ``splits`` (node -> its split, left child, right child).
+
+        A node may be a child of one before it. Raises KeyError, before anything changes, for a
+        node that is not a leaf or a child that exists.
         """
         self._leaves_after(splits)
-        waiting = list(splits)
-        while waiting:
-            ready = [node for node in waiting if node in self._ranges]
-            borders = self._move([splits[node][0] for node in ready], ready, matrix, pool, threads)
-            for border, node in zip(borders, ready, strict=True):
-                _, left, right = splits[node]
-                begin, end = self._ranges.pop(node)
-                self._ranges[left] = (begin, border)
-                self._ranges[right] = (border, end)
-            waiting = [node for node in waiting if node not in ready]
+        nodes = np.empty((len(splits), 3), dtype=np.int64)
+        for index, (node, (_, left, right)) in enumerate(splits.items()):
+            place = self._places.pop(node)
+            self._places[left] = place
+            self._places[right] = len(self._places)
+            nodes[index] = place, place, self._places[right]
+        self._make_room()
+        chosen = [split for split, _, _ in splits.values()]
+        features = np.array([split.feature for split in chosen], dtype=np.int64)
+        return Moves(features, go_left_tables(chosen), nodes)
 
-    def finish(
-        self,
-        matrix: BinnedMatrix,
-        splits: NodeSplits,
-        values: Mapping[int, float],
-        scores: Floats,
-        pool: ThreadPoolExecutor | None = None,
-        threads: int = 1,
-    ) -> None:
-        """Add its leaf's value to each row's score, after a last step of ``splits``.
+    def plan_end(self, splits: NodeSplits, values: Mapping[int, float]) -> Closing:
+        """Say how to end the tree after a last step of ``splits``, with a value for each leaf.
 
-        ``values``: leaf -> value. Rows of a node whose children are leaves are not moved any
-        more: their code decides. Raises KeyError, before anything changes, for an unknown node
-        or unless ``values`` names exactly the leaves.
+        Rows of a node whose children are leaves are not moved any more: their code decides.
+        Raises KeyError, before anything changes, for an unknown node or unless ``values`` names
+        exactly the leaves.
         """
         if self._leaves_after(splits) != values.keys():
             raise KeyError("the values do not name the leaves")
-        if not len(self.rows):
-            return
         inner = {
             node: done for node, done in splits.items() if done[1] in splits or done[2] in splits
         }
-        self.split(matrix, inner, pool, threads)
-
-        unmoved = [node for node in self._ranges if node in splits]
-        nodes = unmoved + [node for node in self._ranges if node not in splits]
+        moves = self.plan(inner)
+        unmoved = [node for node in self._places if node in splits]
+        nodes = unmoved + [node for node in self._places if node not in splits]
         last = [splits[node] for node in unmoved]
         features = np.zeros(len(nodes), dtype=np.int64)
         features[: len(last)] = [split.feature for split, _, _ in last]
@@ -174,75 +247,51 @@ class RowPartition:
             np.array([values[right] for _, _, right in last]).reshape(-1, 1),
         )
         by_code[len(last) :].T[:] = [values[node] for node in nodes[len(last) :]]
-        ranges = self.ranges(nodes)
+        return Closing(moves, features, by_code, self.places(nodes))
 
-        def job(part: Integers) -> None:
-            _add_to_scores(scores, matrix.columns, features, by_code, part, self.rows)
-
-        parts = _by_rows(ranges, self.rows, threads)
-        list(pool.map(job, parts) if pool and len(parts) > 1 else map(job, parts))
-
-    def _move(
-        self,
-        splits: Sequence[Split],
-        nodes: Sequence[int],
-        matrix: BinnedMatrix,
-        pool: ThreadPoolExecutor | None,
-        threads: int,
-    ) -> list[int]:
-        """Bring the rows of each of ``nodes`` in order; return where its right child begins."""
-        if not len(self.rows):
-            return [0] * len(nodes)
-        ranges = self.ranges(nodes)
-        features = np.array([split.feature for split in splits], dtype=np.int64)
-        tables = go_left_tables(splits)
-        borders = np.empty(len(nodes), dtype=np.int64)
-
-        def job(part: slice) -> None:
-            _partition(
+    def split(self, matrix: BinnedMatrix, moves: Moves, shard: int) -> None:
+        """Move a shard's rows."""
+        if len(self.rows):
+            move_rows(
                 matrix.columns,
-                features[part],
-                tables[part],
-                ranges[part],
+                moves.features,
+                moves.go_left,
+                moves.nodes,
+                self.ranges(shard),
                 self.rows,
-                self._spare,
-                borders[part],
+                self.spare,
             )
 
-        parts = _by_nodes(ranges, threads)
-        list(pool.map(job, parts) if pool and len(parts) > 1 else map(job, parts))
-        return borders.tolist()
+    def finish(self, matrix: BinnedMatrix, closing: Closing, scores: Floats, shard: int) -> None:
+        """Move a shard's rows for the last time and add their leaves' values to ``scores``."""
+        if not len(self.rows):
+            return
+        moves = closing.moves
+        _close(
+            matrix.columns,
+            moves.features,
+            moves.go_left,
+            moves.nodes,
+            self.ranges(shard),
+            self.rows,
+            self.spare,
+            scores,
+            closing.features,
+            closing.values,
+            closing.places,
+        )
+
+    def _make_room(self) -> None:
+        """Give each node a place of its own."""
+        leaves, room = len(self._places), self._ranges.shape[1]
+        if leaves > room:
+            self._ranges = np.pad(self._ranges, ((0, 0), (0, max(leaves - room, room)), (0, 0)))
 
     def _leaves_after(self, splits: NodeSplits) -> set[int]:
-        leaves = set(self._ranges)
+        leaves = set(self._places)
         for node, (_, left, right) in splits.items():
             leaves.remove(node)
             if left in leaves or right in leaves:
                 raise KeyError(left)
             leaves |= {left, right}
         return leaves
-
-
-def _by_nodes(ranges: Integers, threads: int) -> list[slice]:
-    """Cut the nodes into at most ``threads`` stretches of about as many rows each."""
-    rows = ranges[:, 1] - ranges[:, 0]
-    total = int(rows.sum())
-    if threads == 1 or len(rows) < 2 or total < _SHARED_ROWS:  # noqa: PLR2004 - one to share
-        return [slice(0, len(rows))]
-    middles = np.cumsum(rows) - rows // 2
-    owner = np.minimum(middles * threads // total, threads - 1)
-    edges = np.searchsorted(owner, np.arange(threads + 1))
-    return [slice(a, b) for a, b in pairwise(edges.tolist()) if a < b]
-
-
-def _by_rows(ranges: Integers, rows: Rows, threads: int) -> list[Integers]:
-    """Cut every node's range at the same row numbers: no two parts touch one cache line."""
-    total = int((ranges[:, 1] - ranges[:, 0]).sum())
-    if threads == 1 or total < _SHARED_ROWS:
-        return [ranges]
-    last = max(int(rows[end - 1]) for begin, end in ranges.tolist() if begin < end) + 1
-    marks = [last * part // threads for part in range(threads + 1)]
-    cuts = np.array(
-        [begin + np.searchsorted(rows[begin:end], marks) for begin, end in ranges.tolist()]
-    ).reshape(-1, threads + 1)
-    return [np.ascontiguousarray(cuts[:, part : part + 2]) for part in range(threads)]

@@ -281,11 +281,11 @@ def _train(
             ArrowSource(tables[name]),
             category_key,
             min_rows=settings.minimum_rows,
-            threads=max(1, (os.cpu_count() or 1) // len(names)),
+            threads=os.cpu_count() or 1,
         )
         for name in names
     }
-    transport = InProcessTransport(programs, on_message=account.on_message)
+    transport = InProcessTransport(programs, account.on_message)
     began = time.perf_counter()
     result = train_over(transport, manifest, on_event=on_event)
     seconds = time.perf_counter() - began

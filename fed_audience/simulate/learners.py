@@ -116,17 +116,16 @@ class Learners:
             overrides=overrides_for(tuple(parts), label_sites or tuple(parts)),
             parameters=parameters,
         )
-        threads = self._settings.threads
         programs = {
             site: SiteProgram(
                 site,
                 ArrowSource(self._table(rows, labels)),
                 self._category_key,
-                threads=max(1, threads // len(parts)),
+                threads=self._settings.threads,
             )
             for site, rows in parts.items()
         }
-        transport = InProcessTransport(programs, on_message, threads=threads)
+        transport = InProcessTransport(programs, on_message)
         began = time.perf_counter()
         result = train(transport, manifest, on_event=self._on_event)
         seconds = time.perf_counter() - began
@@ -155,7 +154,7 @@ class Learners:
         """
         assert trained.result is not None  # noqa: S101 - trained by our learner
         assert trained.manifest is not None  # noqa: S101 - the same
-        transport = InProcessTransport(trained.programs, threads=self._settings.threads)
+        transport = InProcessTransport(trained.programs)
         found = explain(transport, trained.manifest, trained.result.model)
         ranked = sorted(found, key=lambda name: (-found[name], name))
         return {self._problem.names[name]: found[name] for name in ranked}

@@ -78,7 +78,7 @@ def test_threads_change_nothing(pooled: TrainingResult) -> None:
     owner = np.arange(ROWS.num_rows) % 2
     sites = programs(split(ROWS, owner, ["a", "b"]), threads=3)
     agreed = manifest(["a", "b"], **STOPPING)
-    assert train(InProcessTransport(sites, threads=2), agreed).sha256 == pooled.sha256
+    assert train(InProcessTransport(sites), agreed).sha256 == pooled.sha256
 
 
 def test_another_seed_draws_other_validation_rows(pooled: TrainingResult) -> None:

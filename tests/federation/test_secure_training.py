@@ -43,7 +43,7 @@ class Changing(InProcessTransport):
     def __init__(
         self, sites: dict[str, SiteProgram], change: Callable[[str, m.Request], m.Request]
     ) -> None:
-        super().__init__(sites, threads=1)
+        super().__init__(sites)
         self._change = change
 
     def call(

@@ -27,7 +27,7 @@ TABLES = split(ROWS, np.arange(ROWS.num_rows) % 10, NAMES)
 def poisoned(change: Callable[[int, Pairs], Pairs], **changes: Any) -> None:
     """Train while site s3 changes its histograms, (level, int64[nodes, slots, 2]), before masks."""
     sites = programs(TABLES)
-    transport = InProcessTransport(sites, threads=1)
+    transport = InProcessTransport(sites)
     bad = sites["s3"]
     honest = bad._open
 
@@ -162,7 +162,7 @@ class Flipping(InProcessTransport):
     """Flips one bit of the vector that site b sends in one round."""
 
     def __init__(self, sites: Any, place: tuple[int, int], bit: int) -> None:
-        super().__init__(sites, threads=1)
+        super().__init__(sites)
         self._place = place
         self._bit = bit
 

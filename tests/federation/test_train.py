@@ -244,7 +244,7 @@ class Flaky(InProcessTransport):
     """Loses requests and replies, and delivers some requests twice."""
 
     def __init__(self, sites: dict[str, SiteProgram], seed: int) -> None:
-        super().__init__(sites, threads=1)
+        super().__init__(sites)
         self._random = np.random.default_rng(seed)
 
     def call(

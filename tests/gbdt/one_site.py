@@ -7,12 +7,12 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from fed_audience.gbdt.bins import MISSING_CODE, CategoryBins, FeatureBins, NumericBins
-from fed_audience.gbdt.codes import BinnedMatrix
+from fed_audience.gbdt.codes import CODES_PER_WORD, BinnedMatrix
 from fed_audience.gbdt.growing import TreeGrower
-from fed_audience.gbdt.histogram import SlotLayout, build_histograms
+from fed_audience.gbdt.histogram import SlotLayout, fill_histograms, rows_before_flush
 from fed_audience.gbdt.objectives import objective_of
 from fed_audience.gbdt.parameters import TrainingParameters
-from fed_audience.gbdt.partition import RowPartition
+from fed_audience.gbdt.partition import RowPartition, Sharded
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -32,10 +32,15 @@ class Rows:
         self.labels = labels
         self.matrix = BinnedMatrix.from_columns(columns, bins)
         self.layout = SlotLayout.from_bins(bins)
-        self.partition = RowPartition(np.arange(len(labels), dtype=np.uint32))
+        self.trains_with(np.ones(len(labels), dtype=bool))
         self.pairs = np.empty(len(labels), dtype=np.int64)
         self.scores = np.zeros(len(labels))
         self.built: list[int] = []
+
+    def trains_with(self, drawn: NDArray[np.bool_]) -> None:
+        """Train with the rows of ``drawn``, bool[n]."""
+        self.partition = RowPartition(Sharded.of(drawn, 1))
+        self.drawn = int(drawn.sum())
 
     def grower(self, parameters: TrainingParameters, **options: Any) -> TreeGrower:
         """A grower for the binary gradients at the rows' scores."""
@@ -50,7 +55,7 @@ class Rows:
         self.fixed = fixed
         self.partition.restart()
         self.built = []
-        return TreeGrower(self.layout, parameters, fixed, len(self.partition.rows), **options)
+        return TreeGrower(self.layout, parameters, fixed, self.drawn, **options)
 
     def grow(self, parameters: TrainingParameters, **options: Any) -> TreeGrower:
         return self.grown(self.grower(parameters, **options))
@@ -62,16 +67,39 @@ class Rows:
             moves = {done.node: (done.split, done.left, done.right) for done in step.splits}
             if not step.build:
                 break
-            self.partition.split(self.matrix, moves)
+            planned = self.partition.plan(moves)
+            for shard in range(self.partition.shards):
+                self.partition.split(self.matrix, planned, shard)
             step = grower.advance(self.histograms(step.build))
-        self.partition.finish(self.matrix, moves, grower.leaf_values(), self.scores)
+        ending = self.partition.plan_end(moves, grower.leaf_values())
+        for shard in range(self.partition.shards):
+            self.partition.finish(self.matrix, ending, self.scores, shard)
+            self.partition.refill(shard)
         return grower
 
     def histograms(self, nodes: Sequence[int]) -> NDArray[np.int64]:
         self.built += list(nodes)
-        ranges = self.partition.ranges(nodes)
+        places, ranges = self.partition.places(nodes), self.partition.ranges(0)
         rows = self.partition.rows
-        return build_histograms(self.matrix, self.layout, rows, ranges, self.pairs, self.fixed)
+        return histograms(self.matrix, self.layout, rows, ranges[places], self.pairs, self.fixed)
+
+
+def histograms(
+    matrix: BinnedMatrix,
+    layout: SlotLayout,
+    rows: NDArray[np.uint32],
+    ranges: NDArray[np.int64],
+    pairs: NDArray[np.int64],
+    fixed: FixedPoint,
+) -> NDArray[np.int64]:
+    """Histograms of the ``ranges`` of ``rows``, int64[K, slots, 2], by the kernel."""
+    out = np.zeros((len(ranges), layout.slots, 2), dtype=np.int64)
+    stride, flush = matrix.stride // CODES_PER_WORD, rows_before_flush(fixed)
+    places = np.arange(len(ranges))
+    fill_histograms(
+        matrix.words, stride, rows, places, ranges, pairs, flush, layout.offsets, layout.sizes, out
+    )
+    return out
 
 
 def example(rows: int, seed: int) -> Rows:

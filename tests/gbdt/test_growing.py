@@ -1,6 +1,5 @@
 from __future__ import annotations
 
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
@@ -15,7 +14,6 @@ from fed_audience.gbdt.fixed_point import FixedPoint
 from fed_audience.gbdt.growing import GrowthStep
 from fed_audience.gbdt.objectives import objective_of
 from fed_audience.gbdt.parameters import TrainingParameters
-from fed_audience.gbdt.partition import RowPartition
 from fed_audience.gbdt.sampling import bagged_rows
 from tests.gbdt import oracle
 from tests.gbdt.one_site import Rows, example
@@ -99,7 +97,7 @@ def test_trees_of_any_gradients_rows_and_units_are_the_oracles(data: st.DataObje
     seed = data.draw(st.integers(0, 10**6))
     rows, r = example(200, seed), np.random.default_rng(seed)
     bag = bagged_rows(r.integers(0, 2**64, 200, dtype=np.uint64), 0, seed, 0.7)
-    rows.partition = RowPartition(np.flatnonzero(bag).astype(np.uint32))
+    rows.trains_with(bag)
     for _ in range(2):
         gradients = r.integers(-(2**12), 2**12, 200, endpoint=True)
         gradients += (rows.matrix.columns[0] % 2) * gradients.max() // 2
@@ -210,14 +208,3 @@ def test_a_step_names_every_split_before_its_children_are_built() -> None:
     assert [done.node for done in step.splits] == [0]
     assert step == GrowthStep(step.splits, step.build)
     assert set(step.build) < {step.splits[0].left, step.splits[0].right}
-
-
-def test_threads_change_nothing() -> None:
-    r = np.random.default_rng(9)
-    bins: list[FeatureBins] = [NumericBins(tuple(range(253)))] * 80
-    columns = r.integers(0, 254, (80, 3_000)).astype(np.uint8)
-    labels = (np.sin(columns[0] / 20) + columns[1] / 99 + r.logistic(size=3_000) > 1).astype(float)
-    alone = Rows(columns, bins, labels).grow(PARAMETERS).tree()
-    with ThreadPoolExecutor(3) as pool:
-        assert Rows(columns, bins, labels).grow(PARAMETERS, pool=pool).tree() == alone
-    assert alone.leaves > 20

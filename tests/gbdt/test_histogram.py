@@ -1,7 +1,5 @@
 from __future__ import annotations
 
-from concurrent.futures import ThreadPoolExecutor
-from itertools import pairwise
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -12,7 +10,8 @@ from hypothesis import strategies as st
 from fed_audience.gbdt.bins import MISSING_CODE, CategoryBins, FeatureBins, NumericBins
 from fed_audience.gbdt.codes import BinnedMatrix
 from fed_audience.gbdt.fixed_point import FixedPoint
-from fed_audience.gbdt.histogram import SlotLayout, build_histograms, rows_before_flush
+from fed_audience.gbdt.histogram import SlotLayout, rows_before_flush
+from tests.gbdt.one_site import histograms
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -74,27 +73,11 @@ def test_kernel_gives_the_integers_of_its_numpy_twin(features: int) -> None:
     matrix, layout = BinnedMatrix.from_columns(columns, bins), SlotLayout.from_bins(bins)
     rows = np.random.default_rng(1).permutation(5_000).astype(np.uint32)
     ranges = np.array([[0, 1_700], [1_700, 1_701], [2_000, 2_000], [3_000, 5_000]])
-    built = build_histograms(matrix, layout, rows, ranges, (gradients << 32) + hessians, BOUNDS)
+    built = histograms(matrix, layout, rows, ranges, (gradients << 32) + hessians, BOUNDS)
     assert built.shape == (4, layout.slots, 2)
     for node, (begin, end) in enumerate(ranges):
         expected = twin(columns, bins, rows[begin:end], gradients, hessians)
         assert np.array_equal(built[node], expected)
-
-
-@given(threads=st.integers(1, 7), cuts=st.lists(st.integers(0, 900), max_size=6))
-def test_sums_do_not_depend_on_threads(threads: int, cuts: list[int]) -> None:
-    columns, bins, gradients, hessians = example(5, 900, seed=3)
-    matrix, layout = BinnedMatrix.from_columns(columns, bins), SlotLayout.from_bins(bins)
-    edges = [0, *sorted(cuts), 900]
-    ranges = np.array(list(pairwise(edges)), dtype=np.int64)
-    rows = np.arange(900, dtype=np.uint32)
-    pairs = (gradients << 32) + hessians
-    alone = build_histograms(matrix, layout, rows, ranges, pairs, BOUNDS)
-    with ThreadPoolExecutor(threads) as pool:
-        shared = build_histograms(
-            matrix, layout, rows, ranges, pairs, BOUNDS, pool=pool, threads=threads
-        )
-    assert np.array_equal(alone, shared)
 
 
 EXTREMES = [(2**12, 2**10), (2**16, 2**14), (2**16, 2**20), (2**20, 2**20), (2**20, 1)]
@@ -110,7 +93,7 @@ def test_accumulators_hold_the_extremes_at_the_flush_bound(
     count = 2 * rows_before_flush(fixed) + 3
     bins: list[FeatureBins] = [NumericBins((0.0,))]
     matrix = BinnedMatrix.from_columns(np.zeros((1, count), dtype=np.uint8), bins)
-    built = build_histograms(
+    built = histograms(
         matrix,
         SlotLayout.from_bins(bins),
         np.arange(count, dtype=np.uint32),
@@ -144,7 +127,7 @@ def test_wide_bounds_flush_when_the_rows_at_hand_fill_the_accumulators(
     extreme = draw.random(count) < heavy
     gradients = np.where(extreme, draw.choice([-most, most], count), draw.integers(-9, 9, count))
     hessians = np.where(extreme, most, draw.integers(1, 9, count))
-    built = build_histograms(
+    built = histograms(
         BinnedMatrix.from_columns(columns, bins),
         SlotLayout.from_bins(bins),
         np.arange(count, dtype=np.uint32),

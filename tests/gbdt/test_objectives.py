@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from hashlib import sha256
 from math import exp
@@ -19,6 +18,7 @@ from numpy.typing import NDArray
 from fed_audience.errors import ConfigError, DataError
 from fed_audience.gbdt.objectives import Objective, objective_of
 from fed_audience.gbdt.parameters import TrainingParameters
+from fed_audience.gbdt.team import team_of
 
 Floats = NDArray[np.float64]
 
@@ -228,8 +228,7 @@ def test_threads_change_nothing(name: str, *, weighted: bool) -> None:
     objective = chosen(name)
     rows = drawn(objective, 1_001, 1)
     alone = pairs_of(objective, rows, weighted=weighted)
-    with ThreadPoolExecutor(3) as pool:
-        shared = pairs_of(objective, rows, weighted=weighted, pool=pool, threads=3)
+    shared = pairs_of(objective, rows, weighted=weighted, team=team_of(3))
     assert np.array_equal(alone, shared)
 
 

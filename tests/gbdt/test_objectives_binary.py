@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from concurrent.futures import ThreadPoolExecutor
 from math import floor, log
 
 import numpy as np
@@ -16,6 +15,7 @@ from fed_audience.gbdt.evaluation import Metrics, score_histogram
 from fed_audience.gbdt.fixed_point import gradient_scale
 from fed_audience.gbdt.objectives import Objective, objective_of
 from fed_audience.gbdt.parameters import TrainingParameters
+from fed_audience.gbdt.team import team_of
 from tests.gbdt.oracle import fixed_point
 
 PLAIN = objective_of(TrainingParameters())
@@ -96,8 +96,7 @@ def test_threads_change_nothing() -> None:
     objective = binary(weight_cap=4.0)
     alone, shared = np.empty((2, 1, 1_001), dtype=np.int64)
     objective.gradient_pairs(raw, labels, weights, alone)
-    with ThreadPoolExecutor(3) as pool:
-        objective.gradient_pairs(raw, labels, weights, shared, pool=pool, threads=3)
+    objective.gradient_pairs(raw, labels, weights, shared, team=team_of(3))
     assert np.array_equal(alone, shared)
 
 

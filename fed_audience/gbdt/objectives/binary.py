@@ -29,11 +29,12 @@ from fed_audience.gbdt.objectives.objective import (
     row_weight,
     share_out,
 )
+from fed_audience.gbdt.team import ALONE
 
 if TYPE_CHECKING:
-    from concurrent.futures import ThreadPoolExecutor
-
     from numpy.typing import NDArray
+
+    from fed_audience.gbdt.team import Team
 
     Floats = NDArray[np.float64]
     Integers = NDArray[np.int64]
@@ -117,8 +118,7 @@ class Binary(Objective):
         weights: Floats | None,
         out: Integers,
         *,
-        pool: ThreadPoolExecutor | None = None,
-        threads: int = 1,
+        team: Team = ALONE,
     ) -> None:
         """Fill ``out``, int64[1, n] or [n], with ``gradient << 32 | hessian``: p - y, p (1 - p)."""
         raw, pairs = scores.reshape(-1), out.reshape(-1)
@@ -134,7 +134,7 @@ class Binary(Objective):
                 pairs[begin:end],
             )
 
-        share_out(raw.size, job, pool, threads)
+        share_out(raw.size, job, team)
 
     def loss_sum(self, scores: Floats, labels: Floats, weights: Floats | None) -> int:
         """Weighted log loss of the rows, in units of ``loss_unit``."""

@@ -26,11 +26,12 @@ from fed_audience.gbdt.objectives.objective import (
     row_weight,
     share_out,
 )
+from fed_audience.gbdt.team import ALONE
 
 if TYPE_CHECKING:
-    from concurrent.futures import ThreadPoolExecutor
-
     from numpy.typing import NDArray
+
+    from fed_audience.gbdt.team import Team
 
     Floats = NDArray[np.float64]
     Integers = NDArray[np.int64]
@@ -129,8 +130,7 @@ class Multiclass(Objective):
         weights: Floats | None,
         out: Integers,
         *,
-        pool: ThreadPoolExecutor | None = None,
-        threads: int = 1,
+        team: Team = ALONE,
     ) -> None:
         """Fill ``out``, int64[K, n], with ``gradient << 32 | hessian`` of every class."""
 
@@ -146,7 +146,7 @@ class Multiclass(Objective):
                 out,
             )
 
-        share_out(labels.size, job, pool, threads)
+        share_out(labels.size, job, team)
 
     def loss_sum(self, scores: Floats, labels: Floats, weights: Floats | None) -> int:
         """Weighted -ln p_y of the rows, in units of ``loss_unit``."""

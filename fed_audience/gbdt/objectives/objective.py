@@ -11,15 +11,16 @@ from numba import njit
 
 from fed_audience.errors import DataError
 from fed_audience.gbdt.arithmetic import LOSS_BITS
+from fed_audience.gbdt.team import ALONE
 
 if TYPE_CHECKING:
     from collections.abc import Callable
-    from concurrent.futures import ThreadPoolExecutor
 
     from numpy.typing import NDArray
 
     from fed_audience.gbdt.evaluation import AnyMetrics
     from fed_audience.gbdt.fixed_point import FixedPoint
+    from fed_audience.gbdt.team import Team
 
     Floats = NDArray[np.float64]
     Integers = NDArray[np.int64]
@@ -119,8 +120,7 @@ class Objective(ABC):
         weights: Floats | None,
         out: Integers,
         *,
-        pool: ThreadPoolExecutor | None = None,
-        threads: int = 1,
+        team: Team = ALONE,
     ) -> None:
         """Fill ``out``, int64 of the shape of scores, with ``gradient << 32 | hessian``.
 
@@ -185,18 +185,17 @@ def fixed_weights(weights: Floats, cap: float) -> Integers:
     return np.maximum(units, 1.0).astype(np.int64)
 
 
-def share_out(
-    rows: int, job: Callable[[int, int], bool], pool: ThreadPoolExecutor | None, threads: int
-) -> None:
-    """Run a kernel over ``rows`` in ``threads`` stretches ``job(begin, end)``.
+def share_out(rows: int, job: Callable[[int, int], bool], team: Team) -> None:
+    """Run a kernel over ``rows`` in a stretch for each thread, ``job(begin, end)``.
 
     Raises DataError when one says False: a row was heavier than the cap.
     """
+    threads = team.threads
 
     def stretch(part: int) -> bool:
         return job(rows * part // threads, rows * (part + 1) // threads)
 
-    if not all(list(pool.map(stretch, range(threads)) if pool else map(stretch, range(threads)))):
+    if not all(team.map(stretch, range(threads))):
         raise too_heavy()
 
 

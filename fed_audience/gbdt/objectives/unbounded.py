@@ -28,11 +28,12 @@ from fed_audience.gbdt.objectives.objective import (
     fixed_weights,
     share_out,
 )
+from fed_audience.gbdt.team import ALONE
 
 if TYPE_CHECKING:
-    from concurrent.futures import ThreadPoolExecutor
-
     from numpy.typing import NDArray
+
+    from fed_audience.gbdt.team import Team
 
     Floats = NDArray[np.float64]
     Integers = NDArray[np.int64]
@@ -165,8 +166,7 @@ class Unbounded(Objective):
         weights: Floats | None,
         out: Integers,
         *,
-        pool: ThreadPoolExecutor | None = None,
-        threads: int = 1,
+        team: Team = ALONE,
     ) -> None:
         """Fill ``out``, int64[1, n] or [n], with ``gradient << 32 | hessian``, clipped."""
         raw, pairs = scores.reshape(-1), out.reshape(-1)
@@ -175,7 +175,7 @@ class Unbounded(Objective):
             row_weights = NO_WEIGHTS if weights is None else weights[begin:end]
             return self._pairs(raw[begin:end], labels[begin:end], row_weights, pairs[begin:end])
 
-        share_out(raw.size, job, pool, threads)
+        share_out(raw.size, job, team)
 
     def clipped(self, scores: Floats, labels: Floats) -> int:
         """Rows whose gradient or hessian was clipped to its cap."""
