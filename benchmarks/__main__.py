@@ -18,6 +18,7 @@ from benchmarks.page import NAMES, fill, tables
 from benchmarks.plan import BLOCKS, Cell, cells
 from benchmarks.privacy import plan as privacy_plan
 from benchmarks.privacy import results as privacy
+from benchmarks.privacy.pages import fill_pages
 from benchmarks.privacy.plan import Measurement, measurements
 from benchmarks.results import Entry, commit, document, entries, machine, write
 from benchmarks.runner import ROOT, Samples, in_turn, run
@@ -108,6 +109,8 @@ def main(arguments: list[str] | None = None) -> int:
         console.print(Markdown(told + text))
         if not narrowed:
             fill(HERE / "README.md", part, text)
+    if not narrowed and "privacy" in parts:
+        fill_pages(parts["privacy"])
     write(parts, (options.home if narrowed else HERE) / "results.json")
     return max(_verdict(measured, console), _privacy_verdict(attacked, console))
 

@@ -78,6 +78,12 @@ def _adult() -> tuple[pd.DataFrame, pd.Series[bool]]:
     return rows.drop(columns=[_ADULT_WEIGHT, _ADULT_LABEL]), rows[_ADULT_LABEL].str.startswith(">")
 
 
+def _adult_complete() -> tuple[pd.DataFrame, pd.Series[bool]]:
+    form = {"header": None, "skipinitialspace": True, "na_values": "?"}
+    rows = _read("adult_train", **form).dropna()  # what is measured of it elsewhere has no gaps
+    return rows.drop(columns=[_ADULT_WEIGHT, _ADULT_LABEL]), rows[_ADULT_LABEL].str.startswith(">")
+
+
 def _shoppers() -> tuple[pd.DataFrame, pd.Series[bool]]:
     rows = _read("online_shoppers_intention", sep=";")
     kinds = ["OperatingSystems", "Browser", "Region", "TrafficType"]
@@ -93,6 +99,7 @@ def _hillstrom() -> tuple[pd.DataFrame, pd.Series[bool]]:
 PROPENSITY: Final[dict[str, Callable[[], tuple[pd.DataFrame, pd.Series[bool]]]]] = {
     "bank": _bank,
     "adult": _adult,
+    "adult_complete": _adult_complete,
     "shoppers": _shoppers,
     "hillstrom": _hillstrom,
 }

@@ -26,8 +26,8 @@ BLOCKS: Final = {
     "label_inference": "labels that the first tree's histograms tell: rows alone in a cell, tree "
     "of depth 6, 10 sites, 30 numbers a row",
     "differencing": "the root histogram of a site that leaves, from the sums with it and without",
-    "membership": "membership inference (LiRA): 32 models of 5,000 rows each, drawn from 10,000 of "
-    "Adult; each attacked with the 31 others as shadows",
+    "membership": "membership inference (LiRA): 64 models of 5,000 rows each, drawn from 10,000 of "
+    "Adult; each attacked with the 63 others as shadows",
 }
 """Block -> what it measures, and how often."""
 
