@@ -94,7 +94,7 @@ class LyingCoordinator:
     """
 
     def __init__(self, programs: dict[str, SiteProgram], leaver: Integers) -> None:
-        self._honest = InProcessTransport(programs, threads=1)
+        self._honest = InProcessTransport(programs)
         self._programs = programs
         self._leaver = leaver
         self._root: m.StartTree | None = None

@@ -80,7 +80,7 @@ class Pool:
             overrides=overrides_for(tuple(parts), tuple(parts)) if secure else (),
             parameters=parameters,
         )
-        return train(InProcessTransport(programs, threads=1), manifest)
+        return train(InProcessTransport(programs), manifest)
 
     def trainer(self, parameters: TrainingParameters) -> Trainer:
         """Return what trains models with ``parameters``.
