@@ -44,8 +44,8 @@ def _labels(found: Found) -> list[list[str]]:
     return [
         [
             (
-                f"labels of rows alone in a cell of the first tree, {row['rows_of_all_sites']:,} rows "
-                f"of 30 numbers at 10 sites, {row['bins']} bins"
+                "labels of rows alone in a cell of the first tree, 30 numbers a row, 10 sites, "
+                f"{row['rows_of_all_sites']:,} rows, {row['bins']} bins"
             ),
             *where[row["read"]],
             f"{row['share']:.1%} of {row['rows_in_it']:,} rows",
