@@ -202,7 +202,7 @@ class Decision(Entry):
 
     type: Literal["decision"] = "decision"
     decision: Literal["stop_training"]
-    reason: Literal["all_trees", "early_stopping", "no_gain"]
+    reason: Literal["all_trees", "early_stopping", "no_gain", "site_missing"]
     trees_grown: Count
     trees_kept: Count
 

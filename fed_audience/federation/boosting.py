@@ -3,26 +3,27 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from math import nan
 from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
 
 from fed_audience.federation import events as e
 from fed_audience.federation import messages as m
+from fed_audience.federation.coordinator import SiteMissing
 from fed_audience.federation.packing import Packing
 from fed_audience.federation.payload import leaves_to_arrays, nodes_to_array, splits_to_arrays
 from fed_audience.federation.sum_checks import SumChecks
 from fed_audience.gbdt.histogram import SlotLayout
 from fed_audience.gbdt.lockstep import LockstepGrowth
 from fed_audience.gbdt.sampling import drawn_features
-from fed_audience.privacy.masks import RING_64, Ring
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
     from numpy.typing import NDArray
 
-    from fed_audience.federation.coordinator import Coordinator
+    from fed_audience.federation.cohort import Cohort
     from fed_audience.federation.events import TrainingEvent
     from fed_audience.federation.manifest import Manifest
     from fed_audience.federation.train import RowCounts
@@ -32,30 +33,40 @@ if TYPE_CHECKING:
     from fed_audience.gbdt.tree import Tree
 
 
+Stopped = Literal["all_trees", "early_stopping", "no_gain", "site_missing"]
+"""Why no more trees are grown."""
+
+
 @dataclass(frozen=True, slots=True)
 class GrownTrees:
     """All trees that were finished, a tree a class in each round, and how many rounds to keep.
 
-    ``clipped``: share of all gradients that did not fit the label cap.
+    ``clipped``: share of all gradients that did not fit the label cap. ``missing``: the sites
+    without which no further tree could be grown.
     """
 
     trees: tuple[Tree, ...]
     best_iteration: int
-    stopped: Literal["all_trees", "early_stopping", "no_gain"]
+    stopped: Stopped
     losses: tuple[float, ...]
     clipped: float
+    missing: tuple[str, ...]
 
 
 class BoostingRounds:
     """The trees of one run at the coordinator.
 
     The trees of all classes grow in the same rounds. The validation loss of the trees so far comes
-    with the next roots. Losses are compared as integers; of equal ones the earlier wins.
+    with the next roots. Losses are compared as integers; of equal ones the earlier wins. Those of
+    different sites are not compared: when sites leave, the search for the best begins anew.
+
+    A tree that loses a site below its root ends there: its leaves' values follow from the sums at
+    hand. Without a site that the rules cannot spare, the finished trees are the model.
     """
 
     def __init__(
         self,
-        coordinator: Coordinator,
+        cohort: Cohort,
         manifest: Manifest,
         bins: tuple[FeatureBins, ...],
         objective: Objective,
@@ -64,7 +75,8 @@ class BoostingRounds:
         base_scores: tuple[float, ...],
         on_event: Callable[[TrainingEvent], None],
     ) -> None:
-        self._coordinator = coordinator
+        self._cohort = cohort
+        self._sites = cohort.sites
         self._manifest = manifest
         self._parameters = manifest.parameters
         self._layout = SlotLayout.from_bins(bins)
@@ -78,43 +90,60 @@ class BoostingRounds:
         self._checks = SumChecks(rows_by_slot, objective.fixed, self._names)
         self._trees: list[tuple[Tree, ...]] = []
         self._losses: list[int] = []
+        self._changed: list[int] = []
         self._clipped: list[int] = []
 
     def run(self) -> GrownTrees:
-        """Grow trees until all are grown, the loss stops falling, or nothing gains."""
-        nothing: list[dict[int, float]] = [{} for _ in range(self._objective.classes)]
-        closing = _closing([() for _ in nothing], nothing)
-        stopped: Literal["all_trees", "early_stopping", "no_gain"] = "all_trees"
-        for number in range(self._parameters.n_estimators):
-            drawn = self._draw(number)
-            roots = self._start(number, drawn, closing)
-            if self._overdue():
-                stopped = "early_stopping"
-                break
-            growing = LockstepGrowth(
-                self._layout, self._parameters, self._objective.fixed, self._rows, drawn,
-                self._monotone,
-            )  # fmt: skip
-            self._grow(number, growing, roots)
-            trees = growing.trees()
-            if not any(tree.splits for tree in trees):
-                stopped = "no_gain"
-                break
-            self._trees.append(trees)
-            closing = _closing(growing.unsent(), growing.leaf_values())
-            leaves = sum(tree.leaves for tree in trees)
-            self._on_event(e.TreeGrown(number + 1, self._parameters.n_estimators, leaves))
-        else:
-            self._finish(closing)
+        """Grow trees until all are grown, the loss stops falling, or nothing gains.
+
+        Raises SiteMissing when a site is missing before the first tree is finished.
+        """
+        stopped, missing = self._stop()
         kept = self._best() if self._validates else len(self._trees)
+        if missing and kept == len(self._losses) - 1:
+            kept = len(self._trees)
         self._on_event(e.TrainingStopped(stopped, len(self._trees), kept))
         return GrownTrees(
             tuple(tree for trees in self._trees for tree in trees),
             kept,
             stopped,
-            tuple(self._mean(loss) for loss in self._losses),
+            tuple(map(self._mean, range(len(self._losses)))),
             sum(self._clipped) / max(self._counts.rows * len(self._clipped), 1),
+            missing,
         )
+
+    def _stop(self) -> tuple[Stopped, tuple[str, ...]]:
+        try:
+            return self._grow_all(), ()
+        except SiteMissing as error:
+            if not self._trees:
+                raise
+            text = f"{error.what} ({error.limit}): the {len(self._trees)} finished trees are kept"
+            self._on_event(e.SiteWarning("", text))
+            return "site_missing", error.sites
+
+    def _grow_all(self) -> Stopped:
+        nothing: list[dict[int, float]] = [{} for _ in range(self._objective.classes)]
+        closing = _closing([() for _ in nothing], nothing)
+        for number in range(self._parameters.n_estimators):
+            drawn = self._draw(number)
+            roots = self._start(number, drawn, closing)
+            if self._overdue():
+                return "early_stopping"
+            growing = LockstepGrowth(
+                self._layout, self._parameters, self._objective.fixed, self._rows, drawn,
+                self._monotone,
+            )  # fmt: skip
+            unsent = self._grow(number, growing, roots)
+            trees = growing.trees()
+            if not any(tree.splits for tree in trees):
+                return "no_gain"
+            self._trees.append(trees)
+            closing = _closing(unsent, growing.leaf_values())
+            leaves = sum(tree.leaves for tree in trees)
+            self._on_event(e.TreeGrown(number + 1, self._parameters.n_estimators, leaves))
+        self._finish(closing)
+        return "all_trees"
 
     @property
     def _validates(self) -> bool:
@@ -146,7 +175,7 @@ class BoostingRounds:
         hessian_bound = self._counts.rows * self._objective.fixed.hessian_bound
         packing = Packing.of_bounds(self._gradient_bound, hessian_bound)
         request = m.StartTree(
-            slot=self._coordinator.slot(number, 0),
+            slot=self._cohort.slot(number, 0),
             base_scores=self._base_scores,
             features=drawn.astype(np.int32),
             packing=packing,
@@ -154,7 +183,7 @@ class BoostingRounds:
         )
         classes = self._objective.classes
         size = packing.size(classes * self._layout.only(drawn).slots, rides=2)
-        sums = self._sum(request, m.RootHistogram, size, packing.ring)
+        sums = self._cohort.sum(request, m.RootHistogram, size, packing.ring)
         pairs, (loss, clipped) = packing.unpack(sums, rides=2)
         roots = pairs.reshape(classes, -1, 2)
         self._checks.roots(number, roots, drawn, self._layout)
@@ -163,54 +192,67 @@ class BoostingRounds:
         self._clipped.append(int(clipped))
         return roots
 
-    def _grow(self, number: int, growing: LockstepGrowth, roots: NDArray[np.int64]) -> None:
+    def _grow(
+        self, number: int, growing: LockstepGrowth, roots: NDArray[np.int64]
+    ) -> list[list[NodeSplit]]:
+        """Grow one round of trees; return the splits that some site may not know yet."""
         growing.start(roots)
         level = 0
         while build := growing.build:
             level += 1
+            unsent = growing.unsent()
             packing = Packing.of_bounds(self._gradient_bound, growing.largest_hessian)
             request = m.GrowLevel(
-                slot=self._coordinator.slot(number, level),
+                slot=self._cohort.slot(number, level),
                 build=nodes_to_array(build),
                 packing=packing,
-                **splits_to_arrays(growing.unsent()),
+                **splits_to_arrays(unsent),
             )
             nodes = sum(map(len, build))
             size = packing.size(nodes * growing.slots)
-            sums = self._sum(request, m.LevelHistogram, size, packing.ring)
+            try:
+                sums = self._cohort.sum(request, m.LevelHistogram, size, packing.ring)
+            except SiteMissing as error:
+                text = f"{error.what}: tree {number + 1} ends at level {level}"
+                self._on_event(e.SiteWarning("", text))
+                return unsent
             pairs, _ = packing.unpack(sums)
             built = pairs.reshape(nodes, -1, 2)
             self._checks.children(number, built, growing.parents_of_build())
             growing.advance(built)
+        return growing.unsent()
 
     def _finish(self, closing: dict[str, Any]) -> None:
         """Close the last trees, when nothing else would, and get their loss."""
-        slot = self._coordinator.slot(len(self._trees), 0)
+        slot = self._cohort.slot(len(self._trees), 0)
         request = m.FinishTraining(slot=slot, **closing)
-        self._note_loss(int(self._sum(request, m.ValidationLoss, 1)[0]))
-
-    def _sum(
-        self, request: m.Request, kind: type[m.VectorReply], size: int, ring: Ring = RING_64
-    ) -> NDArray[np.int64]:
-        return self._coordinator.sum(request, self._manifest.training_sites, kind, size, ring)
+        self._note_loss(int(self._cohort.sum(request, m.ValidationLoss, 1)[0]))
 
     def _note_loss(self, loss: int) -> None:
         if not self._validates:
             return
+        trees = len(self._losses)
+        if self._cohort.sites != self._sites:
+            self._sites = self._cohort.sites
+            self._changed.append(trees)
         self._losses.append(loss)
-        trees = len(self._losses) - 1
-        self._on_event(e.ValidationMeasured(trees, self._mean(loss), self._best() == trees))
+        self._on_event(e.ValidationMeasured(trees, self._mean(trees), self._best() == trees))
 
     def _best(self) -> int:
-        return self._losses.index(min(self._losses))
+        since = self._changed[-1] if self._changed else 0
+        comparable = self._losses[since:]
+        return since + comparable.index(min(comparable))
 
     def _overdue(self) -> bool:
         if not self._validates:
             return False
         return len(self._losses) - 1 - self._best() >= self._parameters.early_stopping_round
 
-    def _mean(self, loss: int) -> float:
-        return self._objective.mean_loss(loss, self._counts.validation_weight)
+    def _mean(self, trees: int) -> float:
+        """Mean loss after ``trees`` rounds; NaN where sites had left, whose weight is not told."""
+        if self._changed and trees >= self._changed[0]:
+            return nan
+        return self._objective.mean_loss(self._losses[trees], self._counts.validation_weight)
 
 
 def _closing(

@@ -12,7 +12,7 @@ from fed_audience.privacy.masks import RING_64, Ring
 from fed_audience.privacy.opening import MaskedSum
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
+    from collections.abc import Sequence
 
     import numpy as np
     from numpy.typing import NDArray
@@ -32,12 +32,25 @@ class LargestMessage:
     reveals: str
 
 
+class SiteMissing(FederationError):  # noqa: N818 - a state of the federation, not a fault
+    """A round cannot do without ``sites``, which did not answer; ``limit`` says why not."""
+
+    def __init__(self, sites: Sequence[str], named: str, why: str, waited: str) -> None:
+        super().__init__(
+            f"no answer from {named}",
+            value=waited,
+            limit=why,
+            fix="bring the site back and start the run again",
+        )
+        self.sites = tuple(sorted(sites))
+
+
 class Coordinator:
     """Runs rounds over a transport and keeps the books of what left the sites.
 
     ``timeout``: seconds for one sending; a site that does not answer is sent the same bytes
-    again, up to ``retries`` times. Below that no round does without a site: a sum over fewer of
-    them would give the missing one away.
+    again, up to ``retries`` times. One that was silent to the end is then sent later rounds once,
+    until it answers again.
     """
 
     def __init__(
@@ -47,6 +60,8 @@ class Coordinator:
         self._run = run
         self._timeout = timeout
         self._retries = retries
+        self._silent: frozenset[str] = frozenset()
+        self._restarted: set[str] = set()
         self.rounds = 0
         self.bytes_up: dict[str, int] = {}
         self.bytes_down: dict[str, int] = {}
@@ -59,9 +74,25 @@ class Coordinator:
     def ask(self, request: m.Request, to: Sequence[str], kind: type[ReplyT]) -> dict[str, ReplyT]:
         """Send ``request`` to each site and return its reply, by site.
 
-        Raises FederationError when a site refuses, does not answer, or answers another question.
+        Raises FederationError when a site refuses or answers another question, SiteMissing when
+        one does not answer.
         """
-        return dict(self._replies(request, to, kind))
+        replies, silent = self.gather(request, to, kind)
+        if silent:
+            raise self.missing(silent)
+        return replies
+
+    def gather(
+        self, request: m.Request, to: Sequence[str], kind: type[ReplyT]
+    ) -> tuple[dict[str, ReplyT], tuple[str, ...]]:
+        """Send ``request`` to each site; return the replies by site, and who did not answer.
+
+        Raises FederationError when a site refuses, or answers another question.
+        """
+        bodies, silent = self._call(m.encode(request), to)
+        read = ((site, self._read(site, bodies[site], request.slot, kind)) for site in bodies)
+        replies = {site: reply for site, reply in read if reply is not None}
+        return replies, tuple(sorted({*silent, *(bodies.keys() - replies.keys())}))
 
     def sum(
         self,
@@ -73,11 +104,35 @@ class Coordinator:
     ) -> NDArray[np.int64]:
         """Send ``request`` to each site and return the sum of the vectors, int64[size].
 
-        Masks cancel and sums mean something once every site is in. A reply is added and let go
-        before the next is read. ``ring``: that of the elements, which the sum must fit.
+        Masks cancel and sums mean something once every site is in: raises SiteMissing otherwise.
+        ``ring``: that of the elements, which the sum must fit.
+        """
+        total, silent = self.add(request, to, kind, size, ring)
+        if silent:
+            raise self.missing(silent)
+        return total.total()
+
+    def add(
+        self,
+        request: m.Request,
+        to: Sequence[str],
+        kind: type[m.VectorReply],
+        size: int,
+        ring: Ring = RING_64,
+    ) -> tuple[MaskedSum, tuple[str, ...]]:
+        """Send ``request`` to each site; add up the vectors and return who did not answer.
+
+        A reply is added and let go before the next is read.
         """
         total = MaskedSum(size, ring)
-        for site, reply in self._replies(request, to, kind):
+        bodies, silent = self._call(m.encode(request), to)
+        lost = set(silent)
+        for site in to:
+            body = bodies.pop(site, None)
+            reply = None if body is None else self._read(site, body, request.slot, kind)
+            if reply is None:
+                lost.add(site)
+                continue
             try:
                 total.add(reply.elements(ring))
             except FederationError as error:
@@ -87,34 +142,39 @@ class Coordinator:
                     limit=f"{size * ring.bytes} bytes",
                     fix="run the same version of fed-audience at the coordinator and every site",
                 ) from error
-        return total.total()
+        return total, tuple(sorted(lost))
 
-    def _replies(
-        self, request: m.Request, to: Sequence[str], kind: type[ReplyT]
-    ) -> Iterator[tuple[str, ReplyT]]:
+    def _call(self, body: bytes, to: Sequence[str]) -> tuple[dict[str, bytes], tuple[str, ...]]:
+        """Send ``body`` until every site answered or has been waited for long enough."""
         self.rounds += 1
-        bodies = self._call(m.encode(request), to)
-        for site in to:
-            yield site, self._read(site, bodies.pop(site), request.slot, kind)
-
-    def _call(self, body: bytes, to: Sequence[str]) -> dict[str, bytes]:
         replies: dict[str, bytes] = {}
-        missing = list(to)
+        waited_for = list(to)
         for _ in range(self._retries + 1):
-            answered, lost = self._transport.call(body, missing, self._timeout)
-            for site in missing:
+            answered, lost = self._transport.call(body, waited_for, self._timeout)
+            for site in waited_for:
                 self.bytes_down[site] = self.bytes_down.get(site, 0) + len(body)
-            replies |= answered
-            missing = sorted(set(missing) - answered.keys() | lost)
-            if not missing:
-                return replies
-        raise FederationError(
-            f"no answer from {', '.join(missing)}",
-            value=f"{self._retries + 1} sendings of {self._timeout:g} s each",
-            fix="bring the site back and start the run again",
+            replies |= {site: reply for site, reply in answered.items() if site not in lost}
+            self._silent -= replies.keys()
+            waited_for = sorted(set(to) - replies.keys() - self._silent)
+            if not waited_for:
+                break
+        silent = tuple(sorted(set(to) - replies.keys()))
+        self._silent |= set(silent)
+        return replies, silent
+
+    def missing(self, silent: Sequence[str], why: str = "a round takes every site") -> SiteMissing:
+        """Return the error for a round that cannot do without ``silent``."""
+        waited = f"{self._retries + 1} sendings of {self._timeout:g} s each"
+        return SiteMissing(silent, self.named(silent), why, waited)
+
+    def named(self, silent: Sequence[str]) -> str:
+        """Name sites that do not answer, and which of them were started anew."""
+        return ", ".join(
+            f"{site} (started anew)" if site in self._restarted else site for site in sorted(silent)
         )
 
-    def _read(self, site: str, body: bytes, slot: m.Slot, kind: type[ReplyT]) -> ReplyT:
+    def _read(self, site: str, body: bytes, slot: m.Slot, kind: type[ReplyT]) -> ReplyT | None:
+        """Read the answer of ``site``; None from a site that was started anew and lost the run."""
         self.bytes_up[site] = self.bytes_up.get(site, 0) + len(body)
         try:
             reply: Any = m.decode_reply(body)
@@ -125,6 +185,9 @@ class Coordinator:
         if self.largest is None or len(body) > self.largest.bytes:
             name = type(reply).__name__
             self.largest = LargestMessage(site, name, len(body), type(reply).reveals)
+        if isinstance(reply, m.Refused) and reply.reason == "no_run":
+            self._restarted.add(site)
+            return None
         if isinstance(reply, m.Refused):
             raise refusal_error(site, reply.reason, reply.column)
         if not isinstance(reply, kind) or reply.slot != slot:

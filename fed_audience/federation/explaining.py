@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Final, Literal
 import numpy as np
 
 from fed_audience.federation import messages as m
+from fed_audience.federation.cohort import Cohort
 from fed_audience.federation.coordinator import Coordinator
 from fed_audience.federation.payload import trees_to_arrays
 from fed_audience.federation.refusal import Refusal
@@ -20,6 +21,8 @@ from fed_audience.gbdt.model import to_text
 from fed_audience.gbdt.reader import read_model
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from numpy.typing import NDArray
 
     from fed_audience.federation.manifest import Manifest
@@ -41,6 +44,7 @@ def explain(
     rows: int = EXPLAINED_ROWS,
     cover: Literal["own", "coarse"] = "own",
     number: int = 1,
+    cohort: Sequence[str] | None = None,
 ) -> dict[str, float]:
     """Mean |SHAP| of each feature over rows of sites that have just trained ``manifest``.
 
@@ -53,22 +57,23 @@ def explain(
     of that level of cover; ``model`` must be the one that training returned. Without a site
     having more than ``rows``, the result does not then depend on how rows are spread.
     ``number`` names the explanation: it rises with each one and each evaluation of a run.
+    ``cohort``: the result's, where sites have left the run.
     Raises DataError where no site has a row to explain.
     """
     covers: list[int] = []
     if cover == "coarse":
         text = read_model(to_text(model, cover="coarse"))
         covers = [count for tree in text.trees for count in tree.leaf_count]
-    coordinator = Coordinator(transport, manifest.run_id)
+    asked = Cohort(Coordinator(transport, manifest.run_id), manifest, sites=cohort)
     request = m.ExplainRows(
-        slot=coordinator.slot(m.EVALUATION, number),
+        slot=asked.slot(m.EVALUATION, number),
         base_scores=np.array(model.base_scores),
         rows=rows,
         leaf_covers=np.array(covers, dtype=np.int32),
         **trees_to_arrays(model.trees),
     )
     size = len(manifest.features) + 1
-    sums = coordinator.sum(request, manifest.training_sites, m.ContributionSums, size)
+    sums = asked.sum(request, m.ContributionSums, size)
     means = mean_contributions(sums, contribution_unit(model, _row_cap(rows, manifest)))
     names = [feature.name for feature in manifest.features]
     return dict(zip(names, means.tolist(), strict=True))

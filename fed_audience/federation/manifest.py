@@ -14,7 +14,7 @@ from fed_audience.errors import ConfigError, FederationError
 from fed_audience.gbdt.bins import Feature
 from fed_audience.gbdt.model import check_feature_names
 from fed_audience.gbdt.parameters import TrainingParameters
-from fed_audience.privacy.rounds import MIN_CHANGE
+from fed_audience.privacy.rounds import DROPOUT_COHORT, MIN_CHANGE
 from fed_audience.privacy.run_keys import Override  # noqa: TC001 - pydantic reads it at run time
 
 if TYPE_CHECKING:
@@ -172,6 +172,16 @@ class Manifest:
     def training_sites(self) -> tuple[str, ...]:
         """The sites that hold labels and grow trees."""
         return self.sites if self.label_sites is None else self.label_sites
+
+    @property
+    def fixed_cohort(self) -> bool:
+        """Whether no site may leave the run: of fewer than ten, and where hessians are counts.
+
+        Those of the squared error are the same in every tree, so two cohorts' sums of them differ
+        by the counts of who left.
+        """
+        few = len(self.training_sites) < DROPOUT_COHORT
+        return few or self.parameters.objective == "regression"
 
     def cohort(self, absent: Iterable[int] = (), *, of_all_sites: bool = False) -> tuple[str, ...]:
         """Sites of a round, sorted: those with labels or all, but for the ``absent`` ones.

@@ -33,6 +33,7 @@ DataReason = Literal[
     "bad_manifest",
     "not_in_roster",
     "wrong_run",
+    "no_run",
     "wrong_state",
     "stale_slot",
     "changed_request",

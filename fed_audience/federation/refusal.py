@@ -22,6 +22,7 @@ EXPLANATIONS: Final[dict[str, tuple[str, str]]] = {
     ),
     "not_in_roster": ("the manifest does not list it", "add the site to the manifest's sites"),
     "wrong_run": ("a message belongs to another run", "start one run at a time at a site"),
+    "no_run": ("it was started anew and holds no run", "start the run again"),
     "wrong_state": ("a request came out of order", "start the run again"),
     "stale_slot": ("a request repeats an earlier round", "start the run again"),
     "changed_request": (

@@ -14,6 +14,7 @@ from fed_audience.federation import messages as m
 from fed_audience.federation.manifest import Manifest
 from fed_audience.federation.refusal import Refusal
 from fed_audience.federation.site_keys import check_keys, present_key, round_of
+from fed_audience.federation.site_openings import answer_opening
 from fed_audience.federation.site_rows import SiteRows, read_rows
 from fed_audience.federation.site_run import SiteRun, SiteVector
 from fed_audience.gbdt.team import team_of
@@ -46,6 +47,7 @@ class _Run:
     opening: bytes
     opened: bytes
     presented: m.RunKey | None = None
+    shared: tuple[bytes, bytes] | None = None
     answer: _Answer | None = None
 
 
@@ -117,6 +119,8 @@ class SiteProgram:
                 return self._open(request, body)
             if isinstance(request, m.PresentKey | m.AgreeKeys):
                 return self._agree(request)
+            if isinstance(request, m.OpeningRequest):
+                return self._help_to_open(request, body)
             return self._answer(request, body)
         except SecureSumError as error:
             _LOG.warning("site %s refused a request: %s", self.name, error)
@@ -163,9 +167,21 @@ class SiteProgram:
             run.presented = present_key(secure, manifest, request)
         return m.encode(run.presented)
 
+    def _help_to_open(self, request: m.OpeningRequest, body: bytes) -> bytes:
+        """Answer about a root's masks; shares are drawn once, and the same when asked again."""
+        run = self._open_run(request.slot)
+        if run.shared is not None and run.shared[0] == body:
+            return run.shared[1]
+        manifest = run.state.manifest
+        cohort = self._cohort(manifest, request)
+        reply = m.encode(answer_opening(self._identified(), manifest, cohort, request))
+        if isinstance(request, m.ShareSeeds):
+            run.shared = body, reply
+        return reply
+
     def _open_run(self, slot: m.Slot) -> _Run:
         if self._run is None:
-            raise Refusal("wrong_state", detail="no run is open")
+            raise Refusal("no_run", detail=slot.run)
         if slot.run != self._run.state.manifest.run_id:
             raise Refusal("wrong_run")
         return self._run

@@ -15,14 +15,14 @@ if TYPE_CHECKING:
 
 
 def terms_of(manifest: Manifest, roster_sha256: str) -> RunTerms:
-    """Return what a site signs before the run: no site may drop out of any tree."""
+    """Return what a site signs before the run."""
     return RunTerms(
         run=manifest.run_id,
         manifest_sha256=manifest.sha256,
         roster_sha256=roster_sha256,
         sites=tuple(sorted(manifest.sites)),
         training_sites=tuple(sorted(manifest.training_sites)),
-        fixed_cohort=True,
+        fixed_cohort=manifest.fixed_cohort,
         overrides=manifest.overrides,
     )
 

@@ -35,6 +35,9 @@ if TYPE_CHECKING:
     from fed_audience.federation.site_rows import SiteRows
     from fed_audience.gbdt.bins import FeatureBins
     from fed_audience.gbdt.team import Team
+    from fed_audience.gbdt.tree import Split
+
+    NodeRule = tuple[Split, int, int]
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,6 +72,7 @@ class SiteRun:
         self._brands: BrandScores | None = None
         self._groups: NDArray[np.uint64] | None = None
         self._drawn: NDArray[np.int64] | None = None
+        self._split: list[dict[int, NodeRule]] = []
 
     def compute(self, request: m.Request) -> SiteVector:
         """Answer ``request``. Raises Refusal when it is out of order or contradicts the run."""
@@ -155,6 +159,7 @@ class SiteRun:
             self._close_trees(request)
         rides = np.array([booster.validation_loss(), booster.clipped_rows()], dtype=np.int64)
         roots = self._of_features(booster.start_trees(request.slot.tree))
+        self._split = [{} for _ in range(booster.objective.classes)]
         packing = request.packing
         return SiteVector(m.RootHistogram, packing.pack(roots, rides), packing.ring)
 
@@ -164,13 +169,21 @@ class SiteRun:
         build = nodes_from_array(request.build, classes)
         splits = splits_from_message(request, self._bins, classes)
         built = self._of_features(booster.grow(splits, build))
+        for known, of_class in zip(self._split, splits, strict=True):
+            known.update(of_class)
         return SiteVector(m.LevelHistogram, request.packing.pack(built), request.packing.ring)
 
     def _close_trees(self, request: m.TreeClosing) -> None:
         booster = self._booster
         classes = booster.objective.classes
         splits = splits_from_message(request, self._bins, classes)
-        booster.finish_trees(splits, leaves_from_message(request, classes))
+        # A tree that was cut short names the splits of its last level again: the level may have
+        # reached this site or not.
+        anew = [
+            {node: rule for node, rule in of_class.items() if known.get(node) != rule}
+            for known, of_class in zip(self._split, splits, strict=True)
+        ]
+        booster.finish_trees(anew, leaves_from_message(request, classes))
 
     def _judge(self, request: m.WholeModel) -> SiteVector:
         booster, model = self._booster, self._model(request)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from hashlib import sha256
-from typing import TYPE_CHECKING, Final, Literal
+from typing import TYPE_CHECKING, Final
 
 import numpy as np
 
@@ -12,8 +12,9 @@ from fed_audience.errors import ConfigError, DataError, FederationError
 from fed_audience.federation import events as e
 from fed_audience.federation import messages as m
 from fed_audience.federation.binning import BinningRounds
-from fed_audience.federation.boosting import BoostingRounds
-from fed_audience.federation.coordinator import Coordinator, LargestMessage
+from fed_audience.federation.boosting import BoostingRounds, Stopped
+from fed_audience.federation.cohort import Cohort
+from fed_audience.federation.coordinator import Coordinator, LargestMessage, SiteMissing
 from fed_audience.federation.key_agreement import agree_on_keys
 from fed_audience.federation.payload import bins_to_arrays, trees_to_arrays
 from fed_audience.federation.protection import Protection
@@ -24,7 +25,7 @@ from fed_audience.gbdt.model import Model, to_text
 from fed_audience.gbdt.objectives import objective_of
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping
+    from collections.abc import Callable, Mapping, Sequence
 
     from numpy.typing import NDArray
 
@@ -59,7 +60,10 @@ class TrainingResult:
 
     ``metrics`` are those of the kept trees on the validation rows of all sites, None without
     validation rows. ``validation_losses[t]`` is the mean loss after t rounds of trees, of which
-    the model keeps ``best_iteration``; ``trees_grown`` counts the rounds dropped after it too.
+    the model keeps ``best_iteration``; ``trees_grown`` counts the rounds dropped after it too. It
+    is NaN from when sites left, for the weight of the others' rows is not told.
+    ``cohort``: the sites that the last tree was summed over. ``missing``: those without which the
+    run could not go on (``stopped`` is then 'site_missing') or not be measured.
     ``base_scores`` are those of all brands: where each brand has its own, the model holds none.
     ``label_cap``: a power of two above every training label, 1 for classes. ``clipped``: share of
     gradients beyond it. ``bytes_up``: what left each site.
@@ -72,7 +76,7 @@ class TrainingResult:
     base_scores: tuple[float, ...]
     best_iteration: int
     trees_grown: int
-    stopped: Literal["all_trees", "early_stopping", "no_gain"]
+    stopped: Stopped
     metrics: AnyMetrics | None
     validation_losses: tuple[float, ...]
     label_cap: float
@@ -84,6 +88,8 @@ class TrainingResult:
     largest_message: LargestMessage
     importance: Mapping[str, FeatureImportance]
     protection: Protection
+    cohort: tuple[str, ...]
+    missing: tuple[str, ...]
     warnings: tuple[str, ...]
 
 
@@ -99,10 +105,11 @@ def train(
 
     The same manifest (its run id and sites aside) and the same rows give the same model text,
     however the rows are spread. ``on_event`` is called from this thread as the run proceeds.
-    ``timeout``: seconds a site has for one answer; it is asked ``retries`` times more before the
-    run ends, for no round does without a site.
-    Raises FederationError when a site refuses or does not answer, DataError when the rows of all
-    sites cannot be learnt from.
+    ``timeout``: seconds a site has for one answer; it is asked ``retries`` times more. A site that
+    is then missing ends the tree at its last complete level. From ten sites on, three or more may
+    be missing from the next; else the run ends, and the finished trees are the model.
+    Raises FederationError when a site refuses, or is missing (SiteMissing) before a tree is
+    finished; DataError when the rows of all sites cannot be learnt from.
     """
     coordinator = Coordinator(transport, manifest.run_id, timeout=timeout, retries=retries)
     return _Training(transport, manifest, coordinator, on_event or (lambda _: None)).run()
@@ -115,19 +122,21 @@ def evaluate(
     *,
     number: int = 1,
     label_cap: float = 1.0,
+    cohort: Sequence[str] | None = None,
 ) -> AnyMetrics | None:
     """Metrics of ``model`` on the validation rows of sites that have just trained ``manifest``.
 
     ``model`` must use the bins of that run; where brands have base scores of their own, theirs
     count and not the model's. ``number`` names the evaluation: it rises with each one of a run, 0
-    being the one that training ends with. ``label_cap``: the result's. None when no validation row
-    exists.
+    being the one that training ends with. ``label_cap``: the result's; ``cohort`` too, where sites
+    have left the run. None when no validation row exists.
     """
     objective = objective_of(
         manifest.parameters, label_cap=label_cap, weight_cap=manifest.weight_cap
     )
     coordinator = Coordinator(transport, manifest.run_id)
-    return _evaluate(coordinator, manifest, objective, model, number)
+    asked = Cohort(coordinator, manifest, sites=cohort)
+    return _evaluate(asked, objective, model, number)
 
 
 class _Training:
@@ -166,9 +175,8 @@ class _Training:
         counts, label_sums = self._fix_bins(bins, binning, objective)
         rows = binning.rows_by_slot()
         base = objective.base_scores(label_sums)
-        boosting = BoostingRounds(
-            coordinator, manifest, bins, objective, counts, rows, base, self._tell
-        )
+        cohort = Cohort(coordinator, manifest, self._tell)
+        boosting = BoostingRounds(cohort, manifest, bins, objective, counts, rows, base, self._tell)
         grown = boosting.run()
         if grown.clipped > MUCH_CLIPPED:
             text = f"{grown.clipped:.1%} of the gradients exceed the largest label: is it skewed?"
@@ -177,9 +185,9 @@ class _Training:
         own = (0.0,) * objective.classes if manifest.brand_base else base
         learning_rate = manifest.parameters.learning_rate
         model = Model(manifest.features, bins, kept, own, learning_rate, objective.text)
-        metrics = None
-        if counts.validation_rows:
-            metrics = _evaluate(coordinator, manifest, objective, model, 0)
+        metrics, missing = None, grown.missing
+        if counts.validation_rows and not missing:
+            metrics, missing = self._measure(cohort, objective, model)
         text, protection = to_text(model), Protection.of(manifest)
         if coordinator.largest is None:
             raise FederationError("no site sent a message", fix="name at least one site")
@@ -203,8 +211,20 @@ class _Training:
             largest_message=protection.as_read(coordinator.largest),
             importance=importance(model),
             protection=protection,
+            cohort=cohort.sites,
+            missing=missing,
             warnings=tuple(self._warnings),
         )
+
+    def _measure(
+        self, cohort: Cohort, objective: Objective, model: Model
+    ) -> tuple[AnyMetrics | None, tuple[str, ...]]:
+        """Evaluate the model; a site that is missing by now costs its measures alone."""
+        try:
+            return _evaluate(cohort, objective, model, 0), ()
+        except SiteMissing as error:
+            self._tell(e.SiteWarning("", f"{error.what}: the model is not measured"))
+            return None, error.sites
 
     def _tell(self, event: e.TrainingEvent) -> None:
         if isinstance(event, e.SiteWarning):
@@ -301,14 +321,12 @@ class _Training:
         return most
 
 
-def _evaluate(
-    coordinator: Coordinator, manifest: Manifest, objective: Objective, model: Model, number: int
-) -> AnyMetrics | None:
+def _evaluate(cohort: Cohort, objective: Objective, model: Model, number: int) -> AnyMetrics | None:
     request = m.ScoreValidation(
-        slot=coordinator.slot(m.EVALUATION, number),
+        slot=cohort.slot(m.EVALUATION, number),
         base_scores=np.array(model.base_scores),
         **trees_to_arrays(model.trees),
     )
     size = objective.evaluation_size
-    sums = coordinator.sum(request, manifest.training_sites, m.ScoreHistogram, size)
+    sums = cohort.sum(request, m.ScoreHistogram, size)
     return objective.metrics(sums) if sums.any() else None

@@ -12,6 +12,7 @@ from fed_audience.federation import messages as m
 from fed_audience.federation.manifest import Manifest
 from fed_audience.federation.packing import Packing, counts_ring
 from fed_audience.privacy.masks import RING_64, Ring, RingVector
+from fed_audience.privacy.rounds import Round, tolerates_dropouts
 
 if TYPE_CHECKING:
     from fed_audience.audit.log import AuditLog
@@ -33,10 +34,12 @@ class RoundRecorder:
     def __init__(self, log: AuditLog, digest_key: bytes) -> None:
         self._log = log
         self._key = digest_key
-        self._request = b""
+        self._bodies: list[bytes] = []
+        self._request: m.Request | None = None
         self._asked: list[str] = []
         self._received: dict[str, e.ReceivedMessage] = {}
         self._counts_ring = self._ring = RING_64
+        self._manifest: Manifest | None = None
         self._sum: RingVector | None = None
         self._summable = True
         self._tree: tuple[str, int] | None = None
@@ -44,10 +47,9 @@ class RoundRecorder:
     def __call__(self, envelope: Envelope) -> None:
         """Take one message, as it crossed a site's border."""
         if envelope.direction == "to_site":
-            if envelope.body != self._request:
-                self.finish()
-                self._request = envelope.body
-                self._ring = self._ring_of(m.decode_request(envelope.body))
+            if envelope.body not in self._bodies:
+                self._begin(m.decode_request(envelope.body))
+                self._bodies.append(envelope.body)
             if envelope.site not in self._asked:
                 self._asked.append(envelope.site)
         else:
@@ -55,9 +57,9 @@ class RoundRecorder:
 
     def finish(self) -> None:
         """Write the entry of the round that the last messages belonged to, if there is one."""
-        if not self._request:
+        request = self._request
+        if request is None:
             return
-        request = m.decode_request(self._request)
         slot = request.slot
         if self._tree != (slot.run, slot.tree) and self._log.uncovered >= CHECKPOINT_ENTRIES:
             self._log.checkpoint(durable=False)
@@ -73,14 +75,24 @@ class RoundRecorder:
             **place,
             kind=type(request).__name__,
             cohort_sha256=sha256(e.canonical(sorted(self._asked))).hexdigest(),
-            sent=self._digest(self._request),
+            sent=self._digest(b"".join(self._bodies)),
             received=[self._received[site] for site in sorted(self._received)],
             aggregate=self._aggregate(),
         )
         for site in sorted(set(self._asked) - self._received.keys()):
             self._log.append(e.SiteDropped, **place, site=site)
-        self._request, self._asked, self._received = b"", [], {}
+        self._request, self._bodies, self._asked, self._received = None, [], [], {}
         self._sum, self._summable = None, True
+
+    def _begin(self, request: m.Request) -> None:
+        """Begin the entry of another round; shares go to each site under a request of its own."""
+        last = self._request
+        shares = isinstance(request, m.HoldShares) and isinstance(last, m.HoldShares)
+        if shares and last is not None and request.slot == last.slot:
+            return
+        self.finish()
+        self._request = request
+        self._ring = self._ring_of(request)
 
     def _take_reply(self, envelope: Envelope) -> None:
         kind, elements = UNREADABLE, None
@@ -99,8 +111,8 @@ class RoundRecorder:
     def _ring_of(self, request: m.Request) -> Ring:
         """Return the ring of the replies to ``request``, by the rules of the protocol."""
         if isinstance(request, m.OpenRun):
-            cap = Manifest.from_json(request.manifest).parameters.row_cap
-            self._counts_ring = counts_ring(cap)
+            self._manifest = Manifest.from_json(request.manifest)
+            self._counts_ring = counts_ring(self._manifest.parameters.row_cap)
         if isinstance(request, m.CountValues):
             return self._counts_ring
         packing = getattr(request, "packing", None)
@@ -116,8 +128,21 @@ class RoundRecorder:
             self._sum += elements
 
     def _aggregate(self) -> str | None:
-        whole = self._summable and self._received.keys() == set(self._asked)
+        """Digest of the sum; None where it is not whole, or opens by masks that are revealed."""
+        whole = (
+            not self._opened_later()
+            and self._summable
+            and self._received.keys() == set(self._asked)
+        )
         return self._digest(self._sum.tobytes()) if whole and self._sum is not None else None
+
+    def _opened_later(self) -> bool:
+        if self._request is None or self._manifest is None:
+            return False
+        slot, manifest = self._request.slot, self._manifest
+        asked = Round(slot.run, slot.tree, slot.level)
+        loose = manifest.secure and not manifest.fixed_cohort
+        return loose and tolerates_dropouts(len(self._asked), asked)
 
     def _digest(self, body: bytes) -> str:
         return hmac.digest(self._key, body, "sha256").hex()

@@ -63,7 +63,13 @@ def _check_size(sites: int, terms: RunTerms) -> None:
 
 def check_change(cohorts: Sequence[tuple[str, ...]], terms: RunTerms) -> None:
     """Raise SecureSumError when the sums over ``cohorts`` tell one or two sites apart."""
-    if len(set(cohorts)) == 1 or "small_change" in terms.overrides:
+    if "small_change" not in terms.overrides:
+        check_groups(cohorts)
+
+
+def check_groups(cohorts: Sequence[tuple[str, ...]]) -> None:
+    """Raise SecureSumError (small_change) unless who differs, differs with two others."""
+    if len(set(cohorts)) == 1:
         return
     if groups := small_groups(cohorts):
         raise SecureSumError("small_change", detail=len(groups[0]), limit=f"{MIN_CHANGE} or more")
@@ -91,14 +97,18 @@ def check_repeat(record: RunRecord, asked: Round, sites: tuple[str, ...], vector
 def check_cohort(record: RunRecord, terms: RunTerms, asked: Round, sites: tuple[str, ...]) -> None:
     """Raise SecureSumError unless a new round may take ``sites``.
 
-    A tree keeps its sites; until the first tree is done they are those of the terms.
+    A tree keeps its sites; until the first tree is done they are those of the terms. A later tree
+    begins with the sites that the last one ended with, or more: who leaves, leaves at a root, with
+    the signatures of two thirds. A coordinator that could name any smaller set would name one of
+    its friends and a victim.
     """
     if asked.tree <= 0 or terms.fixed_cohort:
         allowed = {terms.training_sites} | ({terms.sites} if asked.tree < 0 else set())
     elif asked.tree == record.tree:
         allowed = {record.survivors or record.cohort}
     else:
-        allowed = {sites} if set(sites) <= set(terms.training_sites) else set()
+        training, last = set(terms.training_sites), set(record.survivors or record.cohort)
+        allowed = {sites} if last & training <= set(sites) <= training else set()
     if sites not in allowed:
         raise SecureSumError("wrong_cohort", detail=asked.position)
     _check_size(len(sites), terms)

@@ -89,6 +89,11 @@ class SecureSite:
         """The roster that this site has approved."""
         return self._roster
 
+    @property
+    def survivors(self) -> tuple[str, ...]:
+        """The set that this site signed for its last root; empty before it signed one."""
+        return self._keys.record.survivors if self._keys is not None else ()
+
     def present(self, terms: RunTerms, roster: Roster) -> KeyCard:
         """Agree to ``terms`` and present a fresh run key, signed.
 

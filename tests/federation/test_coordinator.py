@@ -7,7 +7,7 @@ import pytest
 
 from fed_audience.errors import FederationError
 from fed_audience.federation import messages as m
-from fed_audience.federation.coordinator import Coordinator
+from fed_audience.federation.coordinator import Coordinator, SiteMissing
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -97,7 +97,24 @@ def test_what_is_not_the_answer_stops_the_round_and_names_the_site(body: bytes, 
         ask(transport)
 
 
-@pytest.mark.parametrize("reason", get_args(m.Reason))
+def test_a_site_that_was_started_anew_counts_as_missing() -> None:
+    refused = m.encode(m.Refused(slot=slot(), reason="no_run"))
+    transport = Scripted(lambda site: refused if site == "b" else vector(site))
+    with pytest.raises(SiteMissing, match=r"no answer from b \(started anew\)") as caught:
+        ask(transport)
+    assert caught.value.sites == ("b",)
+
+
+def test_who_was_silent_is_sent_later_rounds_once() -> None:
+    transport = Scripted(vector, lost=[{"b"}] * 4)
+    coordinator = Coordinator(transport, "run")
+    for _ in range(2):
+        _, silent = coordinator.add(m.PresentKey(slot=slot()), SITES, m.LevelHistogram, 3)
+        assert silent == ("b",)
+    assert transport.sendings == [SITES, ["b"], ["b"], SITES]
+
+
+@pytest.mark.parametrize("reason", [one for one in get_args(m.Reason) if one != "no_run"])
 def test_every_reason_has_words_and_a_remedy(reason: m.Reason) -> None:
     body = m.encode(m.Refused(slot=slot(), reason=reason, column="spend"))
     with pytest.raises(FederationError) as caught:

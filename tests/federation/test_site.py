@@ -212,7 +212,7 @@ def test_a_request_that_fits_no_tree_is_refused(request_: m.Request, reason: str
 
 def test_requests_out_of_order_are_refused() -> None:
     program = SiteProgram("a", ArrowSource(ROWS), KEY)
-    assert refusal(ask(program, fix_bins()))[0] == "wrong_state"
+    assert refusal(ask(program, fix_bins()))[0] == "no_run"
     program, _ = opened()
     assert refusal(ask(program, start_tree()))[0] == "wrong_state"
     a_reply = m.encode(m.LabelCounts(slot=slot(0, 0), words=np.zeros(8, np.uint32)))

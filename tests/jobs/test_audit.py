@@ -6,15 +6,17 @@ import hmac
 import stat
 from datetime import timedelta
 from pathlib import Path
-from typing import get_args
+from typing import Any, get_args
 
+import numpy as np
 import pytest
 
 from fed_audience.audit import entries as e
+from fed_audience.audit.order import EntryOrder
 from fed_audience.audit.verification import Verification, verify
 from fed_audience.config import secret_from_environment
 from fed_audience.errors import AuditError, ConfigError, FederationError
-from fed_audience.federation import Envelope, SiteProgram
+from fed_audience.federation import Envelope, InProcessTransport, SiteProgram, train
 from fed_audience.federation import messages as m
 from fed_audience.federation.manifest import Task
 from fed_audience.jobs import audit_rounds
@@ -24,6 +26,7 @@ from fed_audience.jobs.score import score_model
 from fed_audience.jobs.settings import load_federation
 from fed_audience.jobs.sync import sync_audience
 from fed_audience.jobs.train import TrainedModel, train_model
+from tests.federation.example import manifest, programs, split, table
 from tests.jobs.small_federation import BRANDS, NOW, SmallFederation
 
 KEY = b"a category key that nobody else knows"
@@ -297,9 +300,9 @@ class Lines:
     uncovered = 0
 
     def __init__(self) -> None:
-        self.told: list[tuple[type[e.Entry], dict[str, object]]] = []
+        self.told: list[tuple[type[e.Entry], dict[str, Any]]] = []
 
-    def append(self, kind: type[e.Entry], /, **fields: object) -> None:
+    def append(self, kind: type[e.Entry], /, **fields: Any) -> None:
         self.told.append((kind, fields))
 
     def checkpoint(self, *, durable: bool = True) -> None:
@@ -321,6 +324,25 @@ def test_a_site_that_does_not_answer_is_told_as_dropped(
     assert summed["aggregate"] is None
     assert kind is e.SiteDropped
     assert dropped["site"] == "bee"
+
+
+def test_rounds_of_ten_sites_are_told_in_order() -> None:
+    """Shares go to each site in a message of its own, and are one round; a root is opened later."""
+    log, order = Lines(), EntryOrder()
+    recorder = RoundRecorder(log, b"key")  # type: ignore[arg-type]  # keeps what it is told
+    names = [f"s{i:02d}" for i in range(10)]
+    rows = split(table(400), np.arange(400) % 10, names)
+    train(InProcessTransport(programs(rows), recorder), manifest(names, n_estimators=3))
+    recorder.finish()
+    told = [content for kind, content in log.told if kind is e.RoundSummed]
+    assert [one["kind"] for one in told].count("HoldShares") == 1
+    for one in told:
+        order._check_round(e.RoundSummed.model_construct(**one))
+    roots = {one["tree"]: one["aggregate"] for one in told if one["kind"] == "StartTree"}
+    assert roots[0] is not None
+    assert (roots[1], roots[2]) == (None, None)
+    held = next(one for one in told if one["kind"] == "HoldShares")
+    assert len(held["received"]) == 10
 
 
 def test_the_logs_own_clock_is_the_wall_clock(small_federation: SmallFederation) -> None:

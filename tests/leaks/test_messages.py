@@ -16,10 +16,19 @@ from fed_audience.federation import site as site_module
 from fed_audience.federation.site_run import SiteVector
 from fed_audience.gbdt.histogram import SlotLayout
 from tests.federation.example import KEY, manifest, programs, run, split, table
+from tests.federation.faults import Faulty, losing
 
 CANARY_NUMBERS = [1234.56789012345, 98765.4321098765, 31337.31337]
 CANARY_TEXTS = ["canary.person@example.com", "canary-country-7f3a", "canary-key-91c2"]
 ROWS = table(1_500, seed=8)
+OPENING: set[type[m.Reply]] = {
+    m.SeedShares,
+    m.SharesHeld,
+    m.SurvivorsSigned,
+    m.SeedRevealed,
+    m.SharesReleased,
+}
+"""Sent from ten sites on."""
 
 
 def planted() -> pa.Table:
@@ -55,9 +64,25 @@ def sent_masked() -> list[Envelope]:
 
 def test_every_byte_is_a_reply_of_the_catalogue(sent_masked: list[Envelope]) -> None:
     kinds = {type(m.decode_reply(envelope.body)) for envelope in sent_masked}
-    assert kinds - {m.ValidationLoss} == {*m.REPLIES} - {m.Refused, m.ValidationLoss}
+    assert kinds - {m.ValidationLoss} == {*m.REPLIES} - {m.Refused, m.ValidationLoss, *OPENING}
     for envelope in sent_masked:
         assert m.encode(m.decode_reply(envelope.body)) == envelope.body
+
+
+def test_sites_of_a_run_with_dropouts_send_replies_of_the_catalogue_alone() -> None:
+    seen: list[Envelope] = []
+    names = [f"s{i:02d}" for i in range(10)]
+    tables = split(planted(), np.arange(ROWS.num_rows) % 10, names)
+    vanishing = losing(["s04"], (1, 0), kind=m.RevealSeed, back=(1, 1))
+    agreed = manifest(names, n_estimators=2, max_depth=2)
+    train(Faulty(programs(tables), vanishing, seen.append), agreed, timeout=1.0)
+    bodies = [envelope.body for envelope in seen if envelope.direction == "from_site"]
+    kinds = {type(m.decode_reply(body)) for body in bodies}
+    assert kinds >= OPENING
+    needles = [text.encode() for text in CANARY_TEXTS]
+    for body in bodies:
+        assert m.encode(m.decode_reply(body)) == body
+        assert not any(needle in body for needle in needles)
 
 
 def test_every_vector_is_noise_to_who_sees_it_alone(sent_masked: list[Envelope]) -> None:

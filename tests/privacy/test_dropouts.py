@@ -298,6 +298,22 @@ def test_those_who_left_may_come_back_together_and_not_alone() -> None:
     assert np.array_equal(total, plain_sum(vectors, consortium.names))
 
 
+@pytest.mark.parametrize("friends", [("s001", "s002"), ("s001", "s002", "s003", "s004")])
+def test_a_tree_does_not_begin_with_fewer_sites_than_the_last_ended_with(
+    friends: tuple[str, ...],
+) -> None:
+    """Unsigned, a coordinator would name its friends and a victim; it may name more, not fewer."""
+    consortium = Consortium(12).agreed()
+    vectors = consortium.vectors()
+    masked = consortium.masked(ROOT, vectors)
+    consortium.opened(ROOT, masked, consortium.names[:9])
+    with pytest.raises(SecureSumError) as caught:
+        consortium.sites["s000"].mask(Round(RUN, 2, 0), ("s000", *friends), vectors["s000"])
+    assert caught.value.reason == "wrong_cohort"
+    for cohort in (consortium.names[:9], consortium.names):
+        consortium.sites["s000"].mask(Round(RUN, 3 + len(cohort), 0), cohort, vectors["s000"])
+
+
 def test_a_round_is_signed_and_revealed_only_while_it_is_the_last() -> None:
     consortium = Consortium(10).agreed()
     vectors = consortium.vectors()

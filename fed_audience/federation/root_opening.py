@@ -1,0 +1,119 @@
+"""Opening the sum of a root from which sites may be missing: the coordinator's exchanges."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from fed_audience.federation import messages as m
+from fed_audience.privacy.deposits import RANGE_TREES
+from fed_audience.privacy.opening import MaskedSum, recover_seed
+from fed_audience.privacy.rounds import quorum
+
+if TYPE_CHECKING:
+    from collections.abc import Collection, Sequence
+
+    from numpy.typing import NDArray
+
+    from fed_audience.federation.coordinator import Coordinator
+    from fed_audience.federation.manifest import Manifest
+
+
+class RootOpening:
+    """Carries shares, signatures and seeds among the sites; holds no secret of a site.
+
+    Of the masks it learns what opens the sum over the signed survivors, and nothing else.
+    """
+
+    def __init__(self, coordinator: Coordinator, manifest: Manifest) -> None:
+        self._coordinator = coordinator
+        self._places = {site: place for place, site in enumerate(manifest.sites)}
+        self._cohort: tuple[str, ...] = ()
+        self._first_tree = 0
+        self._sharers: frozenset[str] = frozenset()
+        self._holders: frozenset[str] = frozenset()
+
+    def leave_shares(self, slot: m.Slot, cohort: tuple[str, ...], absent: tuple[int, ...]) -> None:
+        """Let the sites deposit shares for the roots from ``slot`` on, unless they have.
+
+        A site that does not answer leaves and holds none; the round that follows will tell.
+        """
+        covered = self._first_tree <= slot.tree < self._first_tree + RANGE_TREES
+        if covered and cohort == self._cohort:
+            return
+        self._cohort, self._first_tree = cohort, slot.tree
+        request = m.ShareSeeds(slot=slot, absent=absent)
+        shared, _ = self._coordinator.gather(request, cohort, m.SeedShares)
+        self._sharers = frozenset(shared)
+        holders: set[str] = set()
+        for site in shared:
+            senders = [sender for sender in shared if sender != site]
+            rows = [shared[sender].envelopes[_row_of(site, cohort, sender)] for sender in senders]
+            hold = m.HoldShares(
+                slot=slot,
+                absent=absent,
+                senders=tuple(self._places[sender] for sender in senders),
+                envelopes=np.stack(rows),
+            )
+            held, _ = self._coordinator.gather(hold, [site], m.SharesHeld)
+            holders |= held.keys()
+        self._holders = frozenset(holders)
+
+    def opened(
+        self,
+        slot: m.Slot,
+        total: MaskedSum,
+        cohort: tuple[str, ...],
+        survivors: tuple[str, ...],
+        absent: tuple[int, ...],
+    ) -> NDArray[np.int64]:
+        """Return the sum over ``survivors``, whose vectors alone ``total`` holds, int64[n].
+
+        Raises SiteMissing when one does not sign, or vanishes and no shares stand in for it.
+        """
+        sign = m.SignSurvivors(slot=slot, absent=absent, survivors=self._places_of(survivors))
+        consents, silent = self._coordinator.gather(sign, survivors, m.SurvivorsSigned)
+        if silent:
+            raise self._coordinator.missing(silent, "the set of survivors is not signed by all")
+        signatures = tuple(consents[site].signature for site in survivors)
+        reveal = m.RevealSeed(slot=slot, absent=absent, signatures=signatures)
+        revealed, vanished = self._coordinator.gather(reveal, survivors, m.SeedRevealed)
+        seeds = {site: bytes.fromhex(reply.seed) for site, reply in revealed.items()}
+        if vanished:
+            release = m.ReleaseShares(
+                slot=slot,
+                absent=absent,
+                signatures=signatures,
+                missing=self._places_of(vanished),
+            )
+            seeds |= self._recovered(release, vanished, revealed)
+        dropped = sorted(set(cohort) - set(survivors))
+        pair_keys = {
+            site: dict(zip(dropped, map(bytes.fromhex, reply.pair_keys), strict=False))
+            for site, reply in consents.items()
+        }
+        return total.opened(cohort, survivors, seeds, pair_keys)
+
+    def _recovered(
+        self, request: m.ReleaseShares, vanished: Sequence[str], left: Collection[str]
+    ) -> dict[str, bytes]:
+        """Recover the seeds of ``vanished`` from the shares that the others hold."""
+        holders = sorted(self._holders & set(left))
+        released, _ = self._coordinator.gather(request, holders, m.SharesReleased)
+        if not set(vanished) <= self._sharers or len(released) < quorum(len(self._cohort)):
+            raise self._coordinator.missing(vanished, "it vanished in the middle of a round")
+        return {
+            gone: recover_seed(
+                self._cohort, {site: reply.shares[row] for site, reply in released.items()}
+            )
+            for row, gone in enumerate(sorted(vanished))
+        }
+
+    def _places_of(self, sites: Sequence[str]) -> tuple[int, ...]:
+        return tuple(self._places[site] for site in sites)
+
+
+def _row_of(holder: str, cohort: Sequence[str], sender: str) -> int:
+    """Row of ``holder`` among the envelopes of ``sender``: the others of the cohort by name."""
+    return [site for site in cohort if site != sender].index(holder)
