@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal, get_args, get_origin
 import numpy as np
 
 from fed_audience.federation.messages import REPLIES, REQUESTS, Slot, VectorReply, encode
+from fed_audience.federation.overlap_messages import OVERLAP_MESSAGES, OverlapMessage, OverlapTerms
 from fed_audience.federation.wire import ArrayType
 
 if TYPE_CHECKING:
@@ -15,6 +16,10 @@ if TYPE_CHECKING:
     from fed_audience.federation.wire import WireModel
 
 SHAPES = {1: "vector", 2: "table"}
+PARTS = {
+    Slot: "run, tree, level, attempt",
+    OverlapTerms: ", ".join(name.replace("_", " ") for name in OverlapTerms.model_fields),
+}
 WORDS = {int: "whole number", float: "number", str: "text", bool: "yes or no"}
 
 
@@ -32,6 +37,9 @@ def catalogue() -> str:
         *(_section(kind, _reader(kind)) for kind in REPLIES),
         "## From the coordinator to the sites",
         *(_section(kind, "every site of the round") for kind in REQUESTS),
+        "## From one brand to another",
+        "Files of [an overlap](overlap.md), handed over by people, each signed by its sender.",
+        *(_section(kind, "the brand that it is handed to") for kind in OVERLAP_MESSAGES),
     ]
     return "\n\n".join(parts)
 
@@ -65,6 +73,9 @@ def _section(kind: type[WireModel], reader: str) -> str:
 
 
 def _size(kind: type[WireModel]) -> str:
+    if issubclass(kind, OverlapMessage) and kind.array_types():
+        tables = " and of ".join(f"`{name}`" for name in kind.array_types())
+        return f"32 bytes a point of {tables}; and the header."
     arrays = [
         f"{np.dtype(one.dtype).itemsize} bytes a number of `{name}`"
         for name, one in kind.array_types().items()
@@ -83,9 +94,9 @@ def _typed(annotation: Any, metadata: Any = ()) -> str:
         return "one of " + ", ".join(f"`{word}`" for word in arguments)
     if origin is tuple:
         return f"list; each {_typed(arguments[0])}"
-    if annotation is Slot:
-        return "run, tree, level, attempt"
-    return WORDS.get(annotation, getattr(annotation, "__name__", str(annotation)))
+    return PARTS.get(annotation) or WORDS.get(
+        annotation, getattr(annotation, "__name__", str(annotation))
+    )
 
 
 def _slot() -> Slot:

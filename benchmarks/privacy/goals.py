@@ -61,6 +61,13 @@ GOALS: Final[tuple[Goal[Found], ...]] = (
         form=".0f",
     ),
     Goal(
+        "overlap of two brands, both brands' processors, microseconds a pair",
+        300,
+        None,
+        worst("overlap", "cpu_us_a_pair"),
+        form=".0f",
+    ),
+    Goal(
         "labels read from one masked message of a site",
         0,
         None,

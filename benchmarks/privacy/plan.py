@@ -23,6 +23,8 @@ BLOCKS: Final = {
     "30 trees, in one process, one thread, 5 alternating pairs",
     "upload": "bytes that one of 3 sites sends, 30 features, 64 bins, depth 6",
     "audit_entry": "one signed entry of the audit log, appended and read back",
+    "overlap": "overlap of two lists of 50,000: processor time of both brands together, divided by "
+    "the length of one list",
     "label_inference": "labels that the first tree's histograms tell: rows alone in a cell, tree "
     "of depth 6, 10 sites, 30 numbers a row",
     "differencing": "the root histogram of a site that leaves, from the sums with it and without",

@@ -286,6 +286,39 @@ class AudienceDelivered(Entry):
     held_back: Band
 
 
+class OverlapCompared(Entry):
+    """A site let its customers be compared with a partner's, each of them consenting to it.
+
+    ``query``: hash of the terms. ``audience``: that the asking site's list was restricted to.
+    ``number``: of the site's queries with this partner in the month.
+    """
+
+    type: Literal["overlap_compared"] = "overlap_compared"
+    query: Digest
+    site: Name
+    partner: Name
+    side: Literal["asked", "answered"]
+    purpose: Annotated[str, Field(pattern="^[a-z_]{1,40}(:[a-z0-9_]{1,63})?$")]
+    matched_by: Literal["email", "phone"]
+    audience: Name | None
+    as_of: Instant
+    listed: Band
+    number: Count
+
+
+class OverlapReleased(Entry):
+    """A site was told how many customers it has in common with a partner, with noise.
+
+    ``overlap``: None when it lies below the threshold, and nothing more was told.
+    """
+
+    type: Literal["overlap_released"] = "overlap_released"
+    query: Digest
+    site: Name
+    partner: Name
+    overlap: Band | None
+
+
 AnyEntry = (
     LogOpened
     | LogRecovered
@@ -300,6 +333,8 @@ AnyEntry = (
     | Scored
     | AudienceBuilt
     | AudienceDelivered
+    | OverlapCompared
+    | OverlapReleased
 )
 _ANY: Final[TypeAdapter[Entry]] = TypeAdapter(
     Annotated[AnyEntry, Field(discriminator="type")]  # type: ignore[arg-type, maybe-unrecognized-str-typeform]  # mypy does not follow the alias into Annotated

@@ -12,7 +12,13 @@ _OF_A_TRAINING = (
     e.ModelRegistered,
     e.RunEnded,
 )
-_AFTER_IT = (e.Scored, e.AudienceBuilt, e.AudienceDelivered)
+_AFTER_IT = (
+    e.Scored,
+    e.AudienceBuilt,
+    e.AudienceDelivered,
+    e.OverlapCompared,
+    e.OverlapReleased,
+)
 
 
 class EntryOrder:

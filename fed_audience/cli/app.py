@@ -8,7 +8,7 @@ import typer
 from typer.core import TyperGroup
 
 from fed_audience import __version__
-from fed_audience.cli import audit, consent, federation, model
+from fed_audience.cli import audit, consent, federation, model, overlap
 from fed_audience.cli.budget import budget
 from fed_audience.cli.demo import demo
 from fed_audience.cli.inspect_egress import inspect_egress
@@ -81,4 +81,12 @@ _audit.command()(audit.verify)
 _audit.command()(audit.export)
 app.add_typer(_audit, name="audit")
 app.command()(budget)
+
+_overlap = typer.Typer(help="How many customers two brands have in common, without lists.")
+_overlap.command()(overlap.key)
+_overlap.command()(overlap.start)
+_overlap.command()(overlap.answer)
+_overlap.command()(overlap.finish)
+_overlap.command()(overlap.read)
+app.add_typer(_overlap, name="overlap")
 app.command()(inspect_egress)

@@ -67,6 +67,18 @@ def words(entry: e.Entry) -> str:  # noqa: C901, PLR0911, PLR0912 - one case an 
                 f"{entry.site} -> {entry.destination}, {entry.audience}: {entry.status}; "
                 f"added {entry.added}, removed {entry.removed}, withdrawn {entry.withdrawn}"
             )
+        case e.OverlapCompared():
+            whom = f"audience {entry.audience}" if entry.audience else "customers"
+            return (
+                f"{entry.site} {entry.side} how many {whom} it shares with {entry.partner} "
+                f"({entry.purpose}, {entry.matched_by}): {entry.listed} compared, query "
+                f"{entry.number} of the month"
+            )
+        case e.OverlapReleased():
+            return (
+                f"{entry.site} was told what it shares with {entry.partner}: "
+                f"{entry.overlap or 'fewer than the threshold'}"
+            )
         case _:
             return type(entry).__name__
 

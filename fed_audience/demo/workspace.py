@@ -29,6 +29,7 @@ if TYPE_CHECKING:
 SECRETS: Final = {
     "FED_AUDIENCE_CATEGORY_KEY": "category_key",
     "FED_AUDIENCE_STATE_KEY": "state_key",
+    "FED_AUDIENCE_OVERLAP_SALT": "overlap_salt",
     "FED_AUDIENCE_WEBHOOK_SECRET": "webhook_secret",
 }
 """Environment variables of a demo, and the file of its folder that each one's _FILE names."""

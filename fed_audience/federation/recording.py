@@ -46,10 +46,7 @@ class Recording:
 
     def __call__(self, envelope: Envelope) -> None:
         """Write one message."""
-        site = envelope.site.encode()
-        direction = int(envelope.direction == "from_site")
-        self._file.write(_FRAME.pack(direction, len(site), len(envelope.body)))
-        self._file.write(site)
+        self._file.write(_frame(envelope))
         self._file.write(envelope.body)
 
     def __enter__(self) -> Self:
@@ -65,6 +62,11 @@ class Recording:
         self._unfinished.replace(self._path)
 
 
+def recording_of(envelope: Envelope) -> bytes:
+    """Return a recording of one message."""
+    return _HEAD + _frame(envelope) + envelope.body
+
+
 def read_recording(path: Path) -> Iterator[Envelope]:
     """Yield the messages of a recording; raises DataError for a file that is none, or cut short."""
     try:
@@ -74,7 +76,7 @@ def read_recording(path: Path) -> Iterator[Envelope]:
             "the recording cannot be read",
             value=error.strerror,
             looked=str(path),
-            fix="give a file that was written with --record-egress",
+            fix="give a file that was written with --record-egress, or by `fed-audience overlap`",
         ) from error
     with file:
         if file.read(len(_HEAD)) != _HEAD:
@@ -82,10 +84,17 @@ def read_recording(path: Path) -> Iterator[Envelope]:
                 "the file is no recording of messages",
                 limit=f"version {RECORDING_VERSION}",
                 looked=str(path),
-                fix="give a file that was written with --record-egress by this version",
+                fix="give a file that this version wrote with --record-egress, or by "
+                "`fed-audience overlap`",
             )
         while frame := file.read(_FRAME.size):
             yield _read_message(file, frame, path)
+
+
+def _frame(envelope: Envelope) -> bytes:
+    site = envelope.site.encode()
+    direction = int(envelope.direction == "from_site")
+    return _FRAME.pack(direction, len(site), len(envelope.body)) + site
 
 
 def _read_message(file: BinaryIO, frame: bytes, path: Path) -> Envelope:
@@ -100,5 +109,5 @@ def _read_message(file: BinaryIO, frame: bytes, path: Path) -> Envelope:
         "the recording is damaged or cut short",
         value=f"the message that begins at byte {begin:,}",
         looked=str(path),
-        fix="record the run again; the part before it can be trusted",
+        fix="write it again; the part before it can be trusted",
     )

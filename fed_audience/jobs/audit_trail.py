@@ -47,10 +47,10 @@ class AuditTrail:
 
     def begin(self, run: str, sites: Sequence[str]) -> AuditLog:
         """Begin the log of ``run``, signed by ``sites``. Raises AuditError if there is one."""
-        self._prepare(sites)
+        self.prepare(sites)
         log = AuditLog.begin(
             self._path(run),
-            self._signer(COORDINATOR),
+            self.signer(COORDINATOR),
             self._witnesses(run, sites),
             self._clock,
             origin=f"fed-audience/{self._settings.name}/{run}",
@@ -68,10 +68,10 @@ class AuditTrail:
         if not self._path(run).exists():
             return self.begin(run, sites)
         signing = signing_sites(self._path(run))
-        self._prepare(signing)
+        self.prepare(signing)
         log = AuditLog(
             self._path(run),
-            self._signer(COORDINATOR),
+            self.signer(COORDINATOR),
             self._witnesses(run, signing),
             self._clock,
         )
@@ -106,15 +106,15 @@ class AuditTrail:
     def _path(self, run: str) -> Path:
         return self._folder / f"{run}.jsonl"
 
-    def _prepare(self, sites: Sequence[str]) -> None:
+    def prepare(self, sites: Sequence[str]) -> None:
         """Make folders and keys, and pin the public ones."""
         try:
             self._folder.mkdir(parents=True, exist_ok=True)
             (self._keys / "sites").mkdir(mode=0o700, parents=True, exist_ok=True)
-            coordinator = self._signer(COORDINATOR)
+            coordinator = self.signer(COORDINATOR)
             keys = [VerifierKey(coordinator.name, LOG_KEY, coordinator.public_key)]
             for site in sites:
-                signer = self._signer(site)
+                signer = self.signer(site)
                 keys.append(VerifierKey(signer.name, WITNESS_KEY, signer.public_key))
             write_pinned(self._keys / PINNED, keys)
         except OSError as error:
@@ -125,18 +125,19 @@ class AuditTrail:
                 fix="correct audit.folder and audit.keys in federation.yml, or their permissions",
             ) from error
 
-    def _signer(self, party: str) -> KeyFile:
+    def signer(self, party: str) -> KeyFile:
+        """Return the private key of ``party``, made where there is none."""
         below = self._keys if party == COORDINATOR else self._keys / "sites"
         return KeyFile.open(below / f"{party}.pem", f"{self._settings.name}/{party}")
 
     def _witnesses(self, run: str, sites: Sequence[str]) -> list[Witness]:
-        coordinator = self._signer(COORDINATOR)
+        coordinator = self.signer(COORDINATOR)
         key = VerifierKey(coordinator.name, LOG_KEY, coordinator.public_key)
         found = []
         for site in sites:
             kept = self._folder / "kept" / site
             kept.mkdir(parents=True, exist_ok=True)
-            found.append(Witness(self._signer(site), kept / f"{run}.checkpoint", key, self._clock))
+            found.append(Witness(self.signer(site), kept / f"{run}.checkpoint", key, self._clock))
         return found
 
 

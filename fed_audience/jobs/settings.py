@@ -13,6 +13,7 @@ from fed_audience.config import StrictModel, load_yaml
 from fed_audience.errors import ConfigError
 from fed_audience.gbdt.parameters import TrainingParameters
 from fed_audience.jobs.audit_settings import AuditSettings
+from fed_audience.jobs.overlap_settings import OverlapSettings
 
 Name = Annotated[str, Field(pattern=r"^[a-z][a-z0-9_]{0,62}$")]
 FoundT = TypeVar("FoundT")
@@ -117,6 +118,7 @@ class FederationSettings(StrictModel):
     max_consent_age_hours: Annotated[float, Field(gt=0)] = 24.0
     audit: AuditSettings = AuditSettings()
     budget_book: Path = Path("budget.sqlite")
+    overlap: OverlapSettings | None = None
     category_key: str = "FED_AUDIENCE_CATEGORY_KEY"
     state_key: str = "FED_AUDIENCE_STATE_KEY"
 
@@ -172,10 +174,14 @@ def load_federation(path: Path) -> FederationSettings:
         )
         for site in settings.sites
     )
+    overlap = settings.overlap
+    if overlap is not None:
+        overlap = overlap.model_copy(update={"folder": (base / overlap.folder).resolve()})
     return settings.model_copy(
         update={
             "sites": sites,
             "audit": settings.audit.resolved(base),
+            "overlap": overlap,
             "budget_book": (base / settings.budget_book).resolve(),
         }
     )

@@ -17,7 +17,7 @@ from dataclasses import asdict, dataclass
 from typing import TYPE_CHECKING, Final
 
 from fed_audience.errors import BudgetError, ConfigError, UsageError
-from fed_audience.privacy.budget_file import BudgetFile
+from fed_audience.privacy.chained_file import ChainedFile
 from fed_audience.privacy.dp.accounting import epsilon_of, mu_of
 
 if TYPE_CHECKING:
@@ -115,7 +115,7 @@ class BudgetBook:
     """
 
     def __init__(self, path: Path) -> None:
-        self._file = BudgetFile(path)
+        self._file = ChainedFile(path, "the budget book", "budget_book")
 
     @property
     def path(self) -> Path:

@@ -18,6 +18,9 @@ Purpose = Literal[
     "survivors",
     "vector",
     "pair secret",
+    "overlap terms",
+    "overlap salt",
+    "overlap message",
 ]
 
 _WRITER: Final = json.JSONEncoder(sort_keys=True, separators=(",", ":"), ensure_ascii=True)

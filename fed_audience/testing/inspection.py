@@ -7,6 +7,8 @@ from typing import TYPE_CHECKING, Any
 
 from fed_audience.errors import DataError, FederationError, UsageError
 from fed_audience.federation import messages as m
+from fed_audience.federation import wire
+from fed_audience.federation.overlap_messages import OVERLAP_MESSAGES
 from fed_audience.federation.recording import read_recording
 from fed_audience.testing.needles import Haystack
 
@@ -18,6 +20,7 @@ if TYPE_CHECKING:
     from fed_audience.testing.needles import Needle
 
 OUTSIDE = "outside the catalogue"
+_LEAVING = {kind.kind: kind for kind in (*m.REPLIES, *OVERLAP_MESSAGES)}
 
 
 @dataclass(frozen=True, slots=True)
@@ -88,10 +91,11 @@ class _Inspector:
                 request = m.decode_request(envelope.body)
                 self._asked[envelope.site] = request
                 return type(request).__name__, ""
-            reply = m.decode_reply(envelope.body)
+            leaving = wire.decode(envelope.body, _LEAVING)
         except FederationError as error:
             return OUTSIDE, f"is no message that may go there: {error.what}"
-        return type(reply).__name__, self._fault(envelope.site, reply)
+        fault = self._fault(envelope.site, leaving) if isinstance(leaving, m.Reply) else ""
+        return type(leaving).__name__, fault
 
     def _fault(self, site: str, reply: m.Reply) -> str:
         if isinstance(reply, m.Refused):
@@ -160,7 +164,7 @@ def _decimal(text: str) -> float | None:
 
 def _summary(direction: str, kind: str, sizes: list[tuple[str, int]]) -> KindInspection:
     lengths = [length for _, length in sizes]
-    types: dict[str, Any] = {one.__name__: one for one in m.CATALOGUE.values()}
+    types: dict[str, Any] = {one.__name__: one for one in (*m.REQUESTS, *_LEAVING.values())}
     return KindInspection(
         direction=direction,
         kind=kind,

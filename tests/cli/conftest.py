@@ -7,9 +7,10 @@ from collections.abc import Callable
 import pytest
 
 from fed_audience import cli
+from tests.jobs.overlap_brands import pair, pair_template
 from tests.jobs.small_federation import small_federation, small_federation_template
 
-__all__ = ["small_federation", "small_federation_template"]
+__all__ = ["pair", "pair_template", "small_federation", "small_federation_template"]
 
 Fail = Callable[..., tuple[int, str]]
 

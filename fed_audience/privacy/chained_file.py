@@ -1,4 +1,4 @@
-"""The file of a budget book: entries in a chain of hashes, appended in transactions of SQLite."""
+"""A book that only grows: entries in a chain of hashes, appended in transactions of SQLite."""
 
 from __future__ import annotations
 
@@ -67,11 +67,16 @@ class _Writing:
         self.documents = (*self.documents, json.loads(body))
 
 
-class BudgetFile:
-    """Entries at ``path``, read whole and checked each time; made with the first one."""
+class ChainedFile:
+    """Entries at ``path``, read whole and checked each time; made with the first one.
 
-    def __init__(self, path: Path) -> None:
+    ``book`` and ``key`` name it and its place in federation.yml when it is refused.
+    """
+
+    def __init__(self, path: Path, book: str, key: str) -> None:
         self.path = path
+        self._book = book
+        self._key = key
 
     def read(self) -> Entries:
         """Return all entries; raises BudgetError for a file that is not to be believed."""
@@ -167,7 +172,7 @@ class BudgetFile:
         code = getattr(error, "sqlite_errorcode", sqlite3.SQLITE_ERROR) & 0xFF
         if code in _BUSY:
             return ResourceError(
-                "another process holds the budget book",
+                f"another process holds {self._book}",
                 value=f"waited {WAIT_SECONDS:g} s",
                 looked=str(self.path),
                 fix="wait until the other command has ended, then run this one again",
@@ -178,16 +183,16 @@ class BudgetFile:
 
     def _unwritable(self, why: str) -> ResourceError:
         return ResourceError(
-            "the budget book cannot be used, so nothing is released without it",
+            f"{self._book} cannot be used, so nothing is released without it",
             value=why,
             looked=str(self.path),
-            fix="correct budget_book in federation.yml, its permissions, or free some space",
+            fix=f"correct {self._key} in federation.yml, its permissions, or free some space",
         )
 
     def untrue(self, why: str) -> BudgetError:
         """Return the refusal of a file that is not what was written."""
         return BudgetError(
-            f"the budget book is not to be believed: {why}",
+            f"{self._book} is not to be believed: {why}",
             looked=str(self.path),
             fix="put it back from a copy that is not older than the last run; without it nobody "
             "knows what was spent, and nothing is released",
