@@ -211,7 +211,7 @@ class Overridden(Entry):
     """A named person let something pass that a rule refuses."""
 
     type: Literal["overridden"] = "overridden"
-    rule: Literal["brand_difference", "minimum_sites", "removal_guard"]
+    rule: Literal["brand_difference", "minimum_sites", "removal_guard", "small_change"]
     subject: Name
     reason: Statement
     person: Statement

@@ -8,7 +8,7 @@ import typer
 from typer.core import TyperGroup
 
 from fed_audience import __version__
-from fed_audience.cli import audit, consent, federation, model, overlap
+from fed_audience.cli import audit, consent, federation, membership, model, overlap
 from fed_audience.cli.budget import budget
 from fed_audience.cli.demo import demo
 from fed_audience.cli.inspect_egress import inspect_egress
@@ -62,6 +62,17 @@ app.command()(federation.train)
 app.command()(federation.score)
 app.command()(federation.audience)
 app.command()(federation.sync)
+
+_identity = typer.Typer(help="A site's key: it signs runs and counter-signs their audit logs.")
+_identity.command("create")(membership.create)
+_identity.command("show")(membership.show_identity)
+app.add_typer(_identity, name="identity")
+
+_roster = typer.Typer(help="The sites that train together, approved by each of them.")
+_roster.command("show")(membership.show_roster)
+_roster.command("add")(membership.add)
+_roster.command("approve")(membership.approve)
+app.add_typer(_roster, name="roster")
 
 _consent = typer.Typer(help="Why a person may or may not be used, and how many may.")
 _consent.command()(consent.explain)

@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 
 _WORDS: dict[Override, str] = {
     "one_site": "one site holds all labels: the coordinator sees that site's own sums",
-    "small_change": "counts of all sites less those of the sites with labels show one or two sites",
+    "small_change": "sums over different sites, in this run or an earlier one, show one or two",
     "two_sites": "of two sites each knows its own numbers, and so the other's",
 }
 

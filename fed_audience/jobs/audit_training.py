@@ -66,6 +66,8 @@ class TrainingAccount:
             overrides=manifest.overrides,
             record=self._settings.audit.record,
         )
+        if self._model.override_small_change:
+            self._override(log, "small_change", self._model.name, self._model.override_small_change)
         self._begun = log, RoundRecorder(log, self._trail.digest_key(manifest.run_id))
 
     def on_message(self, envelope: Envelope) -> None:
@@ -80,13 +82,13 @@ class TrainingAccount:
         rounds.finish()
         for target, judged in differences.items():
             if judged.verdict == "overridden":
-                log.append(
-                    e.Overridden,
-                    rule="brand_difference",
-                    subject=target,
-                    reason=self._model.override_brand_difference,
-                    person=self._model.override_by,
+                self._override(
+                    log, "brand_difference", target, self._model.override_brand_difference
                 )
+
+    def _override(self, log: AuditLog, rule: str, subject: str, reason: str | None) -> None:
+        person = self._model.override_by
+        log.append(e.Overridden, rule=rule, subject=subject, reason=reason, person=person)
 
     def trained(self, result: TrainingResult) -> None:
         """Tell why training stopped, and the model that came out."""
@@ -147,7 +149,11 @@ def _configuration_sha256(settings: FederationSettings) -> str:
     """Hash what the federation was told to do, wherever its folders stand."""
     document = settings.model_dump(
         mode="json",
-        exclude={"sites": {"__all__": {"project", "profiles"}}, "audit": {"folder", "keys"}},
+        exclude={
+            "sites": {"__all__": {"project", "profiles"}},
+            "audit": {"folder", "keys"},
+            "roster": True,
+        },
     )
     return _sha256(document)
 

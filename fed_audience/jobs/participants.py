@@ -37,6 +37,13 @@ class Participant:
     rows: SiteRows
     request: TrainingRequest | None = None
 
+    @property
+    def build(self) -> str | None:
+        """What the rows are a state of: the table and dbt's build of it; None without a request."""
+        if self.request is None:
+            return None
+        return f"{self.request.relation.sql()}@{self.request.build_id}"
+
 
 class Claims:
     """The requests claimed for one training: all succeed, all fail, or all are given back."""

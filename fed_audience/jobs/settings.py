@@ -36,7 +36,8 @@ class ModelSettings(StrictModel):
     ``weight`` names a column of row weights, at most ``max_weight``; ``site_weights`` multiplies
     those of a brand. ``brand_base``: each brand starts from the rate of its own labels.
     ``continuation``: each brand may add trees of its own to the shared model, at home, where they
-    win on rows held out there.
+    win on rows held out there. ``override_small_change``: why this run may be with almost the same
+    sites as an earlier one on the same rows.
     """
 
     name: Name
@@ -50,13 +51,15 @@ class ModelSettings(StrictModel):
     brand_base: bool = False
     continuation: bool = False
     override_brand_difference: Statement | None = None
+    override_small_change: Statement | None = None
     override_by: Statement | None = None
 
     @model_validator(mode="after")
     def _override_has_a_name(self) -> Self:
-        if self.override_brand_difference and not self.override_by:
-            message = "override_brand_difference needs override_by: who decided it"
-            raise ValueError(message)
+        for name in ("override_brand_difference", "override_small_change"):
+            if getattr(self, name) and not self.override_by:
+                message = f"{name} needs override_by: who decided it"
+                raise ValueError(message)
         return self
 
     @field_validator("parameters")
@@ -104,6 +107,7 @@ class AudienceSettings(StrictModel):
 class FederationSettings(StrictModel):
     """The whole file. Paths in it are relative to the file.
 
+    ``roster``: the file of sites and keys that every site has approved, where there is one.
     ``budget_book``: where it stands how much privacy each data set has spent.
     """
 
@@ -117,6 +121,7 @@ class FederationSettings(StrictModel):
     demonstration: bool = False
     max_consent_age_hours: Annotated[float, Field(gt=0)] = 24.0
     audit: AuditSettings = AuditSettings()
+    roster: Path = Path("roster.json")
     budget_book: Path = Path("budget.sqlite")
     overlap: OverlapSettings | None = None
     category_key: str = "FED_AUDIENCE_CATEGORY_KEY"
@@ -183,6 +188,7 @@ def load_federation(path: Path) -> FederationSettings:
             "audit": settings.audit.resolved(base),
             "overlap": overlap,
             "budget_book": (base / settings.budget_book).resolve(),
+            "roster": (base / settings.roster).resolve(),
         }
     )
 

@@ -33,6 +33,7 @@ from fed_audience.jobs.lookalike import (
     seed_warnings,
     shared_features,
 )
+from fed_audience.jobs.members import Members
 from fed_audience.jobs.own_copies import BRAND, own_copies, with_brand
 from fed_audience.jobs.participants import (
     Claims,
@@ -121,11 +122,15 @@ def train_model(
     """
     sites = [site_of(site) for site in settings.sites_of(model.sites)]
     run_id = f"{model.name}-{as_of:%Y%m%dT%H%M%S}-{uuid4().hex[:8]}"
+    members = Members(settings)
+    members.open(dict.fromkeys(site.name for site in sites))
     claims = Claims(sites, model.name, as_of)
     with _settled(claims), AuditTrail(settings) as trail:
         cohort = _cohort(settings, model, sites, claims, as_of)
         with TrainingAccount(trail, settings, model, on_message) as account:
-            trained = _train(settings, model, cohort, run_id, category_key, on_event, account)
+            trained = _train(
+                settings, model, cohort, members, run_id, category_key, on_event, account
+            )
             _register(trained, run_id, as_of, account)
             claims.succeed()
     return trained
@@ -224,6 +229,7 @@ def _train(
     settings: FederationSettings,
     model: ModelSettings,
     cohort: _Cohort,
+    members: Members,
     run_id: str,
     category_key: bytes,
     on_event: Callable[[TrainingEvent], None] | None,
@@ -243,7 +249,13 @@ def _train(
     branded = bool(model.site_weights) or model.brand_base
     if branded:
         tables = {name: with_brand(table, name) for name, table in tables.items()}
+    builds = {one.site.name: one.build for one in cohort.participants}
     with_labels = (rules.seed_brand,) if rules is not None and rules.seed_brand else None
+    overrides = set(overrides_for(names, with_labels or names))
+    if model.override_small_change:
+        overrides.add("small_change")
+    elif "small_change" not in overrides:
+        members.check_cohort(builds, with_labels or names)
     manifest = Manifest(
         run_id=run_id,
         model_name=model.name,
@@ -253,7 +265,7 @@ def _train(
         row_key=spec.entity,
         sites=names,
         label_sites=with_labels,
-        overrides=overrides_for(names, with_labels or names),
+        overrides=tuple(sorted(overrides)),
         allow_missing_features=model.missing_features == "accept",
         weight=model.weight,
         max_weight=model.max_weight,
@@ -275,12 +287,14 @@ def _train(
             for target, judged in differences.items()
             if judged.verdict != "ok"
         )
+    secure = members.open(builds)
     programs = {
         name: SiteProgram(
             name,
             ArrowSource(tables[name]),
             category_key,
             min_rows=settings.minimum_rows,
+            secure=secure[name],
             threads=os.cpu_count() or 1,
         )
         for name in names

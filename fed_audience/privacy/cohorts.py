@@ -52,7 +52,17 @@ def check_terms(
     if 0 < len(everyone - training) < MIN_CHANGE and "small_change" not in terms.overrides:
         others = len(everyone - training)
         raise SecureSumError("small_change", detail=others, limit=f"0, or {MIN_CHANGE} or more")
-    check_change([terms.training_sites, *earlier], terms)
+    check_earlier(terms.training_sites, earlier, terms)
+
+
+def check_earlier(
+    cohort: tuple[str, ...], earlier: Sequence[tuple[str, ...]], terms: RunTerms
+) -> None:
+    """Raise SecureSumError when sums over ``cohort`` and ``earlier`` ones show one or two sites."""
+    try:
+        check_change([cohort, *earlier], terms)
+    except SecureSumError as error:
+        raise SecureSumError("earlier_cohort", detail=error.value, limit=error.limit) from None
 
 
 def _check_size(sites: int, terms: RunTerms) -> None:

@@ -93,12 +93,15 @@ class FileLedger(SiteLedger):
     """A ledger in a folder: one JSON file a run and one a build, each replaced whole.
 
     A file is written beside the old one, flushed to the disk and renamed, so that a crash leaves
-    the old or the new. Two processes must not share a folder. Raises SecureSumError (ledger).
+    the old or the new. Without ``keep_runs`` runs live in memory, for a process that ends with its
+    run and begins none twice; what trained on a build is always kept. Two processes must not share
+    a folder. Raises SecureSumError (ledger).
     """
 
-    def __init__(self, folder: Path) -> None:
+    def __init__(self, folder: Path, *, keep_runs: bool = True) -> None:
         super().__init__()
         self._folder = folder
+        self._keep_runs = keep_runs
         try:
             folder.mkdir(mode=0o700, parents=True, exist_ok=True)
         except OSError as error:
@@ -106,7 +109,8 @@ class FileLedger(SiteLedger):
 
     def save(self, record: RunRecord) -> None:
         """Write ``record`` and wait until the disk holds it."""
-        self._write(self._path("run", record.run), asdict(record))
+        if self._keep_runs:
+            self._write(self._path("run", record.run), asdict(record))
         super().save(record)
 
     def cohorts(self, build: str) -> tuple[tuple[str, ...], ...]:
@@ -121,7 +125,7 @@ class FileLedger(SiteLedger):
             self._write(self._path("build", build), {"cohorts": [*known, cohort]})
 
     def _read_run(self, run: str) -> RunRecord | None:
-        return self._load(self._path("run", run), _record_of)
+        return self._load(self._path("run", run), _record_of) if self._keep_runs else None
 
     def _path(self, kind: str, name: str) -> Path:
         return self._folder / f"{kind}-{sha256(name.encode()).hexdigest()[:32]}.json"

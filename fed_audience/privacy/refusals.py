@@ -24,6 +24,7 @@ SecureSumReason = Literal[
     "wrong_cohort",
     "small_cohort",
     "small_change",
+    "earlier_cohort",
     "override",
     "no_quorum",
     "not_a_survivor",
@@ -100,6 +101,10 @@ EXPLANATIONS: Final[dict[SecureSumReason, tuple[str, str]]] = {
     "small_change": (
         "too few sites join or leave together: the difference of two sums would show them",
         "let at least three sites join or leave at the same time",
+    ),
+    "earlier_cohort": (
+        "the same rows were trained on before with almost the same sites",
+        "train with the same sites, build the tables anew, or let all sites accept small_change",
     ),
     "override": (
         "the run sets a rule aside that this site holds to",

@@ -103,13 +103,12 @@ class SecureSite:
         roster.check()
         if not roster.sha256 == terms.roster_sha256 == self._roster.sha256:
             raise SecureSumError("roster_changed", detail=roster.sha256, limit=self._roster.sha256)
-        earlier = self._ledger.cohorts(self._build) if self._build is not None else ()
-        cohorts.check_terms(self.name, terms, self._roster, self.accepts, earlier)
+        cohorts.check_terms(self.name, terms, self._roster, self.accepts, self._earlier)
         begun = self._ledger.record(terms.run, terms.sha256)
         record = replace(begun, counter=begun.counter + 1)
         self._ledger.save(record)
-        if self._build is not None and self.name in terms.training_sites:
-            self._ledger.note_cohort(self._build, terms.training_sites)
+        if self.name in terms.training_sites:
+            self._note(terms.training_sites)
         private = X25519PrivateKey.generate()
         public = private.public_key().public_bytes_raw()
         signature = self._identity.sign(terms.text(self.name, record.counter, public))
@@ -183,6 +182,8 @@ class SecureSite:
         if self.name not in chosen:
             raise SecureSumError("not_a_survivor", detail=self.name)
         cohorts.check_change([*record.opened, chosen], keys.terms)
+        cohorts.check_earlier(chosen, self._earlier, keys.terms)
+        self._note(chosen)
         self._write(keys, survivors=chosen, opened=cohorts.joined(record.opened, chosen))
         dropped = {
             site: run_keys.round_key(keys.pairs[site], asked, record.cohort, record.bits)
@@ -275,6 +276,15 @@ class SecureSite:
         if cohorts.tolerant(keys.terms, sites, asked):
             add.append(run_keys.self_mask_seed(bytes.fromhex(keys.record.secret), asked))
         return add, subtract
+
+    @property
+    def _earlier(self) -> tuple[tuple[str, ...], ...]:
+        """Sets of sites whose sums over the present rows were made possible."""
+        return self._ledger.cohorts(self._build) if self._build is not None else ()
+
+    def _note(self, cohort: tuple[str, ...]) -> None:
+        if self._build is not None:
+            self._ledger.note_cohort(self._build, cohort)
 
     def _with_keys(self) -> _Keys:
         if self._keys is None or not self._keys.transcript:

@@ -298,6 +298,20 @@ def test_those_who_left_may_come_back_together_and_not_alone() -> None:
     assert np.array_equal(total, plain_sum(vectors, consortium.names))
 
 
+def test_who_was_left_of_a_run_counts_for_later_runs_on_the_same_rows() -> None:
+    consortium = Consortium(13, build="build 1").agreed()
+    masked = consortium.masked(ROOT, consortium.vectors())
+    consortium.opened(ROOT, masked, consortium.names[3:])
+    later = consortium.names[4:]
+    terms = consortium.make_terms(run="run 2", sites=later, training_sites=later)
+    with pytest.raises(SecureSumError) as caught:
+        consortium.sites["s009"].present(terms, consortium.roster)
+    assert caught.value.reason == "earlier_cohort"
+    same = consortium.names[3:]
+    terms = consortium.make_terms(run="run 2", sites=same, training_sites=same)
+    consortium.sites["s009"].present(terms, consortium.roster)
+
+
 @pytest.mark.parametrize("friends", [("s001", "s002"), ("s001", "s002", "s003", "s004")])
 def test_a_tree_does_not_begin_with_fewer_sites_than_the_last_ended_with(
     friends: tuple[str, ...],

@@ -305,7 +305,7 @@ def test_cohorts_of_two_runs_on_the_same_rows_may_not_differ_by_one_or_two() -> 
     consortium = Consortium(8, build="build 1").agreed()
     for left in (6, 7):
         some = consortium.names[:left]
-        opening(consortium, "small_change", run="run 2", sites=some, training_sites=some)
+        opening(consortium, "earlier_cohort", run="run 2", sites=some, training_sites=some)
     five = consortium.names[:5]
     terms = consortium.make_terms(run="run 3", sites=five, training_sites=five)
     consortium.sites["s000"].present(terms, consortium.roster)
@@ -326,7 +326,7 @@ def test_a_recorded_override_lets_a_cohort_differ_by_one() -> None:
     accepts = ("small_change",)
     consortium = Consortium(8, build="build 1", accepts=accepts).agreed()
     seven = consortium.names[:7]
-    opening(consortium, "small_change", run="run 2", sites=seven, training_sites=seven)
+    opening(consortium, "earlier_cohort", run="run 2", sites=seven, training_sites=seven)
     terms = consortium.make_terms(run="run 3", sites=seven, training_sites=seven, overrides=accepts)
     consortium.sites["s000"].present(terms, consortium.roster)
 
