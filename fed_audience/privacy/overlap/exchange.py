@@ -23,6 +23,9 @@ if TYPE_CHECKING:
 
     from fed_audience.privacy.overlap.terms import Policy, Terms
 
+MOST_PEOPLE: Final = 16_000_000
+"""On one list: an answer holds two of them, padded, in at most 1 GiB."""
+
 _DIGITS: Final = 2
 
 
@@ -101,7 +104,7 @@ def ask(
 ) -> tuple[Asked, Question]:
     """Begin a query with the normalised ``identifiers`` of people who consent to its purpose.
 
-    ``salt``: the secret of the two brands. Raises OverlapError (short_list).
+    ``salt``: the secret of the two brands. Raises OverlapError (short_list, long_list).
     """
     texts = _listed(terms.policy, identifiers)
     scalar = group.new_scalar()
@@ -116,7 +119,7 @@ def answer(
 ) -> tuple[Answered, Answer]:
     """Answer ``question`` with this brand's own ``identifiers``; its secret is forgotten after.
 
-    Raises OverlapError: short_list, also for the partner's; out_of_order; bad_point.
+    Raises OverlapError: short_list, also for the partner's; long_list; out_of_order; bad_point.
     """
     policy = terms.policy
     _require_points(policy, question.points)
@@ -163,6 +166,8 @@ def _listed(policy: Policy, identifiers: Iterable[str]) -> Sequence[str]:
     if len(texts) < policy.minimum_list:
         detail = f"fewer than {policy.minimum_list:,} people consent and have an identifier"
         raise OverlapError("short_list", detail=detail, limit=f"{policy.minimum_list:,} or more")
+    if len(texts) > MOST_PEOPLE:
+        raise OverlapError("long_list", detail=f"{len(texts):,} people", limit=f"{MOST_PEOPLE:,}")
     return texts
 
 

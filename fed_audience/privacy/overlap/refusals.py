@@ -8,6 +8,7 @@ from fed_audience.errors import FederationError
 
 OverlapReason = Literal[
     "short_list",
+    "long_list",
     "bad_terms",
     "other_terms",
     "other_salt",
@@ -27,6 +28,10 @@ EXPLANATIONS: Final[dict[OverlapReason, tuple[str, str]]] = {
     "short_list": (
         "a list is too short to be compared: an overlap with few people tells of each of them",
         "compare a larger part of the customers",
+    ),
+    "long_list": (
+        "a list is too long for one message",
+        "compare an audience instead of all customers",
     ),
     "bad_terms": (
         "these cannot be the terms of an overlap",

@@ -10,7 +10,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from fed_audience.privacy.overlap import group, terms
+from fed_audience.privacy.overlap import exchange, group, terms
 from fed_audience.privacy.overlap.exchange import (
     Answer,
     Asked,
@@ -123,6 +123,15 @@ def test_a_short_list_is_refused_on_either_side(
     decoys = 2 * reach(TERMS.policy.exact_epsilon)
     shortened = replace(reply, points=reply.points[: count + decoys])
     refused("short_list", result, TERMS, asked[0], shortened, ONE)
+
+
+def test_a_list_that_fits_no_message_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
+    most = 2**30 // group.POINT_BYTES
+    assert (
+        2 * padded(exchange.MOST_PEOPLE) + 4 * reach(Policy("x", epsilon=0.01).exact_epsilon) < most
+    )
+    monkeypatch.setattr(exchange, "MOST_PEOPLE", 1_000)
+    refused("long_list", ask, TERMS, people(0, 1_001), SALT, ONE)
 
 
 def broken(points: Points, row: int, value: bytes) -> Points:
