@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import hmac
+import re
 import secrets
 from dataclasses import asdict, dataclass, field, fields
 from fractions import Fraction
@@ -20,6 +21,7 @@ EPSILON: Final = 0.1
 SHORTEST_SALT: Final = 16
 _EPSILONS: Final = (0.01, 1.0)
 _QUERY_BYTES: Final = 16
+_NAME: Final = re.compile("[a-z][a-z0-9_]{0,62}")
 
 Identifier = Literal["email", "phone"]
 
@@ -72,7 +74,7 @@ class Terms:
     """One query: who asks whom, under which rules.
 
     ``restricted``: the asking brand compares an audience, not all its customers. ``query``: 16
-    random bytes, hexadecimal.
+    random bytes, hexadecimal. Raises OverlapError (bad_terms) for what is no name of a brand.
     """
 
     federation: str
@@ -81,6 +83,12 @@ class Terms:
     policy: Policy
     restricted: bool = False
     query: str = field(default_factory=lambda: secrets.token_hex(_QUERY_BYTES))
+
+    def __post_init__(self) -> None:
+        for name in (self.federation, self.asking, self.answering):
+            if not _NAME.fullmatch(name):
+                limit = "small letters, digits and _, at most 63"
+                raise OverlapError("bad_terms", detail=f"the name {name[:63]!r}", limit=limit)
 
     @property
     def sha256(self) -> str:

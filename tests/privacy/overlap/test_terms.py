@@ -48,6 +48,14 @@ def test_each_query_has_a_salt_of_its_own() -> None:
         TERMS.salt(SECRET[:15])
 
 
+@pytest.mark.parametrize("name", ["", "Grocery", "a/b", "..", "a" * 64, "grocery\n"])
+def test_names_are_those_that_files_and_logs_can_have(name: str) -> None:
+    for place in ("federation", "asking", "answering"):
+        with pytest.raises(OverlapError, match="the name") as caught:
+            replace(TERMS, **{place: name})  # type: ignore[arg-type]
+        assert caught.value.reason == "bad_terms"
+
+
 def test_terms_come_back_from_their_document() -> None:
     again = Terms.from_document(TERMS.to_document())
     assert again == TERMS
