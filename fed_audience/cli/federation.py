@@ -82,6 +82,10 @@ def train(
     ] = "none",
     config: Config = DEFAULT_CONFIG,
     as_of: AsOf = None,
+    bisect: Annotated[
+        bool,
+        typer.Option("--bisect", help="When sums cannot be right, find the group of sites."),
+    ] = False,
     record_egress: RecordEgress = None,
 ) -> None:
     """Train a model that the brands' dbt projects have queued, and register it at each."""
@@ -100,6 +104,8 @@ def train(
         check_place(save, "the model", "--save")
     settings, secrets, instant = _opened(config, as_of)
     wanted = settings.model(model)
+    if bisect:
+        wanted = wanted.model_copy(update={"bisect": True})
     console = Console()
     with Steps(console) as steps, recording(record_egress) as recorder:
         steps.step(f"train {model}")

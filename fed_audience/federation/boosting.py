@@ -8,12 +8,13 @@ from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
 
+from fed_audience.errors import FederationError
 from fed_audience.federation import events as e
 from fed_audience.federation import messages as m
 from fed_audience.federation.coordinator import SiteMissing
 from fed_audience.federation.packing import Packing
 from fed_audience.federation.payload import leaves_to_arrays, nodes_to_array, splits_to_arrays
-from fed_audience.federation.sum_checks import SumChecks
+from fed_audience.federation.sum_checks import FIND_IT, BrokenSums, SumChecks
 from fed_audience.gbdt.histogram import SlotLayout
 from fed_audience.gbdt.lockstep import LockstepGrowth
 from fed_audience.gbdt.sampling import drawn_features
@@ -196,7 +197,7 @@ class BoostingRounds:
         self, number: int, growing: LockstepGrowth, roots: NDArray[np.int64]
     ) -> list[list[NodeSplit]]:
         """Grow one round of trees; return the splits that some site may not know yet."""
-        growing.start(roots)
+        self._take(growing.start, roots)
         level = 0
         while build := growing.build:
             level += 1
@@ -219,8 +220,17 @@ class BoostingRounds:
             pairs, _ = packing.unpack(sums)
             built = pairs.reshape(nodes, -1, 2)
             self._checks.children(number, built, growing.parents_of_build())
-            growing.advance(built)
+            self._take(growing.advance, built)
         return growing.unsent()
+
+    def _take(self, grow: Callable[[NDArray[np.int64]], None], sums: NDArray[np.int64]) -> None:
+        """Let the trees take ``sums``; features that do not agree on a node are broken sums."""
+        try:
+            grow(sums)
+        except FederationError as error:
+            raise BrokenSums(
+                error.what, value=error.value, limit=error.limit, looked=error.looked, fix=FIND_IT
+            ) from error
 
     def _finish(self, closing: dict[str, Any]) -> None:
         """Close the last trees, when nothing else would, and get their loss."""

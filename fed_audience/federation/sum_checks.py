@@ -27,7 +27,15 @@ if TYPE_CHECKING:
 
 
 NEGATIVE: Final = "a hessian sum is negative"
+FIND_IT: Final = (
+    "a site sends wrong numbers, or its rows changed: with six sites or more, `fed-audience train "
+    "MODEL --bisect` finds the group it is in"
+)
 STEEP: Final = "a gradient sum exceeds what its rows can have"
+
+
+class BrokenSums(FederationError):  # noqa: N818 - a finding about numbers
+    """Sums that no honest sites can have; ``bisecting.bisect`` finds the group they come from."""
 
 
 class SumChecks:
@@ -85,11 +93,10 @@ class SumChecks:
             raise _broken(f"{where}, feature {feature}", what, broken=broken, of=len(holds))
 
 
-def _broken(where: str, what: str, *, broken: int = 1, of: int = 1) -> FederationError:
-    return FederationError(
+def _broken(where: str, what: str, *, broken: int = 1, of: int = 1) -> BrokenSums:
+    return BrokenSums(
         f"the sums over the sites cannot be right: {what}",
         value=f"{broken} of {of} cells",
         looked=where,
-        fix="a site sends wrong numbers, or its rows changed: train over groups of three sites or "
-        "more to find it",
+        fix=FIND_IT,
     )

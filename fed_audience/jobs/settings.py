@@ -36,8 +36,9 @@ class ModelSettings(StrictModel):
     ``weight`` names a column of row weights, at most ``max_weight``; ``site_weights`` multiplies
     those of a brand. ``brand_base``: each brand starts from the rate of its own labels.
     ``continuation``: each brand may add trees of its own to the shared model, at home, where they
-    win on rows held out there. ``override_small_change``: why this run may be with almost the same
-    sites as an earlier one on the same rows.
+    win on rows held out there. ``bisect``: where the sums of all sites cannot be right, train over
+    groups of three sites or more and name those that are wrong. ``override_small_change``: why
+    this run may be with almost the same sites as an earlier one on the same rows.
     """
 
     name: Name
@@ -51,6 +52,7 @@ class ModelSettings(StrictModel):
     brand_base: bool = False
     continuation: bool = False
     override_brand_difference: Statement | None = None
+    bisect: bool = False
     override_small_change: Statement | None = None
     override_by: Statement | None = None
 

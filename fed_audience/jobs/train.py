@@ -2,12 +2,10 @@
 
 from __future__ import annotations
 
-import json
 import os
 import time
 from contextlib import contextmanager
 from dataclasses import dataclass, field
-from hashlib import sha256
 from typing import TYPE_CHECKING
 from uuid import uuid4
 
@@ -22,7 +20,7 @@ from fed_audience.federation import (
     SiteProgram,
     TrainingResult,
 )
-from fed_audience.federation import train as train_over
+from fed_audience.federation.bisecting import train_or_bisect
 from fed_audience.federation.manifest import overrides_for
 from fed_audience.gbdt.model import to_text
 from fed_audience.jobs.audit_trail import AuditTrail
@@ -44,10 +42,9 @@ from fed_audience.jobs.participants import (
     labelled_participant,
     unlabelled_participant,
 )
+from fed_audience.jobs.registration import register
 from fed_audience.jobs.rows import agreed_features, require_column, require_features
 from fed_audience.jobs.sites import Site, site_of
-from fed_audience.warehouse.control import TrainingRun, record_run
-from fed_audience.warehouse.registry import RegisteredModel, register_model
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -131,7 +128,7 @@ def train_model(
             trained = _train(
                 settings, model, cohort, members, run_id, category_key, on_event, account
             )
-            _register(trained, run_id, as_of, account)
+            register(trained, run_id, as_of, account)
             claims.succeed()
     return trained
 
@@ -301,7 +298,7 @@ def _train(
     }
     transport = InProcessTransport(programs, account.on_message)
     began = time.perf_counter()
-    result = train_over(transport, manifest, on_event=on_event)
+    result = train_or_bisect(transport, manifest, bisecting=model.bisect, on_event=on_event)
     seconds = time.perf_counter() - began
     account.trained(result)
     own, notes = own_copies(programs, manifest, result, model)
@@ -322,44 +319,3 @@ def _train(
         own=own,
         notes=notes,
     )
-
-
-def _register(
-    trained: TrainedModel, run_id: str, as_of: datetime, account: TrainingAccount
-) -> None:
-    """Give every brand the model and a record of the run."""
-    result, rules = trained.result, trained.lookalike
-    metrics = result.metrics.to_json() if result.metrics is not None else None
-    for one in trained.participants:
-        name = one.site.name
-        text = trained.text_for(name)
-        model = RegisteredModel(
-            model_name=trained.name,
-            model_version=sha256(text.encode()).hexdigest()[:12],
-            model_text=text,
-            encoder=result.encoder.to_json(),
-            created_at=as_of,
-            run_id=run_id,
-            metrics=metrics,
-            is_rank=rules is not None and rules.is_rank(name),
-        )
-        run = TrainingRun(
-            run_id=run_id,
-            model_name=trained.name,
-            status="succeeded",
-            started_at=as_of,
-            finished_at=as_of,
-            request_id=one.request.request_id if one.request else None,
-            partners=[site for site in trained.manifest.sites if site != name],
-            rows_requested=one.request.row_count if one.request else None,
-            rows_used=one.rows.table.num_rows,
-            rows_withdrawn=one.rows.withdrawn,
-            rounds=result.rounds,
-            bytes_up=result.bytes_up.get(name),
-            metrics=json.loads(metrics) if metrics else None,
-            message="; ".join((*trained.warnings, *trained.notes)) or None,
-        )
-        with one.site.open() as warehouse, warehouse.transaction():
-            register_model(warehouse, model)
-            record_run(warehouse, run)
-        account.registered(name, model.sha256)

@@ -1,0 +1,55 @@
+"""Gives every brand the trained model, and a record of the run."""
+
+from __future__ import annotations
+
+import json
+from hashlib import sha256
+from typing import TYPE_CHECKING
+
+from fed_audience.warehouse.control import TrainingRun, record_run
+from fed_audience.warehouse.registry import RegisteredModel, register_model
+
+if TYPE_CHECKING:
+    from datetime import datetime
+
+    from fed_audience.jobs.audit_training import TrainingAccount
+    from fed_audience.jobs.train import TrainedModel
+
+
+def register(trained: TrainedModel, run_id: str, as_of: datetime, account: TrainingAccount) -> None:
+    """Give every brand the model and a record of the run."""
+    result, rules = trained.result, trained.lookalike
+    metrics = result.metrics.to_json() if result.metrics is not None else None
+    for one in trained.participants:
+        name = one.site.name
+        text = trained.text_for(name)
+        model = RegisteredModel(
+            model_name=trained.name,
+            model_version=sha256(text.encode()).hexdigest()[:12],
+            model_text=text,
+            encoder=result.encoder.to_json(),
+            created_at=as_of,
+            run_id=run_id,
+            metrics=metrics,
+            is_rank=rules is not None and rules.is_rank(name),
+        )
+        run = TrainingRun(
+            run_id=run_id,
+            model_name=trained.name,
+            status="succeeded",
+            started_at=as_of,
+            finished_at=as_of,
+            request_id=one.request.request_id if one.request else None,
+            partners=[site for site in trained.manifest.sites if site != name],
+            rows_requested=one.request.row_count if one.request else None,
+            rows_used=one.rows.table.num_rows,
+            rows_withdrawn=one.rows.withdrawn,
+            rounds=result.rounds,
+            bytes_up=result.bytes_up.get(name),
+            metrics=json.loads(metrics) if metrics else None,
+            message="; ".join((*trained.warnings, *trained.notes)) or None,
+        )
+        with one.site.open() as warehouse, warehouse.transaction():
+            register_model(warehouse, model)
+            record_run(warehouse, run)
+        account.registered(name, model.sha256)
