@@ -11,9 +11,12 @@ from typing import TYPE_CHECKING, Final, Literal
 from pydantic import TypeAdapter, ValidationError
 
 from fed_audience.errors import ConfigError, FederationError
+from fed_audience.federation.private.public_values import PublicValues  # noqa: TC001 - pydantic reads it
+from fed_audience.federation.private.recipe import check_private
 from fed_audience.gbdt.bins import Feature
 from fed_audience.gbdt.model import check_feature_names
 from fed_audience.gbdt.parameters import TrainingParameters
+from fed_audience.privacy.dp.plan import PrivacyTerms  # noqa: TC001 - pydantic reads it
 from fed_audience.privacy.rounds import DROPOUT_COHORT, MIN_CHANGE
 from fed_audience.privacy.run_keys import Override  # noqa: TC001 - pydantic reads it at run time
 
@@ -48,6 +51,8 @@ class Manifest:
     the weights of a brand's rows, ``brand_base`` gives each brand a base score of its own.
     ``secure``: what leaves a site is masked, so that only sums over the sites can be read.
     ``overrides``: rules of the secure sum that all sites set aside (``overrides_for``).
+    ``privacy`` makes the run differentially private, by a recipe of its own (``private``), over
+    the ranges and categories that ``public`` declares for every feature.
 
     Neither ``run_id`` nor ``sites`` reaches the model text. Raises ConfigError.
     """
@@ -71,6 +76,8 @@ class Manifest:
     brand_base: bool = False
     secure: bool = True
     overrides: tuple[Override, ...] = ()
+    privacy: PrivacyTerms | None = None
+    public: tuple[PublicValues, ...] = ()
     parameters: TrainingParameters = field(default_factory=TrainingParameters)
 
     def __post_init__(self) -> None:
@@ -113,6 +120,7 @@ class Manifest:
         self._check_overrides()
         self._check_columns()
         self._check_weights()
+        check_private(self)
         if self.classes and len(set(self.classes)) != self.parameters.num_class:
             raise ConfigError(
                 "the classes must be named once each, as many as num_class",
@@ -178,10 +186,11 @@ class Manifest:
         """Whether no site may leave the run: of fewer than ten, and where hessians are counts.
 
         Those of the squared error are the same in every tree, so two cohorts' sums of them differ
-        by the counts of who left.
+        by the counts of who left. Of a private run every site's share of the noise is reckoned on.
         """
         few = len(self.training_sites) < DROPOUT_COHORT
-        return few or self.parameters.objective == "regression"
+        counted = self.parameters.objective == "regression"
+        return few or counted or self.privacy is not None
 
     def cohort(self, absent: Iterable[int] = (), *, of_all_sites: bool = False) -> tuple[str, ...]:
         """Sites of a round, sorted: those with labels or all, but for the ``absent`` ones.

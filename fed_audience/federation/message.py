@@ -48,6 +48,8 @@ DataReason = Literal[
     "too_many_rows",
     "no_identity",
     "plain_sums",
+    "loose_delta",
+    "over_budget",
 ]
 Reason = Literal[DataReason, SecureSumReason]
 """Why a site refuses: because of the request or its rows, or by a rule of the secure sum."""

@@ -43,6 +43,16 @@ from fed_audience.federation.opening_messages import (
     SurvivorsSigned,
 )
 from fed_audience.federation.packing import WIDE, Packing
+from fed_audience.federation.private_messages import (
+    BinsFixed,
+    CategoryHashes,
+    CountNoisily,
+    FixNoisyBins,
+    HashCategories,
+    NoisyCounts,
+    NoisySums,
+    SumFeature,
+)
 
 if TYPE_CHECKING:
     from fed_audience.federation.wire import WireModel
@@ -54,17 +64,24 @@ __all__ = [
     "REPLIES",
     "REQUESTS",
     "AgreeKeys",
+    "BinsFixed",
+    "CategoryHashes",
     "ContributionSums",
     "Count",
+    "CountNoisily",
     "CountValues",
     "ExplainRows",
     "FinishTraining",
     "FixBins",
+    "FixNoisyBins",
     "GrowLevel",
+    "HashCategories",
     "HoldShares",
     "KeysAgreed",
     "LabelCounts",
     "LevelHistogram",
+    "NoisyCounts",
+    "NoisySums",
     "OpenRun",
     "OpeningRequest",
     "PresentKey",
@@ -88,6 +105,7 @@ __all__ = [
     "SiteNote",
     "Slot",
     "StartTree",
+    "SumFeature",
     "SurvivorsSigned",
     "TreeClosing",
     "ValidationLoss",
@@ -336,6 +354,10 @@ REQUESTS: Final[tuple[type[Request], ...]] = (
     SignSurvivors,
     RevealSeed,
     ReleaseShares,
+    HashCategories,
+    CountNoisily,
+    FixNoisyBins,
+    SumFeature,
 )
 REPLIES: Final[tuple[type[Reply], ...]] = (
     RunOpened,
@@ -353,6 +375,10 @@ REPLIES: Final[tuple[type[Reply], ...]] = (
     SurvivorsSigned,
     SeedRevealed,
     SharesReleased,
+    CategoryHashes,
+    NoisyCounts,
+    BinsFixed,
+    NoisySums,
     Refused,
 )
 CATALOGUE: Final[dict[int, type[WireModel]]] = {kind.kind: kind for kind in (*REQUESTS, *REPLIES)}

@@ -18,6 +18,7 @@ if TYPE_CHECKING:
 
     from fed_audience.federation.messages import (
         FixBins,
+        FixNoisyBins,
         GrowLevel,
         StartTree,
         TreeClosing,
@@ -44,7 +45,9 @@ def bins_to_arrays(bins: Sequence[FeatureBins]) -> dict[str, Any]:
     }
 
 
-def bins_from_message(message: FixBins, features: Sequence[Feature]) -> tuple[FeatureBins, ...]:
+def bins_from_message(
+    message: FixBins | FixNoisyBins, features: Sequence[Feature]
+) -> tuple[FeatureBins, ...]:
     """Read the bins of ``features`` back. Raises FederationError when they are not bins."""
     if len(message.sizes) != len(features):
         raise _malformed("there are bins for another number of features")

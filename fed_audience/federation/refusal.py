@@ -73,6 +73,14 @@ EXPLANATIONS: Final[dict[str, tuple[str, str]]] = {
         "the run would show the coordinator the site's own sums",
         "train with the secure sum, or let the site's owner accept plain sums",
     ),
+    "loose_delta": (
+        "the run's delta would let one of its rows leave in the clear",
+        "choose a delta far below 1 divided by the number of rows, usually 1e-6",
+    ),
+    "over_budget": (
+        "the privacy budget of its rows does not suffice",
+        "choose a smaller epsilon, or let the site's owner raise the limit; see the site's log",
+    ),
 }
 
 

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Final
 from fed_audience.errors import FederationError
 from fed_audience.federation import messages as m
 from fed_audience.federation.manifest import Manifest
+from fed_audience.federation.private.site_run import PrivacyKeeper, PrivateSiteRun
 from fed_audience.federation.refusal import Refusal
 from fed_audience.federation.site_keys import check_keys, present_key, round_of
 from fed_audience.federation.site_openings import answer_opening
@@ -35,7 +36,7 @@ class _Answer:
 
     slot: m.Slot
     request: bytes
-    vector: SiteVector
+    answer: SiteVector | m.Reply
     body: bytes
 
 
@@ -43,7 +44,7 @@ class _Answer:
 class _Run:
     """One run at the site, and what it answered first and last."""
 
-    state: SiteRun
+    state: SiteRun | PrivateSiteRun
     opening: bytes
     opened: bytes
     presented: m.RunKey | None = None
@@ -59,6 +60,7 @@ class SiteProgram:
     ``warnings`` tell the site's own staff, in full words, what was unusual about its rows.
     ``secure``: the site's identity and secrets; without them only runs of plain sums are answered,
     with them none, but for runs of this site alone when its owner accepts ``one_site``.
+    ``keeper``: the budget book and the releases of differentially private runs.
 
     Every round is idempotent: the same request gives the same bytes, an earlier round or a
     changed one is refused. Every vector leaves through ``_release`` and nowhere else.
@@ -73,6 +75,7 @@ class SiteProgram:
         min_rows: int = 0,
         threads: int = 1,
         secure: SecureSite | None = None,
+        keeper: PrivacyKeeper | None = None,
     ) -> None:
         self.name = name
         self.warnings: list[str] = []
@@ -81,6 +84,7 @@ class SiteProgram:
         self._min_rows = min_rows
         self._team = team_of(threads)
         self._secure = secure
+        self._keeper = keeper or PrivacyKeeper()
         self._run: _Run | None = None
         self._busy = threading.Lock()
 
@@ -129,12 +133,14 @@ class SiteProgram:
             _LOG.warning("site %s refused a request: %s", self.name, refusal)
             return m.encode(m.Refused(slot=slot, reason=refusal.reason, column=refusal.column))
 
-    def _release(self, request: m.Request, vector: SiteVector) -> bytes:
+    def _release(self, request: m.Request, vector: SiteVector | m.Reply) -> bytes:
         """Turn a vector into the bytes that leave, masked: the only way out.
 
         Whether masks are due is for the manifest to say, never for the request: only the one site
         that holds all labels, or a run without masks, sends its own numbers.
         """
+        if isinstance(vector, m.Reply):
+            return m.encode(vector)
         manifest = self._open_run(request.slot).state.manifest
         if manifest.secure and len(manifest.cohort(of_all_sites=request.of_all_sites)) > 1:
             cohort = self._cohort(manifest, request)
@@ -213,13 +219,19 @@ class SiteProgram:
                 slot=request.slot,
                 manifest_sha256=sha256(request.manifest.encode()).hexdigest(),
                 category_check=self._category_check(manifest.run_id) if categorical else "",
-                notes=rows.notes(manifest.parameters.objective),
+                notes=() if manifest.privacy else rows.notes(manifest.parameters.objective),
                 missing_features=rows.missing_features,
             )
         )
-        state = SiteRun(manifest, rows, labelled=labelled, team=self._team)
-        self._run = _Run(state, body, opened)
+        self._run = _Run(self._state(manifest, rows, labelled=labelled), body, opened)
         return opened
+
+    def _state(
+        self, manifest: Manifest, rows: SiteRows, *, labelled: bool
+    ) -> SiteRun | PrivateSiteRun:
+        if manifest.privacy is None:
+            return SiteRun(manifest, rows, labelled=labelled, team=self._team)
+        return PrivateSiteRun(manifest, rows, self._category_key, self._keeper)
 
     def _check_protection(self, manifest: Manifest) -> None:
         """Refuse a run that would show this site's own sums, unless its owner accepts that."""
@@ -255,8 +267,8 @@ class SiteProgram:
             raise Refusal("changed_request")
         if slot.attempt == last.slot.attempt:
             return last.body
-        released = self._release(request, last.vector)
-        run.answer = _Answer(slot, content, last.vector, released)
+        released = self._release(request, last.answer)
+        run.answer = _Answer(slot, content, last.answer, released)
         return released
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from hashlib import sha256
 from typing import TYPE_CHECKING, Final
 
@@ -12,11 +12,13 @@ from fed_audience.errors import ConfigError, DataError, FederationError
 from fed_audience.federation import events as e
 from fed_audience.federation import messages as m
 from fed_audience.federation.binning import BinningRounds
-from fed_audience.federation.boosting import BoostingRounds, Stopped
+from fed_audience.federation.boosting import BoostingRounds, GrownTrees, Stopped
 from fed_audience.federation.cohort import Cohort
 from fed_audience.federation.coordinator import Coordinator, LargestMessage, SiteMissing
 from fed_audience.federation.key_agreement import agree_on_keys
 from fed_audience.federation.payload import bins_to_arrays, trees_to_arrays
+from fed_audience.federation.private.recipe import plan_of
+from fed_audience.federation.private.training import PrivateTraining
 from fed_audience.federation.protection import Protection
 from fed_audience.gbdt.encoding import Encoder
 from fed_audience.gbdt.explanation import FeatureImportance, importance
@@ -34,6 +36,7 @@ if TYPE_CHECKING:
     from fed_audience.gbdt.bins import FeatureBins
     from fed_audience.gbdt.evaluation import AnyMetrics
     from fed_audience.gbdt.objectives import Objective
+    from fed_audience.privacy.dp.plan import PrivacyPlan
 
     OnEvent = Callable[[e.TrainingEvent], None]
 
@@ -66,7 +69,8 @@ class TrainingResult:
     run could not go on (``stopped`` is then 'site_missing') or not be measured.
     ``base_scores`` are those of all brands: where each brand has its own, the model holds none.
     ``label_cap``: a power of two above every training label, 1 for classes. ``clipped``: share of
-    gradients beyond it. ``bytes_up``: what left each site.
+    gradients beyond it. ``bytes_up``: what left each site. ``privacy``: what a differentially
+    private run promised and spent; its ``counts`` are noisy, and it measures nothing.
     """
 
     model_text: str
@@ -90,6 +94,7 @@ class TrainingResult:
     protection: Protection
     cohort: tuple[str, ...]
     missing: tuple[str, ...]
+    privacy: PrivacyPlan | None
     warnings: tuple[str, ...]
 
 
@@ -167,6 +172,10 @@ class _Training:
             agree_on_keys(coordinator, manifest)
         for weakness in Protection.of(manifest).weaknesses():
             self._tell(e.SiteWarning("", weakness))
+        return self._train() if manifest.privacy is None else self._train_privately()
+
+    def _train(self) -> TrainingResult:
+        manifest, coordinator = self._manifest, self._coordinator
         binning = BinningRounds(coordinator, manifest, self._tell)
         bins = binning.run()
         objective = objective_of(
@@ -188,21 +197,46 @@ class _Training:
         metrics, missing = None, grown.missing
         if counts.validation_rows and not missing:
             metrics, missing = self._measure(cohort, objective, model)
+        grown = replace(grown, missing=missing)
+        return self._result(model, base, grown, counts, metrics, binning.label_cap, cohort.sites)
+
+    def _train_privately(self) -> TrainingResult:
+        """Train by the private recipe: nothing leaves a site without noise."""
+        manifest = self._manifest
+        found = PrivateTraining(self._coordinator, manifest, self._tell).run()
+        text = objective_of(manifest.parameters).text
+        rate, base = manifest.parameters.learning_rate, (found.base_score,)
+        model = Model(manifest.features, found.bins, found.trees, base, rate, text)
+        grown = GrownTrees(found.trees, len(found.trees), "all_trees", (), 0.0, ())
+        counts, sites = RowCounts(found.rows, 0, 0), tuple(sorted(manifest.training_sites))
+        return self._result(model, base, grown, counts, None, 1.0, sites)
+
+    def _result(
+        self,
+        model: Model,
+        base: tuple[float, ...],
+        grown: GrownTrees,
+        counts: RowCounts,
+        metrics: AnyMetrics | None,
+        label_cap: float,
+        cohort: tuple[str, ...],
+    ) -> TrainingResult:
+        manifest, coordinator = self._manifest, self._coordinator
         text, protection = to_text(model), Protection.of(manifest)
         if coordinator.largest is None:
             raise FederationError("no site sent a message", fix="name at least one site")
         return TrainingResult(
             model_text=text,
             sha256=sha256(text.encode()).hexdigest(),
-            encoder=Encoder(manifest.features, bins),
+            encoder=Encoder(manifest.features, model.bins),
             model=model,
             base_scores=base,
             best_iteration=grown.best_iteration,
-            trees_grown=len(grown.trees) // objective.classes,
+            trees_grown=len(grown.trees) // model.classes,
             stopped=grown.stopped,
             metrics=metrics,
             validation_losses=grown.losses,
-            label_cap=binning.label_cap,
+            label_cap=label_cap,
             clipped=grown.clipped,
             counts=counts,
             rounds=coordinator.rounds,
@@ -211,8 +245,9 @@ class _Training:
             largest_message=protection.as_read(coordinator.largest),
             importance=importance(model),
             protection=protection,
-            cohort=cohort.sites,
-            missing=missing,
+            cohort=cohort,
+            missing=grown.missing,
+            privacy=None if manifest.privacy is None else plan_of(manifest),
             warnings=tuple(self._warnings),
         )
 

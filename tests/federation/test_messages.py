@@ -75,6 +75,15 @@ EXAMPLES: dict[type[m.Request | m.Reply], dict[str, Any]] = {
         "public_keys": ("a" * 64, "b" * 64),
         "signatures": ("c" * 128, "d" * 128),
     },
+    m.HashCategories: {},
+    m.CountNoisily: {},
+    m.FixNoisyBins: {
+        "sizes": (2, 1),
+        "base_score": -1.5,
+        "thresholds": np.array([0.5, 2.25]),
+        "prefixes": np.array([77], dtype=np.uint32),
+    },
+    m.SumFeature: {"feature": 1, "updated": 0, "values": np.array([0.25, -0.5])},
     m.RunOpened: {
         "manifest_sha256": "a" * 64,
         "category_check": "0123456789abcdef",
@@ -95,6 +104,10 @@ EXAMPLES: dict[type[m.Request | m.Reply], dict[str, Any]] = {
         "signature": "c" * 128,
     },
     m.KeysAgreed: {"transcript": "d" * 64},
+    m.CategoryHashes: {"prefixes": np.array([77, 2**24 - 1], dtype=np.uint32)},
+    m.NoisyCounts: VECTOR,
+    m.BinsFixed: {},
+    m.NoisySums: VECTOR,
     m.Refused: {"reason": "row_keys", "column": "customer"},
 }
 BODIES = {kind: m.encode(kind(slot=SLOT, **fields)) for kind, fields in EXAMPLES.items()}

@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 from fed_audience.errors import DataError, FederationError
 from fed_audience.federation import InProcessTransport, train
 from fed_audience.federation import messages as m
+from fed_audience.federation.site_run import SiteRun
 from fed_audience.federation.sum_checks import SumChecks
 from fed_audience.gbdt.fixed_point import FixedPoint
 from fed_audience.gbdt.histogram import SlotLayout
@@ -35,6 +36,7 @@ def poisoned(change: Callable[[int, Pairs], Pairs], **changes: Any) -> None:
         reply = honest(request, body)
         assert bad._run is not None
         state = bad._run.state
+        assert isinstance(state, SiteRun)
         summed, starts = state._of_features, state._start_trees
         level = [0]
 

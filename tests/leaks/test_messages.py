@@ -17,6 +17,7 @@ from fed_audience.federation.site_run import SiteVector
 from fed_audience.gbdt.histogram import SlotLayout
 from tests.federation.example import KEY, manifest, programs, run, split, table
 from tests.federation.faults import Faulty, losing
+from tests.federation.private.example import private_manifest
 
 CANARY_NUMBERS = [1234.56789012345, 98765.4321098765, 31337.31337]
 CANARY_TEXTS = ["canary.person@example.com", "canary-country-7f3a", "canary-key-91c2"]
@@ -48,6 +49,7 @@ def sent_by_sites(*, secure: bool) -> list[Envelope]:
     agreed = manifest(list(tables), n_estimators=15, early_stopping_round=3, secure=secure)
     transport = InProcessTransport(programs(tables), seen.append)
     explain(transport, agreed, train(transport, agreed).model)
+    train(transport, private_manifest(list(tables), secure=secure))
     return [envelope for envelope in seen if envelope.direction == "from_site"]
 
 
