@@ -92,6 +92,44 @@ def simulate(  # noqa: PLR0913 - one parameter a flag
     secure: Annotated[
         bool, typer.Option(help="Sum over the sites under masks, as between brands.")
     ] = True,
+    epsilon: Annotated[
+        float | None,
+        typer.Option(
+            help="Train the federated model with differential privacy, by a recipe that has its "
+            "own trees, depth, rate and bins; the others are trained without."
+        ),
+    ] = None,
+    delta: Annotated[
+        float | None,
+        typer.Option(help="Of --epsilon, far below 1 / number of rows. [default: 1e-6]"),
+    ] = None,
+    colluders: Annotated[
+        int | None,
+        typer.Option(help="Of --epsilon: sites that may collude. [default: a third]"),
+    ] = None,
+    public_range: Annotated[
+        list[str] | None,
+        typer.Option(
+            metavar="COLUMN=LOW:HIGH",
+            help="Of --epsilon: range that a number may be known to have; repeatable. "
+            "[default: read off the table]",
+        ),
+    ] = None,
+    public_categories: Annotated[
+        list[str] | None,
+        typer.Option(
+            metavar="COLUMN=A|B|C",
+            help="Of --epsilon: categories that may be known; repeatable. "
+            "[default: read off the table]",
+        ),
+    ] = None,
+    budget_book: Annotated[
+        Path | None,
+        typer.Option(
+            metavar="FILE",
+            help="Of --epsilon: charge this budget book, in which FILE's name has a limit.",
+        ),
+    ] = None,
     json: Annotated[Path | None, typer.Option(help="Write the whole result there.")] = None,
     record_egress: RecordEgress = None,
 ) -> None:
@@ -116,7 +154,9 @@ def simulate(  # noqa: PLR0913 - one parameter a flag
     from fed_audience.simulate.run import simulate as run  # noqa: PLC0415 - the same
     from fed_audience.simulate.settings import (  # noqa: PLC0415 - the same
         SimulationSettings,
+        parse_categories,
         parse_options,
+        parse_ranges,
         task_of,
     )
     from fed_audience.simulate.summary import print_summary  # noqa: PLC0415 - the same
@@ -126,7 +166,10 @@ def simulate(  # noqa: PLR0913 - one parameter a flag
         "split": split,
         "test_fraction": test_fraction,
         "threads": threads,
+        "delta": delta,
     }
+    if delta is not None and epsilon is None:
+        raise UsageError("--delta belongs to --epsilon", fix="add --epsilon 1")
     settings = SimulationSettings(
         path=file,
         label=label,
@@ -148,6 +191,11 @@ def simulate(  # noqa: PLR0913 - one parameter a flag
         seed=seed,
         options=parse_options(param or ()),
         secure=secure,
+        epsilon=epsilon,
+        colluders=colluders,
+        public_ranges=parse_ranges(public_range or ()),
+        public_categories=parse_categories(public_categories or ()),
+        budget_book=budget_book,
         **{name: value for name, value in chosen.items() if value is not None},
     )
     with _progress() as on_stage, recording(record_egress) as recorder:

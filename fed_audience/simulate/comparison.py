@@ -16,6 +16,7 @@ if TYPE_CHECKING:
 
     import numpy.typing as npt
 
+    from fed_audience.federation.private.public_values import PublicValues
     from fed_audience.federation.train import TrainingResult
     from fed_audience.federation.transport import Envelope
     from fed_audience.gbdt.evaluation import Interval
@@ -67,18 +68,20 @@ def compare(
     learners: Learners,
     on_stage: Callable[[str], None],
     on_message: Callable[[Envelope], None] | None = None,
+    public: tuple[PublicValues, ...] = (),
 ) -> Comparison:
     """Train every model of the comparison; ``on_stage`` hears what is trained next.
 
     ``on_message`` sees what crosses a site's border in the federated training alone.
-    The pooled model is a training of its own from raw rows: own bins, own base score.
+    The pooled model is a training of its own from raw rows: own bins, own base score. ``public``
+    values make the federated one private; the others stay what they are without noise.
     """
     parts = {name: dealt.training_rows(site) for site, name in enumerate(dealt.sites)}
     pooled, test = dealt.training_rows(), dealt.test_rows()
     on_stage("compiling")
     learners.warm_up(dealt.sites, pooled)
     on_stage(f"federated over {len(parts)} sites")
-    federated = learners.federated(parts, test, on_message=on_message)
+    federated = learners.federated(parts, test, on_message=on_message, public=public)
     on_stage("LightGBM on the pooled rows")
     lightgbm = learners.lightgbm(pooled, test)
     on_stage("the same learner on the pooled rows")
@@ -183,11 +186,14 @@ def leakage_warnings(
 
 
 def require_same_model(comparison: Comparison) -> None:
-    """Raise FederationError unless the federated model is the pooled one, to the byte."""
+    """Raise FederationError unless the federated model is the pooled one, to the byte.
+
+    A private one never is: its noise is fresh.
+    """
     federated, pooled = comparison.federated.result, comparison.pooled.result
     assert federated is not None  # noqa: S101 - both are trained by our learner
     assert pooled is not None  # noqa: S101 - the same
-    if federated.sha256 != pooled.sha256:
+    if federated.privacy is None and federated.sha256 != pooled.sha256:
         raise FederationError(
             "the federated model differs from the pooled one, which must not happen",
             value=federated.sha256,

@@ -13,6 +13,7 @@ import pyarrow.compute as pc
 
 from fed_audience.federation.explaining import explain
 from fed_audience.federation.manifest import Manifest, overrides_for
+from fed_audience.federation.private.recipe import plan_of, private_parameters
 from fed_audience.federation.site import SiteProgram
 from fed_audience.federation.source import ArrowSource
 from fed_audience.federation.train import train
@@ -21,6 +22,7 @@ from fed_audience.gbdt.canonical import canonical
 from fed_audience.gbdt.numbers import as_float64
 from fed_audience.gbdt.predictor import raw_scores
 from fed_audience.simulate.lightgbm_baseline import train_lightgbm
+from fed_audience.simulate.private import charge
 from fed_audience.simulate.problem import BRAND, LABEL, ROW_KEY, WEIGHT
 
 if TYPE_CHECKING:
@@ -29,6 +31,7 @@ if TYPE_CHECKING:
     import numpy.typing as npt
 
     from fed_audience.federation.events import TrainingEvent
+    from fed_audience.federation.private.public_values import PublicValues
     from fed_audience.federation.train import TrainingResult
     from fed_audience.federation.transport import Envelope
     from fed_audience.gbdt.bins import Feature
@@ -88,17 +91,24 @@ class Learners:
         label_sites: tuple[str, ...] | None = None,
         trees: int | None = None,
         brand_base: bool = False,
+        public: tuple[PublicValues, ...] = (),
         on_message: Callable[[Envelope], None] | None = None,
     ) -> Trained:
         """Train one model over the rows of each site in ``parts``; score the rows ``score``.
 
         ``brand_base`` gives each brand a base score of its own; ``scores`` are the shared trunk's.
+        ``public`` values make the training private, by the settings' terms; it is charged first.
         ``on_message`` sees every byte that crosses a site's border.
         """
         labels = self._problem.labels if labels is None else labels
         parameters, weights = self._settings.parameters, self._problem.weights
         if trees is not None:
             parameters = replace(parameters, n_estimators=trees)
+        privacy = self._settings.terms if public else None
+        if privacy is not None:
+            privacy.require_delta_below(sum(map(len, parts.values())))
+            row_cap = parameters.row_cap
+            parameters = private_parameters(privacy.epsilon, len(self.features), row_cap)
         manifest = Manifest(
             run_id="simulation",
             model_name="simulation",
@@ -114,6 +124,8 @@ class Learners:
             brand_base=brand_base,
             secure=self._settings.secure,
             overrides=overrides_for(tuple(parts), label_sites or tuple(parts)),
+            privacy=privacy,
+            public=public,
             parameters=parameters,
         )
         programs = {
@@ -126,6 +138,8 @@ class Learners:
             for site, rows in parts.items()
         }
         transport = InProcessTransport(programs, on_message)
+        if privacy is not None:
+            charge(self._settings, plan_of(manifest))
         began = time.perf_counter()
         result = train(transport, manifest, on_event=self._on_event)
         seconds = time.perf_counter() - began

@@ -44,13 +44,26 @@ class Seconds:
 
 @dataclass(frozen=True, slots=True)
 class Privacy:
-    """How the federated run hid what its sites sent; ``sentences`` say it in words."""
+    """How the federated run hid what its sites sent; ``sentences`` say it in words.
+
+    From ``epsilon`` on: of a differentially private run, None of others. ``public_values``:
+    'declared', or 'read off the table' where some were. ``spent_on``: parts of mu, by release.
+    """
 
     secure_sum: bool
     sites: int
     training_sites: int
     overrides: tuple[str, ...]
     sentences: tuple[str, ...]
+    epsilon: float | None = None
+    delta: float | None = None
+    mu: float | None = None
+    unit: str | None = None
+    colluders: int | None = None
+    epsilon_against_colluders: dict[str, float] | None = None
+    spent_on: list[dict[str, Any]] | None = None
+    public_values: str | None = None
+    budget_book: str | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -17,7 +17,8 @@ from fed_audience.simulate.comparison import (
 from fed_audience.simulate.learners import Learners
 from fed_audience.simulate.lookalike import check_seed_site, measure_lookalike
 from fed_audience.simulate.measures import measures_of
-from fed_audience.simulate.outcome import ModelHashes, Outcome, Privacy, Seconds
+from fed_audience.simulate.outcome import ModelHashes, Outcome, Seconds
+from fed_audience.simulate.private import privacy_of, public_values
 from fed_audience.simulate.problem import read_problem
 from fed_audience.simulate.splitting import deal
 
@@ -70,7 +71,8 @@ def simulate(
     if settings.task == "lookalike":
         check_seed_site(dealt, settings)
     learners = Learners(problem, settings, on_event=grown)
-    comparison = compare(problem, dealt, learners, begin, on_message)
+    public, private_warnings = public_values(problem, settings)
+    comparison = compare(problem, dealt, learners, begin, on_message, public)
     require_same_model(comparison)
     lookalike, lookalike_warnings = None, list[str]()
     if settings.task == "lookalike":
@@ -93,7 +95,7 @@ def simulate(
     measures = measures_of(settings.parameters)
     quality = {measure.name: comparison.quality(measure, labels) for measure in measures}
     per_site = site_outcomes(problem, dealt, comparison, measures)
-    largest, hidden = federated.largest_message, federated.protection
+    largest = federated.largest_message
     return Outcome(
         file=settings.path.name,
         task=settings.task,
@@ -120,19 +122,14 @@ def simulate(
         rounds=federated.rounds,
         bytes_up_per_site=tuple(federated.bytes_up[name] for name in dealt.sites),
         largest_message=f"{largest.bytes:,} bytes from {largest.site}: {largest.reveals}",
-        privacy=Privacy(
-            secure_sum=hidden.secure,
-            sites=hidden.sites,
-            training_sites=hidden.training_sites,
-            overrides=hidden.overrides,
-            sentences=hidden.sentences(),
-        ),
+        privacy=privacy_of(federated, settings, read=bool(private_warnings)),
         per_site=per_site,
         lookalike=lookalike,
         brand_comparison=brand_comparison,
         mean_shap=mean_shap,
         warnings=(
             *problem.warnings,
+            *private_warnings,
             *leakage_warnings(problem, dealt, learners, federated),
             *site_warnings(per_site),
             *lookalike_warnings,

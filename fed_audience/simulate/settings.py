@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any, Final, cast
 from fed_audience.errors import ConfigError, UsageError
 from fed_audience.federation.manifest import OBJECTIVES
 from fed_audience.gbdt.parameters import TrainingParameters
+from fed_audience.privacy.dp.plan import PrivacyTerms
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -44,7 +45,9 @@ class SimulationSettings:
     ``objective`` is by default the first of its ``task``'s. ``classes`` are those of a multiclass
     label, known once the table is read. ``options`` are further training parameters by name.
     ``compare`` measures what each brand gains by a base score, a feature or trees of its own,
-    ``explain`` how far each feature moves the scores.
+    ``explain`` how far each feature moves the scores. ``epsilon`` trains the federated model by the
+    private recipe, over public ranges (column, low, high) and categories (column, values); what is
+    not declared is read off the table. ``budget_book`` is charged for it.
     """
 
     path: Path
@@ -72,6 +75,12 @@ class SimulationSettings:
     threads: int = os.cpu_count() or 1
     options: tuple[tuple[str, Any], ...] = ()
     secure: bool = True
+    epsilon: float | None = None
+    delta: float = 1e-6
+    colluders: int | None = None
+    public_ranges: tuple[tuple[str, float, float], ...] = ()
+    public_categories: tuple[tuple[str, tuple[str, ...]], ...] = ()
+    budget_book: Path | None = None
 
     def __post_init__(self) -> None:
         if not _SPLITS.fullmatch(self.split) or self.alpha == 0:
@@ -110,6 +119,7 @@ class SimulationSettings:
                 fix="leave it out for one a core",
             )
         self._refuse_parameters()
+        self._refuse_privacy()
 
     def _refuse_task(self) -> None:
         if self.task not in OBJECTIVES:
@@ -139,6 +149,42 @@ class SimulationSettings:
             raise UsageError(
                 "--seed-site belongs to a lookalike", fix="add --task lookalike, or leave it out"
             )
+
+    @property
+    def terms(self) -> PrivacyTerms | None:
+        """What a private run promises; None for a run that is not private."""
+        if self.epsilon is None:
+            return None
+        return PrivacyTerms(self.epsilon, self.delta, self.colluders)
+
+    def _refuse_privacy(self) -> None:
+        if self.epsilon is None:
+            given = [
+                (self.colluders is not None, "--colluders"),
+                (bool(self.public_ranges), "--public-range"),
+                (bool(self.public_categories), "--public-categories"),
+                (self.budget_book is not None, "--budget-book"),
+            ]
+            for asked, flag in given:
+                if asked:
+                    raise UsageError(f"{flag} belongs to --epsilon", fix="add --epsilon 1")
+            return
+        for asked, flag, fix in (
+            (self.task != "propensity" or self.learns != "binary", "--task", "predict yes or no"),
+            (self.weight is not None, "--weight", "let every row weigh 1"),
+            (self.group is not None, "--group", "make it one row a customer: a row is protected"),
+            (self.compare, "--compare", "its brands' own trees would look at the rows again"),
+            (self.explain, "--explain", "its sums would leave without noise"),
+            (bool(self.options), "--param", "the private recipe has parameters of its own"),
+        ):
+            if asked:
+                raise UsageError(f"--epsilon does not go with {flag}", fix=fix)
+        try:
+            _ = self.terms
+        except ConfigError as error:
+            raise UsageError(
+                error.what, value=error.value, limit=error.limit, fix=error.fix
+            ) from None
 
     def _refuse_parameters(self) -> None:
         try:
@@ -231,3 +277,45 @@ def _value(text: str) -> Any:
         except ValueError:
             continue
     return {"true": True, "false": False}.get(text.lower(), text)
+
+
+def parse_ranges(texts: Sequence[str]) -> tuple[tuple[str, float, float], ...]:
+    """Read `--public-range COLUMN=LOW:HIGH`. Raises UsageError."""
+    found: dict[str, tuple[float, float]] = {}
+    for text in texts:
+        name, _, bounds = (part.strip() for part in text.rpartition("="))
+        low, colon, high = (part.strip() for part in bounds.partition(":"))
+        try:
+            numbers = float(low), float(high)
+        except ValueError:
+            numbers = None
+        if not (name and colon and numbers):
+            raise UsageError(
+                "--public-range is not COLUMN=LOW:HIGH",
+                value=text,
+                fix="for example --public-range age=18:100",
+            )
+        if name in found:
+            raise UsageError("--public-range names a column twice", value=name, fix="name it once")
+        found[name] = numbers
+    return tuple((name, *bounds) for name, bounds in found.items())
+
+
+def parse_categories(texts: Sequence[str]) -> tuple[tuple[str, tuple[str, ...]], ...]:
+    """Read `--public-categories COLUMN=A|B|C`. Raises UsageError."""
+    found: dict[str, tuple[str, ...]] = {}
+    for text in texts:
+        name, _, values = (part.strip() for part in text.partition("="))
+        categories = tuple(value.strip() for value in values.split("|") if value.strip())
+        if not (name and categories):
+            raise UsageError(
+                "--public-categories is not COLUMN=A|B|C",
+                value=text,
+                fix="for example --public-categories 'channel=web|app|shop'",
+            )
+        if name in found:
+            raise UsageError(
+                "--public-categories names a column twice", value=name, fix="name it once"
+            )
+        found[name] = categories
+    return tuple(found.items())

@@ -93,6 +93,8 @@ def meaning(outcome: Outcome) -> Iterator[str]:
         "and never a row."
     )
     yield f"Privacy: {'; '.join(outcome.privacy.sentences)}."
+    if outcome.privacy.epsilon is not None:
+        yield "The models that the federated one is compared with are not private."
     if outcome.brand_comparison:
         yield from brand_meaning(outcome.brand_comparison)
     if outcome.lookalike:
