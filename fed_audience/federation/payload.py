@@ -114,11 +114,18 @@ def nodes_to_array(nodes: Sequence[Sequence[int]]) -> NDArray[np.int32]:
 
 def nodes_from_array(pairs: NDArray[np.int32], classes: int) -> tuple[list[int], ...]:
     """Read the nodes of each class; raise FederationError unless pairs ascend by class."""
-    if pairs.shape[1:] != (2,) or (pairs < 0).any() or (pairs[:, 0] >= classes).any():
-        raise _malformed("nodes have another shape or class")
-    if (np.diff(pairs[:, 0]) < 0).any() or len(set(map(tuple, pairs.tolist()))) != len(pairs):
-        raise _malformed("nodes are out of order or repeated")
-    return tuple(pairs[pairs[:, 0] == class_, 1].tolist() for class_ in range(classes))
+    if pairs.shape[1:] != (2,):
+        raise _malformed("nodes have another shape")
+    nodes: tuple[list[int], ...] = tuple([] for _ in range(classes))
+    last = 0
+    for class_, node in pairs.tolist():
+        if not last <= class_ < classes or node < 0:
+            raise _malformed("nodes are out of order or of no class")
+        nodes[class_].append(node)
+        last = class_
+    if any(len(set(of_class)) != len(of_class) for of_class in nodes):
+        raise _malformed("nodes are repeated")
+    return nodes
 
 
 def leaves_to_arrays(values: Sequence[Mapping[int, float]]) -> dict[str, Any]:

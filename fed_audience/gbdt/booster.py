@@ -52,7 +52,6 @@ def _grow(  # noqa: PLR0913, PLR0917 - a kernel's arguments are its data
     out: Integers,
 ) -> None:
     """Move rows, then fill ``out``: one call, as each costs a hand-over between threads."""
-    out[:] = 0
     move_rows(columns, features, go_left, nodes, ranges, rows, spare)
     fill_histograms(words, stride, rows, places, ranges, packed, flush_rows, offsets, sizes, out)
 

@@ -88,18 +88,32 @@ def rows_before_flush(fixed: FixedPoint) -> int:
 
 
 @njit(nogil=True, cache=True)
-def _flush(scratch: Integers, offsets: Integers, sizes: Integers, out: Integers) -> None:
-    """Unpack the accumulators of all features into ``out`` and zero them."""
+def _flush(
+    scratch: Integers, offsets: Integers, sizes: Integers, out: Integers, before: int
+) -> None:
+    """Unpack the accumulators of all features into ``out`` and zero them.
+
+    A node's first flush writes; with some ``before`` it adds.
+    """
     for feature in range(np.uint64(sizes.size)):
         base = feature * np.uint64(_CODES)
         slot = np.uint64(offsets[feature])
         size = np.uint64(sizes[feature])
-        for b in range(size):
-            packed = scratch[base + b]
-            if packed != 0:
-                out[slot + b, 0] += packed >> HESSIAN_BITS
-                out[slot + b, 1] += packed & _HESSIAN_MASK
+        if before == 0:
+            for b in range(size):
+                packed = scratch[base + b]
+                out[slot + b, 0] = packed >> HESSIAN_BITS
+                out[slot + b, 1] = packed & _HESSIAN_MASK
                 scratch[base + b] = 0
+            out[slot + size, 0] = 0
+            out[slot + size, 1] = 0
+        else:
+            for b in range(size):
+                packed = scratch[base + b]
+                if packed != 0:
+                    out[slot + b, 0] += packed >> HESSIAN_BITS
+                    out[slot + b, 1] += packed & _HESSIAN_MASK
+                    scratch[base + b] = 0
         packed = scratch[base + np.uint64(MISSING_CODE)]
         out[slot + size, 0] += packed >> HESSIAN_BITS
         out[slot + size, 1] += packed & _HESSIAN_MASK
@@ -198,7 +212,7 @@ def fill_histograms(  # noqa: PLR0913, PLR0917 - a kernel's arguments are its da
     sizes: Integers,
     out: Integers,
 ) -> None:
-    """Fill ``out`` (int64[K, slots, 2], zeroed) with the histograms of K nodes.
+    """Fill ``out`` (int64[K, slots, 2]) with the histograms of K nodes.
 
     Node k owns ``rows[begin:end]`` of ``ranges[places[k]]``. ``packed``: int64[n] pairs of
     ``Objective.gradient_pairs``. Where the bounds of a row are so far above the usual that
@@ -210,10 +224,14 @@ def fill_histograms(  # noqa: PLR0913, PLR0917 - a kernel's arguments are its da
     for node in range(places.size):
         begin = ranges[places[node], 0]
         end = ranges[places[node], 1]
+        flushes = 0
+        if begin == end:
+            out[node] = 0
         while begin < end:
             until = min(begin + flush_rows, end)
             if flush_rows < _STRETCH_ROWS and until < end:
                 until = _rows_that_fit(rows, begin, min(begin + _STRETCH_ROWS, end), packed)
             _accumulate(words, np.uint64(stride), features, rows, begin, until, packed, scratch)
-            _flush(scratch, offsets, sizes, out[node])
+            _flush(scratch, offsets, sizes, out[node], flushes)
+            flushes += 1
             begin = until

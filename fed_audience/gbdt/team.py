@@ -10,7 +10,7 @@ from __future__ import annotations
 import threading
 import time
 from functools import cache
-from typing import TYPE_CHECKING, Any, Final, TypeVar
+from typing import TYPE_CHECKING, Any, Final, NamedTuple, TypeVar
 
 import numpy as np
 from numba import njit
@@ -24,12 +24,37 @@ if TYPE_CHECKING:
 
     Integers = NDArray[np.int64]
 
-_HELPER_PAUSES: Final = 1 << 18  # 3 ms at 12 ns a pause: more than lies between two levels
-_CALLER_PAUSES: Final = 1 << 16
+_AWAKE_SECONDS: Final = 3e-3
+"""How long a helper waits before it sleeps: more than lies between two levels of a tree."""
+
+_WATCH_SECONDS: Final = 1e-3
+"""How long the caller watches for the last parts before it naps."""
+
 _NAP_SECONDS: Final = 2e-4
+_TRIALS: Final = 3
+_TRIED_PAUSES: Final = 4096
+
+_HANDOVER_SECONDS: Final = 2e-5
+"""How long the caller leaves the interpreter to helpers that begin or end. Who has to ask for it
+falls asleep and loses ten times as much."""
 
 Part = TypeVar("Part")
 Result = TypeVar("Result")
+
+
+@njit(nogil=True, cache=True)
+def _rest(rings: Integers, pauses: int) -> None:
+    """Let ``pauses`` pass, with the interpreter free for others."""
+    for _ in range(pauses):
+        read_shared(rings, np.uint64(0))
+        pause()
+
+
+@njit(nogil=True, cache=True)
+def _ring(rings: Integers, pauses: int) -> None:
+    """Ring once, and rest."""
+    rings[0] += 1
+    _rest(rings, pauses)
 
 
 @njit(nogil=True, cache=True)
@@ -43,16 +68,45 @@ def _rung(rings: Integers, seen: int, pauses: int) -> bool:
 
 
 @njit(nogil=True, cache=True)
-def _done_up_to(done: Integers, start: int, pauses: int) -> int:
-    """Wait until ``done[start:]`` are all set; return the first that is not after ``pauses``."""
+def _done_up_to(done: Integers, start: int, pauses: int, after: int) -> int:
+    """Wait until ``done[start:]`` are all set; return the first that is not after ``pauses``.
+
+    Who had to wait rests for ``after`` pauses more.
+    """
     position = np.uint64(start)
-    for _ in range(pauses):
+    waited = 0
+    while waited <= pauses:
         while position < np.uint64(done.size) and read_shared(done, position) != 0:
             position += np.uint64(1)
         if position == np.uint64(done.size):
             break
         pause()
+        waited += 1
+    if waited > 0:
+        _rest(done, after)
     return int(position)
+
+
+class _Pauses(NamedTuple):
+    """How many pauses of this processor are as long as we wait for what."""
+
+    awake: int
+    watch: int
+    handover: int
+
+
+@cache
+def _pauses() -> _Pauses:
+    nothing = np.zeros(1, dtype=np.int64)
+    _rest(nothing, 1)
+    spans = list[float]()
+    for _ in range(_TRIALS):
+        began = time.perf_counter()
+        _rest(nothing, _TRIED_PAUSES)
+        spans.append(time.perf_counter() - began)
+    in_a_second = _TRIED_PAUSES / max(min(spans), 1e-6)
+    waits = (_AWAKE_SECONDS, _WATCH_SECONDS, _HANDOVER_SECONDS)
+    return _Pauses(*(int(wait * in_a_second) for wait in waits))
 
 
 class _Work:
@@ -76,8 +130,11 @@ class _Work:
 
     def results(self) -> list[Any]:
         """Wait for the parts that others have taken; raise what went wrong in any."""
-        reached = 0
-        while (reached := _done_up_to(self._done, reached, _CALLER_PAUSES)) < len(self._done):
+        reached, pauses = 0, _pauses()
+        while True:
+            reached = _done_up_to(self._done, reached, pauses.watch, pauses.handover)
+            if reached == len(self._done):
+                break
             time.sleep(_NAP_SECONDS)
         if self._errors:
             raise self._errors[0]
@@ -108,22 +165,22 @@ class Team:
             return [job(part) for part in todo]
         try:
             self._work = work = _Work(job, todo)
-            self._ring()
+            self._call()
             work.take_parts()
             return work.results()
         finally:
             self._work = None
             self._busy.release()
 
-    def _ring(self) -> None:
+    def _call(self) -> None:
         """Tell the helpers of work, and wake those asleep."""
         while len(self._helpers) < self.threads - 1:
             name = f"helper-{len(self._helpers) + 1}"
             self._helpers.append(threading.Thread(target=self._help, name=name, daemon=True))
             self._helpers[-1].start()
         with self._bell:
-            self._rings[0] += 1
             asleep, self._asleep = self._asleep, []
+            _ring(self._rings, 0 if asleep else _pauses().handover)
         for helper in asleep:
             helper.release()
 
@@ -133,7 +190,7 @@ class Team:
             if work := self._work:
                 work.take_parts()
             del work
-            if not _rung(self._rings, seen, _HELPER_PAUSES):
+            if not _rung(self._rings, seen, _pauses().awake):
                 self._sleep(seen)
 
     def _sleep(self, seen: int) -> None:

@@ -48,12 +48,12 @@ class Ring:
         return (1 << (self.bits - 1)) - 1
 
     def elements(self, values: NDArray[np.int64]) -> RingVector:
-        """Return a copy of int64[n] as ring elements, unsigned, little-endian.
+        """Return int64[n] as ring elements, unsigned, little-endian; a view where widths agree.
 
         Raises SecureSumError (out_of_range) when a value has no element of its own.
         """
         if self.bytes == values.itemsize:
-            return np.ascontiguousarray(values, dtype="<i8").view("<u8").copy()
+            return np.ascontiguousarray(values, dtype="<i8").view("<u8")
         if len(values) and not (
             -self.largest - 1 <= int(values.min()) and int(values.max()) <= self.largest
         ):
@@ -71,29 +71,28 @@ RING_64: Final = Ring(64)
 RING_32: Final = Ring(32)
 
 
-def mask(vector: RingVector, add: Iterable[bytes], subtract: Iterable[bytes] = ()) -> None:
-    """Add the stream of each key of ``add`` to ``vector``, in place; take away the others.
+def masked(vector: RingVector, add: Iterable[bytes], subtract: Iterable[bytes] = ()) -> RingVector:
+    """Return ``vector`` plus the stream of each key of ``add``, less those of ``subtract``.
 
     Keys are 32 bytes and serve one vector only (the counter starts at zero: NIST SP 800-38A,
-    6.5). Memory is one block beside the vector, whatever its length and the number of keys.
+    6.5). Memory is one block beside the result, whatever its length and the number of keys.
     """
-    plus = [_stream(key) for key in add]
-    minus = [_stream(key) for key in subtract]
-    if not len(vector) or not (plus or minus):
-        return
+    streams: list[tuple[CipherContext, np.ufunc]] = [(_stream(key), np.add) for key in add]
+    streams += [(_stream(key), np.subtract) for key in subtract]
+    if not streams:
+        return vector.copy()
+    out = np.empty_like(vector)
     step = BLOCK_BYTES // vector.itemsize
     stretch = _own_stretch()
     noise = np.frombuffer(stretch, dtype=vector.dtype, count=step)
     for start in range(0, len(vector), step):
-        part = vector[start : start + step]
-        wanted = _ZEROS[: part.nbytes]
-        piece = noise[: len(part)]
-        for stream in plus:
+        source, part = vector[start : start + step], out[start : start + step]
+        wanted, piece = _ZEROS[: part.nbytes], noise[: len(part)]
+        for stream, join in streams:
             stream.update_into(wanted, stretch)
-            np.add(part, piece, out=part)
-        for stream in minus:
-            stream.update_into(wanted, stretch)
-            np.subtract(part, piece, out=part)
+            join(source, piece, out=part)
+            source = part
+    return out
 
 
 def _own_stretch() -> bytearray:

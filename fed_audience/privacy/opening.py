@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from fed_audience.privacy.masks import Ring, RingVector, mask
+from fed_audience.privacy.masks import Ring, RingVector, masked
 from fed_audience.privacy.refusals import SecureSumError
 from fed_audience.privacy.rounds import quorum
 from fed_audience.privacy.shares import join_seed
@@ -62,9 +62,7 @@ class MaskedSum:
             self_masks.append(seeds[site])
             subtract += [keys[gone] for gone in dropped if gone > site]
             add += [keys[gone] for gone in dropped if gone < site]
-        opened = self._total.copy()
-        mask(opened, add, self_masks + subtract)
-        return self._ring.integers(opened)
+        return self._ring.integers(masked(self._total, add, self_masks + subtract))
 
 
 def recover_seed(cohort: Sequence[str], shares: Mapping[str, NDArray[np.uint32]]) -> bytes:

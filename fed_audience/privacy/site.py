@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import hmac
+import struct
 from dataclasses import dataclass, replace
+from functools import lru_cache
 from typing import TYPE_CHECKING, Any, Final
 
 from cryptography.hazmat.primitives.asymmetric.x25519 import X25519PrivateKey
@@ -11,7 +13,7 @@ from cryptography.hazmat.primitives.ciphers.aead import AESGCM
 
 from fed_audience.privacy import cohorts, run_keys, survivors
 from fed_audience.privacy.deposits import Deposits
-from fed_audience.privacy.masks import RING_64, Ring, RingVector, mask
+from fed_audience.privacy.masks import RING_64, Ring, RingVector, masked
 from fed_audience.privacy.refusals import SecureSumError
 from fed_audience.privacy.run_keys import KeyCard, Override, RunTerms
 from fed_audience.privacy.statements import statement
@@ -28,7 +30,7 @@ if TYPE_CHECKING:
     from fed_audience.privacy.rounds import Round
 
 
-_ONE_NONCE: Final = bytes(12)
+_SLOT: Final = struct.Struct("<iiI")
 
 
 @dataclass(frozen=True, slots=True)
@@ -160,8 +162,7 @@ class SecureSite:
         vector = ring.elements(values)
         self._enter(keys, asked, sites, _fingerprint(keys.record, asked, vector), ring)
         add, subtract = self._round_keys(keys, asked, sites, ring)
-        mask(vector, add, subtract)
-        return vector
+        return masked(vector, add, subtract)
 
     def sign_survivors(self, asked: Round, alive: Sequence[str]) -> Consent:
         """Sign that ``alive`` are the sites whose sum this round opens; one set a round.
@@ -329,8 +330,12 @@ def _fingerprint(record: RunRecord, asked: Round, vector: RingVector) -> str:
     """Fingerprint of a vector, by which the site knows it again; it never leaves.
 
     The tag of AES-256-GCM (NIST SP 800-38D) over the vector as data beside an empty text, under a
-    key of the run and round: as fast as the masks, where a hash would cost more than they do.
+    key of the run and a nonce of the round: as fast as the masks, where a hash would cost more.
     """
-    text = statement("vector", tree=asked.tree, level=asked.level, bits=8 * vector.itemsize)
-    key = hmac.digest(bytes.fromhex(record.secret), text, "sha256")
-    return AESGCM(key).encrypt(_ONE_NONCE, b"", vector.view("u1").data).hex()
+    nonce = _SLOT.pack(asked.tree, asked.level, 8 * vector.itemsize)
+    return _tagger(record.secret).encrypt(nonce, b"", vector.view("u1").data).hex()
+
+
+@lru_cache(maxsize=8)
+def _tagger(secret: str) -> AESGCM:
+    return AESGCM(hmac.digest(bytes.fromhex(secret), statement("vector"), "sha256"))

@@ -93,7 +93,7 @@ def histograms(
     fixed: FixedPoint,
 ) -> NDArray[np.int64]:
     """Histograms of the ``ranges`` of ``rows``, int64[K, slots, 2], by the kernel."""
-    out = np.zeros((len(ranges), layout.slots, 2), dtype=np.int64)
+    out = np.full((len(ranges), layout.slots, 2), -1, dtype=np.int64)
     stride, flush = matrix.stride // CODES_PER_WORD, rows_before_flush(fixed)
     places = np.arange(len(ranges))
     fill_histograms(

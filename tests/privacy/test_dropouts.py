@@ -7,7 +7,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from fed_audience.privacy.masks import RING_32, RING_64, Ring, mask
+from fed_audience.privacy.masks import RING_32, RING_64, Ring, masked
 from fed_audience.privacy.opening import recover_seed
 from fed_audience.privacy.refusals import SecureSumError
 from fed_audience.privacy.rounds import Round, quorum
@@ -45,11 +45,10 @@ def test_a_late_vector_of_a_dropped_site_stays_hidden() -> None:
     """All pair keys of the dropped are known; its own mask is not."""
     consortium = Consortium(10).agreed()
     vectors = consortium.vectors(2_000, bound=1_000)
-    masked = consortium.masked(ROOT, vectors)
+    sent = consortium.masked(ROOT, vectors)
     survivors = consortium.names[3:]
     consents = consortium.consents(ROOT, survivors)
-    late = masked["s000"].copy()
-    mask(late, [], [consents[n].pair_keys["s000"] for n in survivors])
+    late = masked(sent["s000"], [], [consents[n].pair_keys["s000"] for n in survivors])
     assert (np.abs(RING_64.integers(late)) < 2**40).mean() < 0.01
 
 

@@ -8,7 +8,7 @@ from cryptography.hazmat.primitives.ciphers import Cipher, algorithms, modes
 from hypothesis import given
 from hypothesis import strategies as st
 
-from fed_audience.privacy.masks import BLOCK_BYTES, RING_32, RING_64, Ring, mask
+from fed_audience.privacy.masks import BLOCK_BYTES, RING_32, RING_64, Ring, masked
 from fed_audience.privacy.refusals import SecureSumError
 
 KEYS = [bytes([number]) * 32 for number in range(1, 6)]
@@ -23,8 +23,7 @@ def stream(key: bytes, size: int, ring: Ring) -> Any:
 @pytest.mark.parametrize("ring", [RING_32, RING_64])
 @pytest.mark.parametrize("size", [0, 1, 3, BLOCK_BYTES // 4, BLOCK_BYTES // 4 + 1, 100_003])
 def test_a_stream_is_aes_256_in_counter_mode_from_zero(size: int, ring: Ring) -> None:
-    vector = ring.elements(np.arange(size))
-    mask(vector, KEYS[:2], KEYS[2:3])
+    vector = masked(ring.elements(np.arange(size)), KEYS[:2], KEYS[2:3])
     first, second, third = (stream(key, size, ring) for key in KEYS[:3])
     expected = np.arange(size).astype(first.dtype) + first + second - third
     assert np.array_equal(vector, expected)
@@ -35,8 +34,7 @@ def test_the_stream_is_the_published_one() -> None:
     # E(K, 0), checked against ECB of the zero block.
     key = bytes.fromhex("603deb1015ca71be2b73aef0857d77811f352c073b6108d72d9810a30914dff4")
     block = Cipher(algorithms.AES256(key), modes.ECB()).encryptor().update(bytes(16))  # noqa: S305 - the reference
-    vector = RING_64.elements(np.zeros(2, dtype=np.int64))
-    mask(vector, [key])
+    vector = masked(RING_64.elements(np.zeros(2, dtype=np.int64)), [key])
     assert vector.tobytes() == block
 
 
@@ -47,15 +45,13 @@ def test_the_stream_is_the_published_one() -> None:
 def test_what_is_added_and_taken_away_leaves_the_vector(wide: list[int], narrow: list[int]) -> None:
     for ring, numbers in ((RING_64, wide), (RING_32, narrow)):
         values = np.array(numbers, dtype=np.int64)
-        vector = ring.elements(values)
-        mask(vector, KEYS, [])
-        mask(vector, [], KEYS)
-        assert np.array_equal(ring.integers(vector), values)
+        there = masked(ring.elements(values), KEYS, [])
+        assert np.array_equal(ring.integers(masked(there, [], KEYS)), values)
 
 
 def test_masking_leaves_the_callers_vector_alone() -> None:
     values = np.arange(10)
-    mask(RING_64.elements(values), KEYS)
+    masked(RING_64.elements(values), KEYS)
     assert np.array_equal(values, np.arange(10))
 
 
