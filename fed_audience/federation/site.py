@@ -18,12 +18,14 @@ from fed_audience.federation.site_keys import check_keys, present_key, round_of
 from fed_audience.federation.site_openings import answer_opening
 from fed_audience.federation.site_rows import SiteRows, read_rows
 from fed_audience.federation.site_run import SiteRun, SiteVector
+from fed_audience.federation.steps import to_the_end
 from fed_audience.gbdt.team import team_of
 from fed_audience.privacy.refusals import SecureSumError
 
 if TYPE_CHECKING:
     from fed_audience.federation.own_copies import OwnCopies
     from fed_audience.federation.source import RowSource
+    from fed_audience.federation.steps import Steps
     from fed_audience.privacy.site import SecureSite
 
 _LOG: Final = logging.getLogger(__name__)
@@ -102,8 +104,12 @@ class SiteProgram:
 
         A request that arrives again while it is being answered waits for that answer.
         """
+        return to_the_end(self.steps(body))
+
+    def steps(self, body: bytes) -> Steps[bytes]:
+        """``handle`` in steps: what comes after the first is done while kernels run."""
         with self._busy:
-            return self._handle(body)
+            return (yield from self._handle(body))
 
     def own_copies(self) -> OwnCopies:
         """Make what this site alone keeps of a training that has ended; nothing of it leaves."""
@@ -111,7 +117,7 @@ class SiteProgram:
             raise FederationError(f"site {self.name} has trained no model to make its own")
         return self._run.state.own_copies()
 
-    def _handle(self, body: bytes) -> bytes:
+    def _handle(self, body: bytes) -> Steps[bytes]:
         slot = _NO_RUN
         try:
             try:
@@ -125,7 +131,7 @@ class SiteProgram:
                 return self._agree(request)
             if isinstance(request, m.OpeningRequest):
                 return self._help_to_open(request, body)
-            return self._answer(request, body)
+            return (yield from self._answer(request, body))
         except SecureSumError as error:
             _LOG.warning("site %s refused a request: %s", self.name, error)
             return m.encode(m.Refused(slot=slot, reason=error.reason))
@@ -247,13 +253,13 @@ class SiteProgram:
         digest = hmac.digest(self._category_key, f"category check|{run_id}".encode(), "sha256")
         return digest.hex()[:16]
 
-    def _answer(self, request: m.Request, body: bytes) -> bytes:
+    def _answer(self, request: m.Request, body: bytes) -> Steps[bytes]:
         run, slot = self._open_run(request.slot), request.slot
         content = _first_sending(request, body)
         last = run.answer
         if last is not None and slot.position <= last.slot.position:
             return self._answer_again(run, last, request, content)
-        vector = run.state.compute(request)
+        vector = yield from run.state.compute(request)
         released = self._release(request, vector)
         run.answer = _Answer(slot, content, vector, released)
         return released

@@ -33,6 +33,7 @@ if TYPE_CHECKING:
 
     from fed_audience.federation.manifest import Manifest
     from fed_audience.federation.site_rows import SiteRows
+    from fed_audience.federation.steps import Steps
     from fed_audience.gbdt.bins import FeatureBins
     from fed_audience.gbdt.team import Team
     from fed_audience.gbdt.tree import Split
@@ -74,10 +75,10 @@ class SiteRun:
         self._drawn: NDArray[np.int64] | None = None
         self._split: list[dict[int, NodeRule]] = []
 
-    def compute(self, request: m.Request) -> SiteVector:
-        """Answer ``request``. Raises Refusal when it is out of order or contradicts the run."""
+    def compute(self, request: m.Request) -> Steps[SiteVector]:
+        """Answer ``request``, in steps; raise Refusal where it contradicts the run or its order."""
         try:
-            return self._compute(request)
+            return (yield from self._compute(request))
         except KeyError as error:
             raise Refusal("wrong_state", detail=f"node {error}") from error
         except (DataError, FederationError) as error:
@@ -89,7 +90,7 @@ class SiteRun:
         """Return the rows and the binning, for copies of the model that stay at the site."""
         return OwnCopies(self.manifest, self._bins, self._booster, self._brands, self._groups)
 
-    def _compute(self, request: m.Request) -> SiteVector:
+    def _compute(self, request: m.Request) -> Steps[SiteVector]:
         match request:
             case m.CountValues():
                 counts = self._rows.count(request, self._team)
@@ -100,7 +101,7 @@ class SiteRun:
             case m.StartTree():
                 return self._start_trees(request)
             case m.GrowLevel():
-                return self._grow_level(request)
+                return (yield from self._grow_level(request))
             case m.FinishTraining():
                 self._close_trees(request)
                 loss = np.array([self._booster.validation_loss()], dtype=np.int64)
@@ -163,12 +164,14 @@ class SiteRun:
         packing = request.packing
         return SiteVector(m.RootHistogram, packing.pack(roots, rides), packing.ring)
 
-    def _grow_level(self, request: m.GrowLevel) -> SiteVector:
+    def _grow_level(self, request: m.GrowLevel) -> Steps[SiteVector]:
         booster = self._booster
         classes = booster.objective.classes
         build = nodes_from_array(request.build, classes)
         splits = splits_from_message(request, self._bins, classes)
-        built = self._of_features(booster.grow(splits, build))
+        growing = booster.start_growing(splits, build)
+        yield
+        built = self._of_features(growing())
         for known, of_class in zip(self._split, splits, strict=True):
             known.update(of_class)
         return SiteVector(m.LevelHistogram, request.packing.pack(built), request.packing.ring)

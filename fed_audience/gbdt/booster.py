@@ -146,6 +146,12 @@ class RowBooster:
         ``splits[c]`` and ``build[c]`` are of class c; the histograms come class after class.
         Raises KeyError for a node that is not a leaf or a child that exists.
         """
+        return self.start_growing(splits, build)()
+
+    def start_growing(
+        self, splits: Sequence[NodeSplits], build: Sequence[Sequence[int]]
+    ) -> Callable[[], Integers]:
+        """``grow`` in the background; the histograms are there for the asking, once."""
         moves = [
             partition.plan(of_class)
             for partition, of_class in zip(self._partitions, splits, strict=True)
@@ -165,10 +171,15 @@ class RowBooster:
                 self._grow_shard(thread, partition, moves[class_], places[class_], pairs, own)
                 partition.split(self.rows.matrix, moves[class_], self._threads + thread)
 
-        self._for_threads(job)
-        for part in parts[1:]:
-            parts[0] += part
-        return parts[0]
+        work = self.team.start(job, range(self._threads))
+
+        def summed() -> Integers:
+            work.results()
+            for part in parts[1:]:
+                parts[0] += part
+            return parts[0]
+
+        return summed
 
     def finish_trees(
         self, splits: Sequence[NodeSplits], values: Sequence[Mapping[int, float]]
@@ -188,7 +199,7 @@ class RowBooster:
                     partition.finish(self.rows.matrix, ends[class_], self.scores[class_], shard)
                     partition.refill(shard)
 
-        self._for_threads(job)
+        self.team.map(job, range(self._threads))
 
     def validation_loss(self) -> int:
         """Fixed-point sum of the validation rows' losses, in the objective's unit."""
@@ -238,9 +249,6 @@ class RowBooster:
             layout.sizes,
             out,
         )
-
-    def _for_threads(self, job: Callable[[int], None]) -> None:
-        self.team.map(job, range(self._threads))
 
     def _place(self, drawn: NDArray[np.bool_]) -> None:
         """Give the rows of ``drawn``, bool[n], to the trees and score the others along."""

@@ -9,8 +9,10 @@ from __future__ import annotations
 
 import threading
 import time
+import weakref
+from collections import deque
 from functools import cache
-from typing import TYPE_CHECKING, Any, Final, NamedTuple, TypeVar
+from typing import TYPE_CHECKING, Any, Final, Generic, NamedTuple, TypeVar
 
 import numpy as np
 from numba import njit
@@ -31,6 +33,7 @@ _WATCH_SECONDS: Final = 1e-3
 """How long the caller watches for the last parts before it naps."""
 
 _NAP_SECONDS: Final = 2e-4
+_MOST_OPEN: Final = 16  # of more, helpers see the latest
 _TRIALS: Final = 3
 _TRIED_PAUSES: Final = 4096
 
@@ -109,15 +112,19 @@ def _pauses() -> _Pauses:
     return _Pauses(*(int(wait * in_a_second) for wait in waits))
 
 
-class _Work:
+class Work(Generic[Result]):
     """One piece of work: its parts are taken from one queue, by whoever is free."""
 
-    def __init__(self, job: Callable[[Any], Any], parts: list[Any]) -> None:
+    def __init__(self, job: Callable[[Any], Result], parts: list[Any]) -> None:
         self._job = job
         self._queue = enumerate(parts)  # next() of it is one step for all threads
         self._done = np.zeros(len(parts), dtype=np.int64)
         self._results: list[Any] = [None] * len(parts)
         self._errors: list[BaseException] = []
+
+    def __len__(self) -> int:
+        """Return the number of parts."""
+        return len(self._done)
 
     def take_parts(self) -> None:
         """Do parts until none is left to take; after an error the rest are passed over."""
@@ -128,52 +135,51 @@ class _Work:
                 self._errors.append(error)
             self._done[index] = 1
 
-    def results(self) -> list[Any]:
-        """Wait for the parts that others have taken; raise what went wrong in any."""
-        reached, pauses = 0, _pauses()
-        while True:
-            reached = _done_up_to(self._done, reached, pauses.watch, pauses.handover)
-            if reached == len(self._done):
-                break
-            time.sleep(_NAP_SECONDS)
+    def results(self) -> list[Result]:
+        """Do what is left, wait for what others have taken, and raise what went wrong in any.
+
+        Results come in the order of the parts.
+        """
+        self.take_parts()
+        reached = 0
+        while not self._done.all():
+            reached = _done_up_to(self._done, reached, _pauses().watch, _pauses().handover)
+            if reached < len(self._done):
+                time.sleep(_NAP_SECONDS)
         if self._errors:
             raise self._errors[0]
         return self._results
 
 
 class Team:
-    """``threads`` threads: the one that calls, and helpers. Use ``team_of``: one team a process.
+    """``threads`` threads: those that call, and helpers. Use ``team_of``: one team a process.
 
-    One piece of work is shared out at a time. Whoever comes while the team is busy, be it from
-    within a part, does the work alone: results never depend on the number of threads.
+    Several pieces of work may be open at a time, also from within a part; helpers take the oldest
+    first. Results never depend on the number of threads.
     """
 
     def __init__(self, threads: int) -> None:
         self.threads = threads
-        self._busy = threading.Lock()
         self._bell = threading.Lock()
         self._rings = np.zeros(1, dtype=np.int64)
         self._asleep: list[threading.Lock] = []
-        self._work: _Work | None = None
+        self._open: deque[weakref.ref[Work[Any]]] = deque(maxlen=_MOST_OPEN)
         self._helpers: list[threading.Thread] = []
 
     def map(self, job: Callable[[Part], Result], parts: Iterable[Part]) -> list[Result]:
         """Return ``job`` of each of ``parts``, in their order; raises what a part raises."""
-        todo = list(parts)
-        few = self.threads == 1 or len(todo) == 1
-        if few or not self._busy.acquire(blocking=False):
-            return [job(part) for part in todo]
-        try:
-            self._work = work = _Work(job, todo)
+        return self.start(job, parts).results()
+
+    def start(self, job: Callable[[Part], Result], parts: Iterable[Part]) -> Work[Result]:
+        """Let helpers begin; who asks for the ``results`` does the rest."""
+        work = Work(job, list(parts))
+        if self.threads > 1 and len(work) > 1:
+            self._open.append(weakref.ref(work))
             self._call()
-            work.take_parts()
-            return work.results()
-        finally:
-            self._work = None
-            self._busy.release()
+        return work
 
     def _call(self) -> None:
-        """Tell the helpers of work, and wake those asleep."""
+        """Tell the helpers, and wake those asleep."""
         while len(self._helpers) < self.threads - 1:
             name = f"helper-{len(self._helpers) + 1}"
             self._helpers.append(threading.Thread(target=self._help, name=name, daemon=True))
@@ -187,11 +193,15 @@ class Team:
     def _help(self) -> None:
         while True:
             seen = int(self._rings[0])
-            if work := self._work:
-                work.take_parts()
-            del work
+            self._take_parts()
             if not _rung(self._rings, seen, _pauses().awake):
                 self._sleep(seen)
+
+    def _take_parts(self) -> None:
+        for known in tuple(self._open):
+            work = known()
+            if work is not None:
+                work.take_parts()
 
     def _sleep(self, seen: int) -> None:
         """Sleep until the ring after ``seen``."""

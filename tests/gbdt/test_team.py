@@ -32,15 +32,20 @@ def test_a_team_of_one_starts_no_thread() -> None:
     assert threading.active_count() == before
 
 
-def test_work_from_within_a_part_is_done_there() -> None:
-    team = Team(2)
+def test_a_part_may_share_out_work_itself() -> None:
+    team = Team(3)
 
-    def part(number: int) -> tuple[threading.Thread, list[threading.Thread]]:
-        inner = team.map(lambda _: threading.current_thread(), range(3))
-        return threading.current_thread(), [thread for thread in inner if number >= 0]
+    def part(number: int) -> list[int]:
+        return team.map(lambda inner: number * 10 + inner, range(4))
 
-    for outer, inner in team.map(part, range(8)):
-        assert inner == [outer] * 3
+    assert team.map(part, range(9)) == [[10 * n + i for i in range(4)] for n in range(9)]
+
+
+def test_helpers_work_before_anybody_asks() -> None:
+    team, helped = Team(2), threading.Event()
+    work = team.start(lambda _: helped.set(), range(2))
+    assert helped.wait(10)
+    assert work.results() == [None, None]
 
 
 def test_an_error_in_any_part_is_raised_and_the_team_goes_on() -> None:

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 
 from fed_audience.errors import FederationError
 from fed_audience.federation.enrolment import enrol_in_memory
+from fed_audience.federation.steps import side_by_side
 from fed_audience.federation.transport import Envelope
 
 if TYPE_CHECKING:
@@ -15,7 +16,7 @@ if TYPE_CHECKING:
 
 
 class InProcessTransport:
-    """Calls site programs directly, one after the other: each has its threads to itself.
+    """Calls site programs directly, one after the other; one masks while another's kernels run.
 
     Programs without an identity are enrolled with each other in memory, with their owner's leave
     to set any rule of the secure sum aside: whoever runs this process sees all rows anyway.
@@ -51,7 +52,8 @@ class InProcessTransport:
                 )
             self._tell(Envelope(site, "to_site", body))
 
-        replies = {site: self._programs[site].handle(body) for site in to}
+        answers = side_by_side(self._programs[site].steps(body) for site in to)
+        replies = dict(zip(to, answers, strict=True))
         for site, reply in replies.items():
             self._tell(Envelope(site, "from_site", reply))
         return replies, set()
