@@ -32,7 +32,7 @@ def highest_rates(trials: int, error: float) -> Floats:
     The rate is larger with a probability of at most ``error``. Clopper & Pearson, 1934.
     """
     successes = np.arange(trials + 1)
-    choose = np.array([_log_choose(trials, k) for k in successes])
+    choose = np.array([_log_choose(trials, k) for k in range(trials + 1)])
     fewer = successes[:-1]  # of all successes the rate is bounded by 1 alone
     low, high = np.zeros(trials), np.ones(trials)
     for _ in range(_HALVINGS):
