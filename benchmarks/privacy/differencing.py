@@ -117,7 +117,9 @@ class LyingCoordinator:
         if isinstance(request, m.StartTree) and self._root is None:
             self._root = request
             read = {site: m.decode_reply(reply) for site, reply in replies.items()}
-            self._answers = {site: one for site, one in read.items() if _is_vector(one)}
+            self._answers = {
+                site: one for site, one in read.items() if isinstance(one, m.VectorReply)
+            }
         return replies, lost
 
     def _try(self, level: m.GrowLevel, root: m.StartTree, to: Sequence[str]) -> None:
@@ -187,10 +189,6 @@ def _pairs(packing: Packing, reply: m.Reply, rides: int = 0) -> Integers:
     if not isinstance(reply, m.VectorReply):
         raise SystemExit(f"a site answered with {reply}")
     return packing.unpack(reply.integers(packing.ring), rides)[0]
-
-
-def _is_vector(reply: m.Reply) -> bool:
-    return isinstance(reply, m.VectorReply)
 
 
 def _row(

@@ -31,8 +31,8 @@ def tables(rows: int, features: int, sites: int) -> dict[str, pa.Table]:
     values = rng.normal(size=(rows, features))
     logit = values[:, 0] + np.sin(2 * values[:, 1]) + values[:, 2] * values[:, 3] - 1.5
     labels = (rng.random(rows) < 1 / (1 + np.exp(-logit))).astype(np.int8)
-    columns: dict[str, Any] = {f"f{i}": values[:, i] for i in range(features)}
-    whole = pa.table({"id": np.arange(rows), "label": labels, **columns})
+    columns: dict[str, Any] = {"id": np.arange(rows), "label": labels}
+    whole = pa.table(columns | {f"f{i}": values[:, i] for i in range(features)})
     owner = np.arange(rows) % sites
     return {f"s{i:03d}": whole.take(np.flatnonzero(owner == i)) for i in range(sites)}
 
