@@ -259,9 +259,9 @@ class SiteProgram:
         last = run.answer
         if last is not None and slot.position <= last.slot.position:
             return self._answer_again(run, last, request, content)
-        vector = yield from run.state.compute(request)
-        released = self._release(request, vector)
-        run.answer = _Answer(slot, content, vector, released)
+        answer = yield from run.state.compute(request)
+        released = self._release(request, answer)
+        run.answer = _Answer(slot, content, answer, released)
         return released
 
     def _answer_again(self, run: _Run, last: _Answer, request: m.Request, content: bytes) -> bytes:

@@ -31,6 +31,7 @@ if TYPE_CHECKING:
     from fed_audience.federation.manifest import Manifest
     from fed_audience.federation.own_copies import OwnCopies
     from fed_audience.federation.site_rows import SiteRows
+    from fed_audience.federation.steps import Steps
     from fed_audience.gbdt.bins import FeatureBins
     from fed_audience.privacy.budget import BudgetBook
     from fed_audience.privacy.dp.plan import Release
@@ -75,8 +76,12 @@ class PrivateSiteRun:
         if self._plan.terms.delta * rows.training_rows >= 1:
             raise Refusal("loose_delta", detail=self._plan.terms.delta)
 
-    def compute(self, request: m.Request) -> SiteVector | m.Reply:
-        """Answer ``request`` with a SiteVector or a reply. Raises Refusal as ``SiteRun`` does."""
+    def compute(self, request: m.Request) -> Steps[SiteVector | m.Reply]:
+        """Answer ``request``, in one step, with a SiteVector or a reply.
+
+        Raises Refusal as ``SiteRun`` does.
+        """
+        yield from ()
         try:
             return self._compute(request)
         except BudgetError as error:
