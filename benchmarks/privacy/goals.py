@@ -15,20 +15,31 @@ SECURE_SUM: Final = {3: 1.6, 10: 2.0, 50: 8.0, 500: 75.0}
 """Sites -> milliseconds of a site's processor for one round of 100,000 integers of 64 bits."""
 
 
-def worst(block: str, figure: str, *, scale: float = 1.0, **where: Any) -> Callable[..., Any]:
-    """Return what finds the largest ``figure`` among the rows of ``block`` that are ``where``."""
+def worst(
+    block: str, figure: str, *, scale: float = 1.0, noisy: bool = False, **where: Any
+) -> Callable[[Found], float | None]:
+    """Return what finds the largest ``figure`` among the rows of ``block`` that are ``where``.
+
+    ``noisy``: only rows that have an epsilon.
+    """
 
     def compute(found: Found) -> float | None:
         values = [
             row[figure] * scale
             for row in found.get(block, ())
-            if all(row[name] == value for name, value in where.items())
-            and row.get(figure) is not None
+            if all(row.get(name) == value for name, value in where.items())
+            and (not noisy or row["epsilon"] is not None)
         ]
         return max(values, default=None)
 
     return compute
 
+
+DP_AUC: Final = {
+    "adult": {0.5: 0.898, 1.0: 0.906, 4.0: 0.911, 8.0: 0.912},
+    "bank": {0.5: 0.735, 1.0: 0.765, 4.0: 0.775, 8.0: 0.776},
+}
+"""Table -> epsilon -> AUC at least, delta 1e-6, no colluders."""
 
 GOALS: Final[tuple[Goal[Found], ...]] = (
     *(
@@ -45,6 +56,13 @@ GOALS: Final[tuple[Goal[Found], ...]] = (
         1.15,
         None,
         worst("secure_training", "ratio", bins=64),
+        form=".3f",
+    ),
+    Goal(
+        "the same, 255 bins, the default",
+        1.15,
+        None,
+        worst("secure_training", "ratio", bins=255),
         form=".3f",
     ),
     Goal(
@@ -79,6 +97,45 @@ GOALS: Final[tuple[Goal[Found], ...]] = (
         0,
         None,
         worst("differencing", "cells_exact", rules="ours"),
+        form=".0f",
+    ),
+    Goal(
+        "members found at 1 % false alarms (LiRA), with noise, percent",
+        2,
+        None,
+        worst("membership", "tpr_at_1_percent", scale=100, noisy=True),
+    ),
+    Goal(
+        "epsilon that the canary proves / epsilon claimed",
+        1,
+        None,
+        worst("canary", "share_of_claim"),
+    ),
+    *(
+        Goal(
+            f"AUC on {table}, epsilon {epsilon:g}, no colluders, mean of 10 seeds",
+            least,
+            None,
+            worst(
+                "dp_quality",
+                "auc",
+                noise="masks",
+                table=table,
+                epsilon=epsilon,
+                colluders=0,
+                positives=None,
+            ),
+            higher=True,
+            form=".3f",
+        )
+        for table, wanted in DP_AUC.items()
+        for epsilon, least in wanted.items()
+    ),
+    Goal(
+        "overlap of two lists, processor time of both brands a pair, microseconds",
+        300,
+        None,
+        worst("overlap", "cpu_us_a_pair"),
         form=".0f",
     ),
 )

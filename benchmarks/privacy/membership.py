@@ -28,6 +28,7 @@ MODELS: Final = 64
 PRIOR_SHADOWS: Final = 8
 """Weight, in shadow models, of the spread of all rows in the estimate of one row's own."""
 
+EPSILONS: Final = (1.0, 8.0)
 RATES: Final = (0.01, 0.001)
 """False positive rates at which the attack is judged."""
 
@@ -107,7 +108,11 @@ def measure(rows: int = POOL_ROWS, models: int = MODELS) -> list[dict[str, Any]]
         "100 trees of depth 6, the default": TrainingParameters(),
         "20 trees of depth 3": TrainingParameters(n_estimators=20, max_depth=3),
     }
-    return [
+    found = [
         {"model": name, "epsilon": None} | attack(pool.trainer(parameters), pool.labels, models)
         for name, parameters in kinds.items()
     ]
+    for epsilon in EPSILONS:
+        noisy = attack(pool.noisy_trainer(epsilon), pool.labels, models)
+        found.append({"model": "trees of one feature, noisy", "epsilon": epsilon} | noisy)
+    return found

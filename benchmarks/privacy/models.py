@@ -3,10 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass, field
-from typing import TYPE_CHECKING
+from dataclasses import dataclass
+from functools import cached_property
+from typing import TYPE_CHECKING, Any, Final
 
+import numpy as np
 import pyarrow as pa
+from fed_audience.federation.private.public_values import PublicValues
+from fed_audience.federation.private.recipe import private_parameters
+from fed_audience.privacy.dp.plan import PrivacyTerms
 
 from benchmarks.learners.ours import KEY, arrow
 from fed_audience.federation import ArrowSource, InProcessTransport, Manifest, SiteProgram, train
@@ -15,11 +20,11 @@ from fed_audience.gbdt.bins import Feature
 from fed_audience.gbdt.predictor import raw_scores
 
 if TYPE_CHECKING:
-    import numpy as np
     from numpy.typing import NDArray
 
     from benchmarks.datasets import Floats, Table
     from fed_audience.federation import TrainingResult
+    from fed_audience.federation.transport import Envelope
     from fed_audience.gbdt.parameters import TrainingParameters
 
 Trainer = Callable[["NDArray[np.int64]", int], "Floats"]
@@ -27,17 +32,22 @@ Trainer = Callable[["NDArray[np.int64]", int], "Floats"]
 the pool: float64[N]. What an attack needs to know of a model."""
 
 
-@dataclass(frozen=True, slots=True)
+DELTA: Final = 1e-6
+ROW_CAP: Final = 2**20
+"""Bound of training rows that fixes the fixed point; public, as the manifest is."""
+
+
+@dataclass(frozen=True)
 class Pool:
     """The first ``rows`` rows of a table, from which training rows are drawn."""
 
     table: Table
     rows: int
-    held: pa.Table = field(init=False)
 
-    def __post_init__(self) -> None:
-        batch = arrow(self.table, 0, self.rows)
-        object.__setattr__(self, "held", pa.Table.from_batches([batch]))
+    @cached_property
+    def held(self) -> pa.Table:
+        """The rows as a warehouse hands them over."""
+        return pa.Table.from_batches([arrow(self.table, 0, self.rows)])
 
     @property
     def labels(self) -> Floats:
@@ -59,6 +69,8 @@ class Pool:
         *,
         sites: int = 1,
         secure: bool = False,
+        privacy: PrivacyTerms | None = None,
+        on_message: Callable[[Envelope], None] | None = None,
     ) -> TrainingResult:
         """Train on the rows ``members``, dealt to ``sites`` sites."""
         parts = {
@@ -79,8 +91,10 @@ class Pool:
             secure=secure,
             overrides=overrides_for(tuple(parts), tuple(parts)) if secure else (),
             parameters=parameters,
+            privacy=privacy,
+            public=self.public if privacy else (),
         )
-        return train(InProcessTransport(programs), manifest)
+        return train(InProcessTransport(programs, on_message), manifest)
 
     def trainer(self, parameters: TrainingParameters) -> Trainer:
         """Return what trains models with ``parameters``.
@@ -98,3 +112,33 @@ class Pool:
             return self.scores(result)
 
         return trained
+
+    @cached_property
+    def public(self) -> tuple[PublicValues, ...]:
+        """Ranges and categories of the whole table, taken for public."""
+        columns = self.table.values(0, self.table.rows + self.table.test_rows)
+        return tuple(
+            PublicValues(name, categories=tuple(str(code) for code in range(int(high) + 1)))
+            if index in self.table.categorical
+            else PublicValues(name, float(low), float(high))
+            for index, (low, high) in enumerate(
+                zip(np.nanmin(columns, axis=1), np.nanmax(columns, axis=1), strict=True)
+            )
+            for name in [f"f{index}"]
+        )
+
+    def noisy(
+        self, members: NDArray[np.int64], epsilon: float, *, sites: int = 1, **how: Any
+    ) -> TrainingResult:
+        """Train with noise on the rows ``members``; a single site adds all of it itself.
+
+        ``how``: ``secure``, ``colluders`` and ``on_message``.
+        """
+        colluders = how.pop("colluders", 0)
+        privacy = PrivacyTerms(epsilon, DELTA, colluders)
+        parameters = private_parameters(epsilon, self.table.features, ROW_CAP)
+        return self.fitted(members, parameters, sites=sites, privacy=privacy, **how)
+
+    def noisy_trainer(self, epsilon: float) -> Trainer:
+        """Return what trains models with noise: one site, whose noise is that of any number."""
+        return lambda members, _: self.scores(self.noisy(members, epsilon))

@@ -31,7 +31,7 @@ def fill_pages(content: Mapping[str, Any], folder: Path = DOCS) -> None:
 
 def attacks(found: Found) -> str:
     """Draw what each attack found, one line each."""
-    rows = [*_labels(found), *_leaver(found), *_members(found)]
+    rows = [*_labels(found), *_leaver(found), *_members(found), *_canaries(found)]
     return table(["attack", "who could", "protection", "found"], rows)
 
 
@@ -44,7 +44,7 @@ def _labels(found: Found) -> list[list[str]]:
     return [
         [
             (
-                "labels of rows alone in a cell of the first tree, 30 numbers a row, 10 sites, "
+                f"labels of rows alone in a cell of the first tree, 30 numbers a row, 10 sites, "
                 f"{row['rows_of_all_sites']:,} rows, {row['bins']} bins"
             ),
             *where[row["read"]],
@@ -78,6 +78,79 @@ def _members(found: Found) -> list[list[str]]:
     ]
 
 
+def _canaries(found: Found) -> list[list[str]]:
+    return [
+        [
+            f"whether one far-off row took part, {row['judged_runs_each']} runs each",
+            "who knows all other rows, and has the model",
+            f"noise, epsilon {row['claimed_epsilon']:g}",
+            f"epsilon is at least {max(row['proved_epsilon'], row['proved_epsilon_of_mu']):.1f}",
+        ]
+        for row in found.get("canary", ())
+    ]
+
+
+def quality(found: Found) -> str:
+    """Draw AUC by epsilon, with no colluders and with a third of the sites."""
+    rows = _of(found, positives=None, sites=3)
+    drawn = []
+    for name, colluders in dict.fromkeys((row["table"], row["colluders"]) for row in rows):
+        aucs = {
+            row["epsilon"]: row["auc"]
+            for row in rows
+            if row["table"] == name and row["colluders"] in {colluders, 0}
+        } | {
+            row["epsilon"]: row["auc"]
+            for row in rows
+            if (row["table"], row["colluders"]) == (name, colluders)
+        }
+        who = f"{colluders} of 3" if colluders else "none"
+        drawn.append([name, who, *(_auc(aucs.get(one)) for one in (None, 8.0, 4.0, 1.0, 0.5))])
+    epsilons = [f"epsilon {epsilon:g}" for epsilon in (8, 4, 1, 0.5)]
+    return table(["AUC", "may collude", "no noise", *epsilons], drawn)
+
+
+def site_noise(found: Found) -> str:
+    """Draw AUC at epsilon 1: one noise for all sites, or each for itself."""
+    one = _of(found, noise="masks", epsilon=1.0, colluders=0, positives=None)
+    alone = _of(found, noise="each site for itself")
+    drawn = [
+        [row["table"], _auc(row["auc"])]
+        + [
+            _auc(other["auc"])
+            for sites in (10, 50)
+            for other in alone
+            if (other["table"], other["sites"]) == (row["table"], sites)
+        ]
+        for row in one
+    ]
+    head = ["AUC at epsilon 1", "masks, any number of sites", "10 sites alone", "50 sites alone"]
+    return table(head, drawn)
+
+
+def positives(found: Found) -> str:
+    """Draw AUC by number of positives."""
+    rows = [row for row in found.get("dp_quality", ()) if row["positives"]]
+    drawn = []
+    for table_, count in dict.fromkeys((row["table"], row["positives"]) for row in rows):
+        aucs = {
+            row["epsilon"]: row["auc"]
+            for row in rows
+            if (row["table"], row["positives"]) == (table_, count)
+        }
+        drawn.append([table_, f"{count:,}", *(_auc(aucs.get(one)) for one in (None, 4.0, 1.0))])
+    return table(["AUC", "positives", "no noise", "epsilon 4", "epsilon 1"], drawn)
+
+
+def _of(found: Found, **where: Any) -> list[Mapping[str, Any]]:
+    """Rows about the quality of noisy models that are ``where``."""
+    return [row for row in found.get("dp_quality", ()) if where.items() <= row.items()]
+
+
+def _auc(value: float | None) -> str:
+    return "" if value is None else f"{value:.3f}"
+
+
 def promises() -> str:
     """Draw what epsilon means at delta 1e-6, and what it adds up to; nothing of it is measured."""
     rows = []
@@ -95,5 +168,10 @@ def promises() -> str:
 
 PAGES: Final[Mapping[str, Mapping[str, Callable[[Found], str]]]] = {
     "threat-model.md": {"attacks": attacks},
+    "choosing-epsilon.md": {
+        "quality": quality,
+        "site noise": site_noise,
+        "positives": positives,
+    },
 }
 """Page -> what stands between which of its markers."""

@@ -9,7 +9,15 @@ from typing import Any
 import pytest
 
 from benchmarks.page import END, begin
-from benchmarks.privacy.pages import PAGES, attacks, fill_pages, promises
+from benchmarks.privacy.pages import (
+    PAGES,
+    attacks,
+    fill_pages,
+    positives,
+    promises,
+    quality,
+    site_noise,
+)
 
 FOUND: dict[str, list[dict[str, Any]]] = {
     "label_inference": [
@@ -36,6 +44,44 @@ FOUND: dict[str, list[dict[str, Any]]] = {
         {"model": "20 trees", "epsilon": None, "tpr_at_1_percent": 0.0535},
         {"model": "noisy", "epsilon": 8, "tpr_at_1_percent": 0.0101},
     ],
+    "canary": [
+        {
+            "claimed_epsilon": 8.0,
+            "proved_epsilon": 2.0,
+            "proved_epsilon_of_mu": 5.26,
+            "judged_runs_each": 400,
+        }
+    ],
+    "dp_quality": [
+        {"table": "adult", "positives": None} | row
+        for row in (
+            {"noise": "masks", "epsilon": 1.0, "sites": 3, "colluders": 0, "auc": 0.9061},
+            {"noise": "masks", "epsilon": 1.0, "sites": 3, "colluders": 1, "auc": 0.9039},
+            {"noise": "none", "epsilon": None, "sites": 3, "colluders": 0, "auc": 0.92},
+            {
+                "noise": "each site for itself",
+                "epsilon": 1.0,
+                "sites": 10,
+                "colluders": 0,
+                "auc": 0.89,
+            },
+            {
+                "noise": "each site for itself",
+                "epsilon": 1.0,
+                "sites": 50,
+                "colluders": 0,
+                "auc": 0.87,
+            },
+            {
+                "noise": "masks",
+                "epsilon": 4.0,
+                "sites": 3,
+                "colluders": 0,
+                "auc": 0.85,
+                "positives": 100,
+            },
+        )
+    ],
 }
 
 
@@ -46,8 +92,24 @@ def test_every_attack_has_a_line() -> None:
         "3,900 of 3,900 cells (summed) |",
         "5.3% of members at 1 % false alarms |",
         "1.0% of members at 1 % false alarms |",
+        "epsilon is at least 5.3 |",
     ]
-    assert "noise, epsilon 8" in lines[-1]
+    assert "noise, epsilon 8" in lines[-2]
+
+
+def test_quality_is_told_by_epsilon_and_by_who_may_collude() -> None:
+    assert quality(FOUND).splitlines()[2:] == [
+        "| adult | none | 0.920 |  |  | 0.906 |  |",
+        "| adult | 1 of 3 | 0.920 |  |  | 0.904 |  |",
+    ]
+
+
+def test_what_masks_are_worth_stands_beside_sites_alone() -> None:
+    assert site_noise(FOUND).splitlines()[2:] == ["| adult | 0.906 | 0.890 | 0.870 |"]
+
+
+def test_positives_have_a_line_each() -> None:
+    assert positives(FOUND).splitlines()[2:] == ["| adult | 100 |  | 0.850 |  |"]
 
 
 def test_promises_are_those_of_gaussian_differential_privacy() -> None:
