@@ -7,6 +7,7 @@ the operating system's and differs from run to run, so figures do in their last 
 
 from __future__ import annotations
 
+from dataclasses import asdict, dataclass
 from math import sqrt
 from typing import TYPE_CHECKING, Any, Final
 
@@ -18,9 +19,8 @@ from benchmarks.real_data import propensity
 from fed_audience.privacy.dp.accounting import epsilon_of, mu_of
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Iterator, Sequence
 
-    from benchmarks.datasets import Floats
     from fed_audience.federation import TrainingResult
 
 TABLES: Final = {"adult": "adult_complete", "bank": "bank"}
@@ -46,87 +46,77 @@ def held_out_auc(pool: Pool, result: TrainingResult) -> float:
     return auc(pool.labels[first:], pool.scores(result)[first:])
 
 
-def by_epsilon(seeds: int) -> Iterator[dict[str, Any]]:
-    """Yield AUC under masks, with just the noise promised and with a third of the sites' to spare.
+@dataclass(frozen=True, slots=True)
+class Case:
+    """Runs on all seeds of a table. ``epsilon`` is promised; noise is that of ``run_at``.
 
-    One site stands for three of which none may collude: their shares add up to its noise.
+    ``positives``: how many of them train, None for all.
     """
-    for table in TABLES:
-        pools = [pool_of(table, seed) for seed in range(seeds)]
-        for epsilon in (*EPSILONS, NO_NOISE):
-            yield _row(
-                "masks", table, epsilon, pools, lambda pool, rows, e=epsilon: pool.noisy(rows, e),
-                sites=SITES, colluders=0,
-            )  # fmt: skip
-            if epsilon != NO_NOISE:
-                yield _row(
-                    "masks", table, epsilon, pools,
-                    lambda pool, rows, e=epsilon: pool.noisy(
-                        rows, e, sites=SITES, secure=True, colluders=SITES // 3
-                    ),
-                    sites=SITES, colluders=SITES // 3,
-                )  # fmt: skip
+
+    noise: str
+    table: str
+    epsilon: float | None
+    run_at: float
+    sites: int = SITES
+    colluders: int = 0
+    positives: int | None = None
+
+    def fitted(self, pool: Pool) -> TrainingResult:
+        """Train on the rows of ``pool`` that are not held out.
+
+        Where none may collude one site stands for all: their shares add up to its noise.
+        """
+        rows = np.arange(pool.table.rows)
+        if self.positives is not None:
+            positive = pool.labels[rows] == 1  # rows are shuffled: the first ones are any
+            rows = np.sort(np.concatenate((rows[~positive], rows[positive][: self.positives])))
+        if not self.colluders:
+            return pool.noisy(rows, self.run_at)
+        return pool.noisy(
+            rows, self.run_at, sites=self.sites, secure=True, colluders=self.colluders
+        )
+
+    def row(self, pools: Sequence[Pool]) -> dict[str, Any]:
+        """Return the case and its mean AUC over ``pools``."""
+        found = [held_out_auc(pool, self.fitted(pool)) for pool in pools]
+        return {name: value for name, value in asdict(self).items() if name != "run_at"} | {
+            "auc": round(float(np.mean(found)), 4),
+            "worst_seed": round(min(found), 4),
+            "seeds": len(pools),
+        }
 
 
-def by_site_noise(seeds: int) -> Iterator[dict[str, Any]]:
-    """Yield AUC at epsilon 1 where each of many sites, without masks, adds the whole noise.
+def by_epsilon(table: str) -> Iterator[Case]:
+    """Yield cases under masks: just the noise that was promised, and a third of it to spare."""
+    yield Case("none", table, None, NO_NOISE)
+    for epsilon in EPSILONS:
+        yield Case("masks", table, epsilon, epsilon)
+        yield Case("masks", table, epsilon, epsilon, colluders=SITES // 3)
 
-    Their noise together is that of one site with mu divided by the root of their number: run so.
+
+def by_site_noise(table: str) -> Iterator[Case]:
+    """Yield cases in which each of many sites, without masks, adds the whole noise itself.
+
+    All of it together is that of one run with mu divided by the root of their number.
     """
-    for table in TABLES:
-        pools = [pool_of(table, seed) for seed in range(seeds)]
-        for sites in (10, 50):
-            alike = epsilon_of(mu_of(1.0, DELTA) / sqrt(sites), DELTA)
-            yield _row(
-                "each site for itself", table, 1.0, pools,
-                lambda pool, rows, e=alike: pool.noisy(rows, e),
-                sites=sites, colluders=0,
-            )  # fmt: skip
+    for sites in (10, 50):
+        alike = epsilon_of(mu_of(1.0, DELTA) / sqrt(sites), DELTA)
+        yield Case("each site for itself", table, 1.0, alike, sites=sites)
 
 
-def by_positives(seeds: int) -> Iterator[dict[str, Any]]:
-    """Yield AUC where all negatives and a few positives train."""
-    for table in TABLES:
-        pools = [pool_of(table, seed) for seed in range(seeds)]
-        for count in POSITIVES:
-            for epsilon in (1.0, 4.0, NO_NOISE):
-                yield _row(
-                    "masks", table, epsilon, pools,
-                    lambda pool, rows, e=epsilon, k=count: pool.noisy(_few(pool, rows, k), e),
-                    sites=SITES, colluders=0,
-                ) | {"positives": count}  # fmt: skip
+def by_positives(table: str) -> Iterator[Case]:
+    """Yield cases in which all negatives and a few positives train."""
+    for count in POSITIVES:
+        yield Case("none", table, None, NO_NOISE, positives=count)
+        for epsilon in (1.0, 4.0):
+            yield Case("masks", table, epsilon, epsilon, positives=count)
 
 
 def measure(seeds: int = SEEDS, few: int = FEW_SEEDS) -> list[dict[str, Any]]:
-    """Return all rows; ``seeds`` splits for the costs by epsilon, ``few`` for the others."""
-    return [*by_epsilon(seeds), *by_site_noise(seeds), *by_positives(few)]
-
-
-def _few(pool: Pool, rows: np.ndarray, count: int) -> np.ndarray:
-    """Leave all negatives of ``rows`` and the first ``count`` positives; rows are shuffled."""
-    positive = pool.labels[rows] == 1
-    kept: np.ndarray = np.sort(np.concatenate((rows[~positive], rows[positive][:count])))
-    return kept
-
-
-def _row(
-    noise: str,
-    table: str,
-    epsilon: float,
-    pools: list[Pool],
-    fit: Callable[[Pool, np.ndarray], TrainingResult],
-    **circumstances: Any,
-) -> dict[str, Any]:
-    found: Floats = np.array(
-        [held_out_auc(pool, fit(pool, np.arange(pool.table.rows))) for pool in pools]
-    )
-    return {
-        "noise": "none" if epsilon == NO_NOISE else noise,
-        "table": table,
-        "epsilon": None if epsilon == NO_NOISE else epsilon,
-        **circumstances,
-        "positives": None,
-        "auc": round(float(found.mean()), 4),
-        "worst_seed": round(float(found.min()), 4),
-        "seeds": len(pools),
-    }
+    """Return a row a case; ``seeds`` splits, but ``few`` where positives are few."""
+    found = []
+    for table in TABLES:
+        pools = [pool_of(table, seed) for seed in range(seeds)]
+        found += [case.row(pools) for case in (*by_epsilon(table), *by_site_noise(table))]
+        found += [case.row(pools[:few]) for case in by_positives(table)]
+    return found

@@ -131,11 +131,4 @@ GOALS: Final[tuple[Goal[Found], ...]] = (
         for table, wanted in DP_AUC.items()
         for epsilon, least in wanted.items()
     ),
-    Goal(
-        "overlap of two lists, processor time of both brands a pair, microseconds",
-        300,
-        None,
-        worst("overlap", "cpu_us_a_pair"),
-        form=".0f",
-    ),
 )

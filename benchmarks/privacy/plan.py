@@ -34,7 +34,6 @@ BLOCKS: Final = {
     "which choose the threshold; what is proved of epsilon with 95 % confidence",
     "dp_quality": "what noise costs: AUC on held-out rows of Adult (30,162 rows without gaps) and "
     "Bank (41,188 rows), delta 1e-6",
-    "overlap": "the overlap of two lists of 50,000 people, processor time of both brands together",
 }
 """Block -> what it measures, and how often."""
 
