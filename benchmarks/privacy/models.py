@@ -9,15 +9,15 @@ from typing import TYPE_CHECKING, Any, Final
 
 import numpy as np
 import pyarrow as pa
-from fed_audience.federation.private.public_values import PublicValues
-from fed_audience.federation.private.recipe import private_parameters
-from fed_audience.privacy.dp.plan import PrivacyTerms
 
 from benchmarks.learners.ours import KEY, arrow
 from fed_audience.federation import ArrowSource, InProcessTransport, Manifest, SiteProgram, train
 from fed_audience.federation.manifest import overrides_for
+from fed_audience.federation.private.public_values import PublicValues
+from fed_audience.federation.private.recipe import private_parameters
 from fed_audience.gbdt.bins import Feature
 from fed_audience.gbdt.predictor import raw_scores
+from fed_audience.privacy.dp.plan import PrivacyTerms
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
