@@ -40,8 +40,8 @@ PHASES: Final = {
     "read requests": "federation.messages:decode_request",
     "read replies": "federation.messages:decode_reply",
     "add replies": "federation.coordinator:Coordinator.sum",
-    "site, the rest": "federation.site:SiteProgram.handle",
-    "wait for sites": "federation.transports.in_process:InProcessTransport.call",
+    "mask, write replies": "federation.site:SiteProgram._release",
+    "sites, the rest": "federation.transports.in_process:InProcessTransport.call",
     "write the model": "federation.train:to_text",
 }
 """Phase -> the function that is it. Time inside another phase's function is that phase's."""
