@@ -19,6 +19,7 @@ from fed_audience.errors import AuditError, ConfigError, FederationError
 from fed_audience.federation import Envelope, InProcessTransport, SiteProgram, train
 from fed_audience.federation import messages as m
 from fed_audience.federation.manifest import Task
+from fed_audience.federation.steps import Steps
 from fed_audience.jobs import audit_rounds
 from fed_audience.jobs.audience import build_audience
 from fed_audience.jobs.audit_rounds import RoundRecorder
@@ -193,13 +194,15 @@ def test_keys_stand_where_the_settings_or_the_environment_say(
 def test_a_training_that_breaks_is_told_as_failed(
     small_federation: SmallFederation, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    original, calls = SiteProgram.handle, []
+    original, calls = SiteProgram.steps, []
 
-    def handle(self: SiteProgram, body: bytes) -> bytes:
+    def steps(self: SiteProgram, body: bytes) -> Steps[bytes]:
         calls.append(self.name)
-        return original(self, body) if len(calls) < 12 else b"customer_id,email\n"
+        if len(calls) < 12:
+            return (yield from original(self, body))
+        return b"customer_id,email\n"
 
-    monkeypatch.setattr(SiteProgram, "handle", handle)
+    monkeypatch.setattr(SiteProgram, "steps", steps)
     with pytest.raises(FederationError, match="what is not a reply"):
         trained(small_federation)
     *_, before, end = verified(small_federation).entries
@@ -212,10 +215,10 @@ def test_a_training_that_breaks_is_told_as_failed(
 def test_a_training_that_is_stopped_is_told_as_interrupted(
     small_federation: SmallFederation, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    def handle(self: SiteProgram, body: bytes) -> bytes:
+    def steps(self: SiteProgram, body: bytes) -> Steps[bytes]:
         raise KeyboardInterrupt
 
-    monkeypatch.setattr(SiteProgram, "handle", handle)
+    monkeypatch.setattr(SiteProgram, "steps", steps)
     with pytest.raises(KeyboardInterrupt):
         trained(small_federation)
     *_, end = verified(small_federation).entries

@@ -68,7 +68,8 @@ def test_masks_change_nothing_but_who_can_read_the_sums(
         assert found[-1]["privacy"]["sentences"][0].split(":")[0] in text.replace("\n", " ")
     masked, plain = found
     assert masked["model_sha256"] == plain["model_sha256"]
-    assert masked["privacy"] == {
+    said = {name: value for name, value in masked["privacy"].items() if value is not None}
+    assert said == {
         "secure_sum": True,
         "sites": 3,
         "training_sites": 3,

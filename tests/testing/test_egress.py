@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 
 from fed_audience.federation import messages
+from fed_audience.federation.steps import Steps
 from fed_audience.federation.transport import Envelope
 from fed_audience.federation.transports.in_process import InProcessTransport
 from fed_audience.federation.wire import encode
@@ -25,7 +26,8 @@ class Program:
     def __init__(self, reply: bytes) -> None:
         self._reply = reply
 
-    def handle(self, _: bytes) -> bytes:
+    def steps(self, _: bytes) -> Steps[bytes]:
+        yield from ()
         return self._reply
 
 
