@@ -170,10 +170,12 @@ class SiteRun:
         build = nodes_from_array(request.build, classes)
         splits = splits_from_message(request, self._bins, classes)
         growing = booster.start_growing(splits, build)
-        yield
-        built = self._of_features(growing())
         for known, of_class in zip(self._split, splits, strict=True):
             known.update(of_class)
+        try:
+            yield
+        finally:  # rows that began to move come to rest, whoever gives up meanwhile
+            built = self._of_features(growing())
         return SiteVector(m.LevelHistogram, request.packing.pack(built), request.packing.ring)
 
     def _close_trees(self, request: m.TreeClosing) -> None:

@@ -144,14 +144,20 @@ class RowBooster:
         """Split nodes, then sum the training rows of others: int64[K, slots, 2].
 
         ``splits[c]`` and ``build[c]`` are of class c; the histograms come class after class.
-        Raises KeyError for a node that is not a leaf or a child that exists.
+        Raises KeyError, before anything changes, for a node that is not a leaf or a child that
+        exists.
         """
         return self.start_growing(splits, build)()
 
     def start_growing(
         self, splits: Sequence[NodeSplits], build: Sequence[Sequence[int]]
     ) -> Callable[[], Integers]:
-        """``grow`` in the background; the histograms are there for the asking, once."""
+        """``grow`` in the background; the histograms are there for the asking, once.
+
+        All is checked before anything is planned: a planned node that is never moved has no rows.
+        """
+        for partition, of_class, nodes in zip(self._partitions, splits, build, strict=True):
+            partition.check(of_class, nodes)
         moves = [
             partition.plan(of_class)
             for partition, of_class in zip(self._partitions, splits, strict=True)
@@ -186,8 +192,11 @@ class RowBooster:
     ) -> None:
         """Add its leaf's value to each row's score, by class, after the last ``splits``.
 
-        Raises KeyError for unknown nodes, or unless ``values[c]`` names exactly the leaves of c.
+        Raises KeyError, before anything changes, for unknown nodes, or unless ``values[c]`` names
+        exactly the leaves of c.
         """
+        for partition, of_class, leaves in zip(self._partitions, splits, values, strict=True):
+            partition.check_end(of_class, leaves)
         ends = [
             partition.plan_end(of_class, leaves)
             for partition, of_class, leaves in zip(self._partitions, splits, values, strict=True)

@@ -170,7 +170,7 @@ class RowPartition:
         self._dealt = dealt
         self.rows = np.empty_like(dealt.rows)
         self.spare = np.empty_like(dealt.rows)
-        self._ranges = np.empty((len(dealt.bounds) - 1, _FIRST_LEAVES, 2), dtype=np.int64)
+        self._ranges = np.zeros((len(dealt.bounds) - 1, _FIRST_LEAVES, 2), dtype=np.int64)
         self.restart()
         for shard in range(self.shards):
             self.refill(shard)
@@ -204,6 +204,17 @@ class RowPartition:
         found: Integers = self._ranges[shard]
         return found
 
+    def check(self, splits: NodeSplits, build: Sequence[int]) -> None:
+        """Raise KeyError unless ``plan`` can follow and leaves each of ``build`` a leaf."""
+        leaves = self._leaves_after(splits)
+        if unknown := set(build) - leaves:
+            raise KeyError(min(unknown))
+
+    def check_end(self, splits: NodeSplits, values: Mapping[int, float]) -> None:
+        """Raise KeyError unless ``values`` names exactly the leaves after ``splits``."""
+        if self._leaves_after(splits) != values.keys():
+            raise KeyError("the values do not name the leaves")
+
     def plan(self, splits: NodeSplits) -> Moves:
         """Say how to split each node of ``splits`` (node -> its split, left child, right child).
 
@@ -229,8 +240,7 @@ class RowPartition:
         Raises KeyError, before anything changes, for an unknown node or unless ``values`` names
         exactly the leaves.
         """
-        if self._leaves_after(splits) != values.keys():
-            raise KeyError("the values do not name the leaves")
+        self.check_end(splits, values)
         inner = {
             node: done for node, done in splits.items() if done[1] in splits or done[2] in splits
         }

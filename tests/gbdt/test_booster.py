@@ -98,9 +98,30 @@ def test_histograms_are_those_of_the_rows_in_the_nodes(threads: int) -> None:
         assert built[last + code].tolist() == [(chosen >> 32).sum(), (chosen & (2**32 - 1)).sum()]
 
 
-def test_a_node_that_is_not_there_is_refused_before_a_row_moves() -> None:
-    rows = booster(2, 1)
+@pytest.mark.parametrize(
+    ("splits", "build"),
+    [
+        ([GROWN, {5: (Split(0, 1.0, 4), 7, 8)}], [[1], [7]]),
+        ([GROWN, GROWN], [[1], [9]]),
+        ([GROWN, GROWN], [[0], [1]]),
+    ],
+    ids=["a node that is not there", "no such node to build", "a node that is split"],
+)
+def test_what_cannot_be_is_refused_before_a_tree_of_any_class_changes(
+    splits: list[NodeSplits], build: list[list[int]]
+) -> None:
+    rows = booster(2, 2)
     before = rows.start_trees(0)
     with pytest.raises(KeyError):
-        rows.grow([{5: (Split(0, 1.0, 4), 7, 8)}], [[7]])
-    assert np.array_equal(rows.grow([{}], [[0]]), before)
+        rows.grow(splits, build)
+    assert np.array_equal(rows.grow([{}, {}], [[0], [0]]), before)
+
+
+def test_leaves_without_a_value_are_refused_before_a_tree_of_any_class_changes() -> None:
+    rows = booster(2, 2)
+    rows.start_trees(0)
+    before = rows.grow([GROWN, GROWN], [[1, 2], [1, 2]])
+    with pytest.raises(KeyError):
+        rows.finish_trees([LAST, LAST], [VALUES, {2: 1.0}])
+    assert not rows.scores.any()
+    assert np.array_equal(rows.grow([{}, {}], [[1, 2], [1, 2]]), before)
