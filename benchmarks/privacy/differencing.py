@@ -23,7 +23,7 @@ from fed_audience.privacy.refusals import SecureSumError
 from fed_audience.privacy.rounds import Round
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Iterator, Sequence
 
     import pyarrow as pa
     from numpy.typing import NDArray
@@ -105,22 +105,20 @@ class LyingCoordinator:
         """Names of the sites."""
         return self._honest.sites()
 
-    def call(
-        self, body: bytes, to: Sequence[str], timeout: float
-    ) -> tuple[dict[str, bytes], set[str]]:
+    def call(self, body: bytes, to: Sequence[str], timeout: float) -> Iterator[tuple[str, bytes]]:
         """Pass a request on; around the first tree's root, try to learn more."""
         request = m.decode_request(body)
         if isinstance(request, m.GrowLevel) and self._root is not None:
             self._try(request, self._root, to)
             raise TriedError
-        replies, lost = self._honest.call(body, to, timeout)
+        replies = dict(self._honest.call(body, to, timeout))
         if isinstance(request, m.StartTree) and self._root is None:
             self._root = request
             read = {site: m.decode_reply(reply) for site, reply in replies.items()}
             self._answers = {
                 site: one for site, one in read.items() if isinstance(one, m.VectorReply)
             }
-        return replies, lost
+        yield from replies.items()
 
     def _try(self, level: m.GrowLevel, root: m.StartTree, to: Sequence[str]) -> None:
         packing = root.packing

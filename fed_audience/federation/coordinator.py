@@ -12,7 +12,7 @@ from fed_audience.privacy.masks import RING_64, Ring
 from fed_audience.privacy.opening import MaskedSum
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Iterator, Sequence
 
     import numpy as np
     from numpy.typing import NDArray
@@ -89,10 +89,8 @@ class Coordinator:
 
         Raises FederationError when a site refuses, or answers another question.
         """
-        bodies, silent = self._call(m.encode(request), to)
-        read = ((site, self._read(site, bodies[site], request.slot, kind)) for site in bodies)
-        replies = {site: reply for site, reply in read if reply is not None}
-        return replies, tuple(sorted({*silent, *(bodies.keys() - replies.keys())}))
+        replies = dict(self._replies(request, to, kind))
+        return replies, tuple(sorted(set(to) - replies.keys()))
 
     def sum(
         self,
@@ -122,17 +120,12 @@ class Coordinator:
     ) -> tuple[MaskedSum, tuple[str, ...]]:
         """Send ``request`` to each site; add up the vectors and return who did not answer.
 
-        A reply is added and let go before the next is read.
+        A reply is added and let go as it comes, while other sites still compute.
         """
         total = MaskedSum(size, ring)
-        bodies, silent = self._call(m.encode(request), to)
-        lost = set(silent)
-        for site in to:
-            body = bodies.pop(site, None)
-            reply = None if body is None else self._read(site, body, request.slot, kind)
-            if reply is None:
-                lost.add(site)
-                continue
+        lost = set(to)
+        for site, reply in self._replies(request, to, kind):
+            lost.discard(site)
             try:
                 total.add(reply.elements(ring))
             except FederationError as error:
@@ -144,23 +137,31 @@ class Coordinator:
                 ) from error
         return total, tuple(sorted(lost))
 
-    def _call(self, body: bytes, to: Sequence[str]) -> tuple[dict[str, bytes], tuple[str, ...]]:
-        """Send ``body`` until every site answered or has been waited for long enough."""
+    def _replies(
+        self, request: m.Request, to: Sequence[str], kind: type[ReplyT]
+    ) -> Iterator[tuple[str, ReplyT]]:
+        """Yield what each site replies, but for those that were started anew or are silent."""
+        for site, body in self._call(m.encode(request), to):
+            reply = self._read(site, body, request.slot, kind)
+            if reply is not None:
+                yield site, reply
+
+    def _call(self, body: bytes, to: Sequence[str]) -> Iterator[tuple[str, bytes]]:
+        """Send ``body`` until every site answered once or has been waited for long enough."""
         self.rounds += 1
-        replies: dict[str, bytes] = {}
-        waited_for = list(to)
+        unanswered, waited_for = set(to), list(to)
         for _ in range(self._retries + 1):
-            answered, lost = self._transport.call(body, waited_for, self._timeout)
             for site in waited_for:
                 self.bytes_down[site] = self.bytes_down.get(site, 0) + len(body)
-            replies |= {site: reply for site, reply in answered.items() if site not in lost}
-            self._silent -= replies.keys()
-            waited_for = sorted(set(to) - replies.keys() - self._silent)
+            for site, reply in self._transport.call(body, waited_for, self._timeout):
+                if site in unanswered:
+                    unanswered.discard(site)
+                    self._silent -= {site}
+                    yield site, reply
+            waited_for = sorted(unanswered - self._silent)
             if not waited_for:
                 break
-        silent = tuple(sorted(set(to) - replies.keys()))
-        self._silent |= set(silent)
-        return replies, silent
+        self._silent |= unanswered
 
     def missing(self, silent: Sequence[str], why: str = "a round takes every site") -> SiteMissing:
         """Return the error for a round that cannot do without ``silent``."""

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Literal, Protocol
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Iterator, Sequence
 
 
 @dataclass(frozen=True, slots=True)
@@ -25,11 +25,10 @@ class RoundTransport(Protocol):
         """Names of the sites that can be reached."""
         ...
 
-    def call(
-        self, body: bytes, to: Sequence[str], timeout: float
-    ) -> tuple[dict[str, bytes], set[str]]:
-        """Send ``body`` to each site of ``to``; return the replies and the sites without one.
+    def call(self, body: bytes, to: Sequence[str], timeout: float) -> Iterator[tuple[str, bytes]]:
+        """Send ``body`` to each site of ``to``; yield sites and their replies as they come.
 
-        ``timeout`` in seconds. The same body may be sent again to a site that did not answer.
+        A site without an answer after ``timeout`` seconds is left out. The same body may be sent
+        to it again.
         """
         ...

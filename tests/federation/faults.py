@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from typing import Literal
 
 from fed_audience.federation import InProcessTransport, SiteProgram
@@ -24,15 +24,13 @@ class Faulty(InProcessTransport):
         super().__init__(sites, on_message)
         self._fate = fate
 
-    def call(
-        self, body: bytes, to: Sequence[str], timeout: float
-    ) -> tuple[dict[str, bytes], set[str]]:
+    def call(self, body: bytes, to: Sequence[str], timeout: float) -> Iterator[tuple[str, bytes]]:
         request = m.decode_request(body)
         fates = {site: self._fate(site, request) for site in to}
         reached = [site for site in to if fates[site] != "lost on the way there"]
-        replies, _ = super().call(body, reached, timeout)
-        lost = {site for site in to if fates[site] != "arrives"}
-        return {site: reply for site, reply in replies.items() if site not in lost}, lost
+        for site, reply in super().call(body, reached, timeout):
+            if fates[site] == "arrives":
+                yield site, reply
 
 
 def losing(

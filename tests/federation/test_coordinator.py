@@ -10,7 +10,7 @@ from fed_audience.federation import messages as m
 from fed_audience.federation.coordinator import Coordinator, SiteMissing
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
+    from collections.abc import Callable, Iterator, Sequence
 
 SITES = ["a", "b", "c"]
 
@@ -22,18 +22,19 @@ class Scripted:
         self._answer = answer
         self._lost = list(lost)
         self.sendings: list[list[str]] = []
+        self.unasked: list[str] = []
 
     def sites(self) -> list[str]:
         return SITES
 
-    def call(
-        self, body: bytes, to: Sequence[str], timeout: float
-    ) -> tuple[dict[str, bytes], set[str]]:
+    def call(self, body: bytes, to: Sequence[str], timeout: float) -> Iterator[tuple[str, bytes]]:
         assert body
         assert timeout > 0
         self.sendings.append(list(to))
         lost = self._lost.pop(0) if self._lost else set()
-        return {site: self._answer(site) for site in to if site not in lost}, lost & set(to)
+        for site in [*to, *self.unasked]:
+            if site not in lost:
+                yield site, self._answer(site)
 
 
 def slot(level: int = 1) -> m.Slot:
@@ -72,6 +73,14 @@ def test_a_lost_site_is_sent_the_same_bytes_until_it_answers() -> None:
     total, _ = ask(transport)
     assert total.tolist()[:2] == [3, 30]
     assert transport.sendings == [SITES, ["b", "c"], ["c"]]
+
+
+def test_an_answer_counts_once_and_only_of_a_site_that_was_asked() -> None:
+    transport = Scripted(lambda site: vector(site if site in SITES else "c"))
+    transport.unasked = ["b", "z"]
+    total, coordinator = ask(transport)
+    assert total.tolist()[:2] == [3, 30]
+    assert coordinator.bytes_up.keys() == set(SITES)
 
 
 def test_no_sum_is_made_without_a_site() -> None:

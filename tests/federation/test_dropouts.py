@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from math import isnan
 from typing import Any
 
@@ -338,12 +338,11 @@ class Lying(Faulty):
         super().__init__(sites, arriving)
         self._change = change
 
-    def call(self, body: bytes, to: Any, timeout: float) -> tuple[dict[str, bytes], set[str]]:
-        replies: dict[str, bytes] = {}
+    def call(self, body: bytes, to: Any, timeout: float) -> Iterator[tuple[str, bytes]]:
         for site in to:
-            for request in self._change(site, m.decode_request(body)):
-                replies |= super().call(m.encode(request), [site], timeout)[0]
-        return replies, set()
+            sent = self._change(site, m.decode_request(body))
+            *_, last = [dict(super(Lying, self).call(m.encode(s), [site], timeout)) for s in sent]
+            yield site, last[site]
 
 
 def test_a_coordinator_that_shows_a_site_two_survivor_sets_is_refused() -> None:

@@ -137,8 +137,8 @@ def test_covers_that_fit_no_tree_are_refused(covers: list[int]) -> None:
         leaf_covers=np.array(covers[:leaves], dtype=np.int32),
         **trees_to_arrays(result.model.trees),
     )
-    answered, _ = transport.call(m.encode(request), ["a"], 60.0)
-    reply = m.decode_reply(answered["a"])
+    [(_, answer)] = transport.call(m.encode(request), ["a"], 60.0)
+    reply = m.decode_reply(answer)
     assert isinstance(reply, m.Refused)
     assert reply.reason == "bad_message"
 

@@ -17,4 +17,4 @@ def test_every_byte_both_ways_is_shown_before_anyone_uses_it() -> None:
 
 def test_an_unknown_site_is_named() -> None:
     with pytest.raises(FederationError, match="not in this process; value: z"):
-        InProcessTransport(programs({"a": table(1)})).call(b"", ["z"], 1.0)
+        list(InProcessTransport(programs({"a": table(1)})).call(b"", ["z"], 1.0))

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import replace
 from typing import Any
 
@@ -46,14 +46,10 @@ class Changing(InProcessTransport):
         super().__init__(sites)
         self._change = change
 
-    def call(
-        self, body: bytes, to: Sequence[str], timeout: float
-    ) -> tuple[dict[str, bytes], set[str]]:
-        replies: dict[str, bytes] = {}
+    def call(self, body: bytes, to: Sequence[str], timeout: float) -> Iterator[tuple[str, bytes]]:
         for site in to:
             request = self._change(site, m.decode_request(body))
-            replies |= super().call(m.encode(request), [site], timeout)[0]
-        return replies, set()
+            yield from super().call(m.encode(request), [site], timeout)
 
 
 def members(

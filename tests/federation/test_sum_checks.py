@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from typing import Any
 
 import numpy as np
@@ -168,16 +168,16 @@ class Flipping(InProcessTransport):
         self._place = place
         self._bit = bit
 
-    def call(self, body: bytes, to: Any, timeout: float) -> tuple[dict[str, bytes], set[str]]:
-        replies, lost = super().call(body, to, timeout)
-        if "s3" not in replies:  # shares are carried to one site at a time
-            return replies, lost
-        reply = m.decode_reply(replies["s3"])
-        if isinstance(reply, m.VectorReply) and reply.slot.position == self._place:
-            words = reply.words.copy()
-            words[4 + self._bit // 32] ^= np.uint32(1 << self._bit % 32)
-            replies["s3"] = m.encode(reply.model_copy(update={"words": words}))
-        return replies, lost
+    def call(self, body: bytes, to: Any, timeout: float) -> Iterator[tuple[str, bytes]]:
+        for site, sent in super().call(body, to, timeout):
+            reply = m.decode_reply(sent)
+            here = site == "s3" and reply.slot.position == self._place
+            if here and isinstance(reply, m.VectorReply):
+                words = reply.words.copy()
+                words[4 + self._bit // 32] ^= np.uint32(1 << self._bit % 32)
+                yield site, m.encode(reply.model_copy(update={"words": words}))
+            else:
+                yield site, sent
 
 
 @pytest.mark.parametrize("place", [(m.PREPARATION, 1), (0, 0), (0, 1), (2, 1)])

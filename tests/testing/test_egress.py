@@ -47,7 +47,7 @@ def recorded(reply: bytes) -> EgressRecorder:
     recorder = EgressRecorder(describe=lambda body: "FixBins" if body == request() else "Answer")
     programs = {"fashion": Program(reply), "grocery": Program(b"x" * 10)}
     transport = InProcessTransport(programs, recorder)  # type: ignore[arg-type]
-    transport.call(request(), ["fashion", "grocery"], 1.0)
+    list(transport.call(request(), ["fashion", "grocery"], 1.0))
     return recorder
 
 

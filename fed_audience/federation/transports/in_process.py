@@ -10,7 +10,7 @@ from fed_audience.federation.steps import side_by_side
 from fed_audience.federation.transport import Envelope
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping, Sequence
+    from collections.abc import Callable, Iterator, Mapping, Sequence
 
     from fed_audience.federation.site import SiteProgram
 
@@ -37,9 +37,7 @@ class InProcessTransport:
         """Names of the sites, sorted."""
         return sorted(self._programs)
 
-    def call(
-        self, body: bytes, to: Sequence[str], timeout: float
-    ) -> tuple[dict[str, bytes], set[str]]:
+    def call(self, body: bytes, to: Sequence[str], timeout: float) -> Iterator[tuple[str, bytes]]:
         """Let each site of ``to`` handle ``body``; no site is ever lost, ``timeout`` is unused."""
         del timeout
         for site in to:
@@ -53,10 +51,9 @@ class InProcessTransport:
             self._tell(Envelope(site, "to_site", body))
 
         answers = side_by_side(self._programs[site].steps(body) for site in to)
-        replies = dict(zip(to, answers, strict=True))
-        for site, reply in replies.items():
+        for site, reply in zip(to, answers, strict=True):
             self._tell(Envelope(site, "from_site", reply))
-        return replies, set()
+            yield site, reply
 
     def _tell(self, envelope: Envelope) -> None:
         if self._on_message is not None:

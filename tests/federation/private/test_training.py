@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import replace
 from math import sqrt
 from typing import Any
@@ -176,14 +177,14 @@ class Scaling(InProcessTransport):
         super().__init__(sites)
         self._factor = factor
 
-    def call(self, body: bytes, to: Any, timeout: float) -> tuple[dict[str, bytes], set[str]]:
-        replies, lost = super().call(body, to, timeout)
-        for site, sent in replies.items():
+    def call(self, body: bytes, to: Any, timeout: float) -> Iterator[tuple[str, bytes]]:
+        for site, sent in super().call(body, to, timeout):
             reply = m.decode_reply(sent)
             if site == "c" and isinstance(reply, m.NoisySums):
                 words = (reply.integers() * self._factor).view("<u4")
-                replies[site] = m.encode(m.NoisySums(slot=reply.slot, words=words))
-        return replies, lost
+                yield site, m.encode(m.NoisySums(slot=reply.slot, words=words))
+            else:
+                yield site, sent
 
 
 def test_a_site_that_scales_its_sums_is_noticed() -> None:
