@@ -15,6 +15,7 @@ FedAudienceError                1
 ├── AuditError                 13   an audit log that is not to be believed
 ├── EgressError                14   something left a site that is not in the catalogue
 ├── BudgetError                15   privacy that the owner of a data set has not granted
+├── ContractError              16   a run or a site that is not what was signed
 └── RunInterrupted            130   the user pressed Ctrl-C; what was finished is kept
 """
 
@@ -144,6 +145,12 @@ class BudgetError(FedAudienceError):
     """A release would spend more privacy than is left, or the book of what was spent is damaged."""
 
     exit_code = 15
+
+
+class ContractError(FedAudienceError):
+    """A run, a site or a table differs from what the sites signed, or was not signed."""
+
+    exit_code = 16
 
 
 class RunInterrupted(FedAudienceError):  # noqa: N818 - reads as an event, not as a fault

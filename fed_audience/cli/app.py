@@ -8,7 +8,7 @@ import typer
 from typer.core import TyperGroup
 
 from fed_audience import __version__
-from fed_audience.cli import audit, consent, federation, membership, model, overlap
+from fed_audience.cli import agreement, audit, consent, federation, membership, model, overlap
 from fed_audience.cli.budget import budget
 from fed_audience.cli.demo import demo
 from fed_audience.cli.inspect_egress import inspect_egress
@@ -73,6 +73,12 @@ _roster.command("show")(membership.show_roster)
 _roster.command("add")(membership.add)
 _roster.command("approve")(membership.approve)
 app.add_typer(_roster, name="roster")
+
+_federation = typer.Typer(help="The federation's contract, and who takes part in it.")
+_federation.command("show")(agreement.show)
+_federation.command("sign")(agreement.sign)
+_federation.command("verify")(agreement.verify)
+app.add_typer(_federation, name="federation")
 
 _consent = typer.Typer(help="Why a person may or may not be used, and how many may.")
 _consent.command()(consent.explain)

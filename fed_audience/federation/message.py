@@ -50,6 +50,7 @@ DataReason = Literal[
     "plain_sums",
     "loose_delta",
     "over_budget",
+    "other_contract",
 ]
 Reason = Literal[DataReason, SecureSumReason]
 """Why a site refuses: because of the request or its rows, or by a rule of the secure sum."""

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Final
 
 from fed_audience.errors import FederationError
 from fed_audience.federation import messages as m
+from fed_audience.federation.contract_checks import first_difference
 from fed_audience.federation.manifest import Manifest
 from fed_audience.federation.private.site_run import PrivacyKeeper, PrivateSiteRun
 from fed_audience.federation.refusal import Refusal
@@ -23,6 +24,7 @@ from fed_audience.gbdt.team import team_of
 from fed_audience.privacy.refusals import SecureSumError
 
 if TYPE_CHECKING:
+    from fed_audience.federation.contract import Contract
     from fed_audience.federation.own_copies import OwnCopies
     from fed_audience.federation.source import RowSource
     from fed_audience.federation.steps import Steps
@@ -63,6 +65,7 @@ class SiteProgram:
     ``secure``: the site's identity and secrets; without them only runs of plain sums are answered,
     with them none, but for runs of this site alone when its owner accepts ``one_site``.
     ``keeper``: the budget book and the releases of differentially private runs.
+    ``contract``: what the site signed; a run that differs from it is refused.
 
     Every round is idempotent: the same request gives the same bytes, an earlier round or a
     changed one is refused. Every vector leaves through ``_release`` and nowhere else.
@@ -78,6 +81,7 @@ class SiteProgram:
         threads: int = 1,
         secure: SecureSite | None = None,
         keeper: PrivacyKeeper | None = None,
+        contract: Contract | None = None,
     ) -> None:
         self.name = name
         self.warnings: list[str] = []
@@ -87,6 +91,7 @@ class SiteProgram:
         self._team = team_of(threads)
         self._secure = secure
         self._keeper = keeper or PrivacyKeeper()
+        self._contract = contract
         self._run: _Run | None = None
         self._busy = threading.Lock()
 
@@ -209,6 +214,7 @@ class SiteProgram:
             raise Refusal("not_in_roster", detail=self.name)
         if request.slot.run != manifest.run_id:
             raise Refusal("wrong_run")
+        self._check_contract(manifest)
         self._check_protection(manifest)
         labelled = self.name in manifest.training_sites
         rows = read_rows(manifest, self._source, self._category_key, labelled=labelled)
@@ -238,6 +244,13 @@ class SiteProgram:
         if manifest.privacy is None:
             return SiteRun(manifest, rows, labelled=labelled, team=self._team)
         return PrivateSiteRun(manifest, rows, self._category_key, self._keeper)
+
+    def _check_contract(self, manifest: Manifest) -> None:
+        """Refuse a run that is not what this site signed."""
+        found = None if self._contract is None else first_difference(self._contract, manifest)
+        if found is not None:
+            detail = f"{found.asked}; signed: {found.signed}"
+            raise Refusal("other_contract", found.place[:500], detail=detail)
 
     def _check_protection(self, manifest: Manifest) -> None:
         """Refuse a run that would show this site's own sums, unless its owner accepts that."""

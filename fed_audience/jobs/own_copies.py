@@ -7,6 +7,8 @@ from typing import TYPE_CHECKING, Final
 
 import pyarrow as pa
 
+from fed_audience.federation.contract_checks import BRAND_COLUMN
+
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
@@ -14,7 +16,7 @@ if TYPE_CHECKING:
     from fed_audience.gbdt.model import Model
     from fed_audience.jobs.settings import ModelSettings
 
-BRAND: Final = "_fed_brand"
+BRAND: Final = BRAND_COLUMN
 """Column that the job adds to say whose customer a row is."""
 
 

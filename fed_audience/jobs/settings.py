@@ -11,8 +11,11 @@ from pydantic import Field, field_validator, model_validator
 from fed_audience.audit.entries import Statement
 from fed_audience.config import StrictModel, load_yaml
 from fed_audience.errors import ConfigError
+from fed_audience.federation.contract import ContractTerms, ModelDeclaration, ModelTerms
+from fed_audience.federation.contract_signing import SignedContract
 from fed_audience.gbdt.parameters import TrainingParameters
 from fed_audience.jobs.audit_settings import AuditSettings
+from fed_audience.jobs.link_settings import AgentSettings, CoordinatorSettings
 from fed_audience.jobs.overlap_settings import OverlapSettings
 
 Name = Annotated[str, Field(pattern=r"^[a-z][a-z0-9_]{0,62}$")]
@@ -38,11 +41,13 @@ class ModelSettings(StrictModel):
     ``continuation``: each brand may add trees of its own to the shared model, at home, where they
     win on rows held out there. ``bisect``: where the sums of all sites cannot be right, train over
     groups of three sites or more and name those that are wrong. ``override_small_change``: why
-    this run may be with almost the same sites as an earlier one on the same rows.
+    this run may be with almost the same sites as an earlier one on the same rows. ``terms``: what
+    every brand means by it, part of the contract that they sign.
     """
 
     name: Name
     sites: SomeSites | None = None
+    terms: ModelDeclaration | None = None
     parameters: dict[str, Any] = Field(default_factory=dict)
     holdout_fraction: Annotated[float, Field(ge=0.0, le=0.5)] = 0.2
     missing_features: Literal["accept", "refuse"] = "accept"
@@ -110,11 +115,19 @@ class FederationSettings(StrictModel):
     """The whole file. Paths in it are relative to the file.
 
     ``roster``: the file of sites and keys that every site has approved, where there is one.
-    ``budget_book``: where it stands how much privacy each data set has spent.
+    ``budget_book``: where it stands how much privacy each data set has spent. ``sites`` are those
+    of this process: all of them, one beside its ``agent``, none beside a ``coordinator``.
+    ``contract``: what the sites sign, beside the ``terms`` of the models; ``contract_file`` holds
+    it with their signatures. A site that joined has no contract of its own in this file: its
+    models are those of the contract file.
     """
 
     name: Name
-    sites: Annotated[tuple[SiteSettings, ...], Field(min_length=1)]
+    sites: tuple[SiteSettings, ...] = ()
+    contract: ContractTerms | None = None
+    contract_file: Path = Path("contract.json")
+    coordinator: CoordinatorSettings | None = None
+    agent: AgentSettings | None = None
     models: tuple[ModelSettings, ...] = ()
     audiences: tuple[AudienceSettings, ...] = ()
     destinations: dict[Name, dict[str, Any]] = Field(default_factory=dict)
@@ -142,14 +155,23 @@ class FederationSettings(StrictModel):
             if len(names) != len(declared):
                 message = f"two {kind} have the same name"
                 raise ValueError(message)
+        if not sites and self.coordinator is None:
+            message = "there are no sites; name one, or say with 'coordinator:' that this is theirs"
+            raise ValueError(message)
+        if self.agent is not None and len(sites) != 1:
+            message = f"an agent stands beside one site, and {len(sites)} are named"
+            raise ValueError(message)
         if "coordinator" in sites:
             message = "a site cannot be called 'coordinator': logs are signed under that name"
             raise ValueError(message)
         for audience in self.audiences:
-            _known(f"audience {audience.name}: model", [audience.model], models)
-            _known(f"audience {audience.name}: site", audience.sites or (), sites)
             known = set(self.destinations)
             _known(f"audience {audience.name}: destination", audience.destinations, known)
+        if self.coordinator is not None or self.agent is not None:
+            return self  # the other sites, and a site's models, are those of the contract
+        for audience in self.audiences:
+            _known(f"audience {audience.name}: model", [audience.model], models)
+            _known(f"audience {audience.name}: site", audience.sites or (), sites)
         for model in self.models:
             _known(f"model {model.name}: site", model.sites or (), sites)
             _known(f"model {model.name}: site of site_weights", tuple(model.site_weights), sites)
@@ -184,8 +206,11 @@ def load_federation(path: Path) -> FederationSettings:
     overlap = settings.overlap
     if overlap is not None:
         overlap = overlap.model_copy(update={"folder": (base / overlap.folder).resolve()})
-    return settings.model_copy(
+    resolved = settings.model_copy(
         update={
+            "coordinator": settings.coordinator and settings.coordinator.resolved(base),
+            "agent": settings.agent and settings.agent.resolved(base),
+            "contract_file": (base / settings.contract_file).resolve(),
             "sites": sites,
             "audit": settings.audit.resolved(base),
             "overlap": overlap,
@@ -193,6 +218,35 @@ def load_federation(path: Path) -> FederationSettings:
             "roster": (base / settings.roster).resolve(),
         }
     )
+    return resolved if resolved.agent is None else _with_signed_models(resolved)
+
+
+def _with_signed_models(settings: FederationSettings) -> FederationSettings:
+    """Return a site's settings with the models of the contract file, where it has one."""
+    if settings.models:
+        raise ConfigError(
+            "a site that joined has its models from the contract, and the file names others",
+            value=", ".join(model.name for model in settings.models),
+            looked="models in federation.yml",
+            fix="take them out; the operator declares them, and every site signs them",
+        )
+    if not settings.contract_file.exists():
+        return settings
+    source = str(settings.contract_file)
+    text = settings.contract_file.read_text(encoding="utf-8", errors="replace")
+    contract = SignedContract.from_json(text, source=source).contract
+    models = tuple(_settings_of(terms) for terms in contract.models)
+    own = settings.minimum_rows if "minimum_rows" in settings.model_fields_set else 0
+    rows = max(own, contract.minimum_rows)
+    return settings.model_copy(update={"models": models, "minimum_rows": rows})
+
+
+def _settings_of(terms: ModelTerms) -> ModelSettings:
+    """Return the settings of a model as the contract has it."""
+    common = ModelSettings.model_fields.keys() & ModelTerms.model_fields.keys()
+    shared = {name: getattr(terms, name) for name in common - {"parameters"}}
+    declared = {name: getattr(terms, name) for name in ModelDeclaration.model_fields}
+    return ModelSettings(**shared, parameters=terms.options, terms=ModelDeclaration(**declared))
 
 
 def _known(what: str, names: tuple[str, ...] | list[str], known: set[str]) -> None:

@@ -21,10 +21,12 @@ from fed_audience.federation import (
     TrainingResult,
 )
 from fed_audience.federation.bisecting import train_or_bisect
+from fed_audience.federation.contract_checks import require_signed
 from fed_audience.federation.manifest import overrides_for
 from fed_audience.gbdt.model import to_text
 from fed_audience.jobs.audit_trail import AuditTrail
 from fed_audience.jobs.audit_training import TrainingAccount
+from fed_audience.jobs.contracts import Contracts
 from fed_audience.jobs.lookalike import (
     brand_differences,
     lookalike_settings,
@@ -52,6 +54,7 @@ if TYPE_CHECKING:
 
     from fed_audience.audiences.lookalike import BrandDifference, CommonFeatures, LookalikeSettings
     from fed_audience.federation import Envelope, TrainingEvent
+    from fed_audience.federation.contract import Contract
     from fed_audience.gbdt.bins import Feature
     from fed_audience.gbdt.model import Model
     from fed_audience.jobs.settings import FederationSettings, ModelSettings
@@ -96,6 +99,7 @@ class _Cohort:
     spec: ModelSpec
     participants: tuple[Participant, ...]
     features: tuple[Feature, ...]
+    contract: Contract | None
     lookalike: LookalikeSettings | None
     common: CommonFeatures | None
 
@@ -119,11 +123,12 @@ def train_model(
     """
     sites = [site_of(site) for site in settings.sites_of(model.sites)]
     run_id = f"{model.name}-{as_of:%Y%m%dT%H%M%S}-{uuid4().hex[:8]}"
+    contract = Contracts(settings).require(site.name for site in sites)
     members = Members(settings)
     members.open(dict.fromkeys(site.name for site in sites))
     claims = Claims(sites, model.name, as_of)
     with _settled(claims), AuditTrail(settings) as trail:
-        cohort = _cohort(settings, model, sites, claims, as_of)
+        cohort = _cohort(settings, model, contract, sites, claims, as_of)
         with TrainingAccount(trail, settings, model, on_message) as account:
             trained = _train(
                 settings, model, cohort, members, run_id, category_key, on_event, account
@@ -160,6 +165,7 @@ def _add(error: FedAudienceError, fate: str) -> None:
 def _cohort(
     settings: FederationSettings,
     model: ModelSettings,
+    contract: Contract | None,
     sites: Sequence[Site],
     claims: Claims,
     as_of: datetime,
@@ -181,13 +187,15 @@ def _cohort(
         )
         by_site = {one.site.name: one.rows for one in participants}
         features = agreed_features(by_site, _aside(spec, model))
+        if contract is not None:
+            features = contract.model(model.name).manifest_features
         if model.missing_features == "refuse":
             require_features(by_site, features)
-        return _Cohort(spec, participants, features, rules, None)
+        return _Cohort(spec, participants, features, contract, rules, None)
     participants = _around_seed_brand(sites, requests, spec, model.name, as_of)
     features, common = shared_features(participants, spec, rules)
     features = tuple(feature for feature in features if feature.name != model.weight)
-    return _Cohort(spec, participants, features, rules, common)
+    return _Cohort(spec, participants, features, contract, rules, common)
 
 
 def _aside(spec: ModelSpec, model: ModelSettings) -> tuple[str, ...]:
@@ -271,6 +279,8 @@ def _train(
         brand_base=model.brand_base,
         parameters=parameters,
     )
+    if cohort.contract is not None:
+        require_signed(cohort.contract, manifest)
     withdrawn = {one.site.name: one.rows.withdrawn for one in cohort.participants}
     account.begin(manifest, {name: tables[name].num_rows for name in names}, withdrawn)
     warnings: tuple[str, ...] = ()
@@ -293,6 +303,7 @@ def _train(
             min_rows=settings.minimum_rows,
             secure=secure[name],
             threads=os.cpu_count() or 1,
+            contract=cohort.contract,
         )
         for name in names
     }

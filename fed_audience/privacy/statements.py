@@ -21,6 +21,8 @@ Purpose = Literal[
     "overlap terms",
     "overlap salt",
     "overlap message",
+    "contract",
+    "joining",
 ]
 
 _WRITER: Final = json.JSONEncoder(sort_keys=True, separators=(",", ":"), ensure_ascii=True)

@@ -1,0 +1,67 @@
+"""`coordinator` and `agent` in federation.yml: the two programs that run for long."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated, Self
+
+from pydantic import Field
+
+from fed_audience.config import StrictModel
+
+Address = Annotated[str, Field(pattern=r"^(\[[0-9a-fA-F:]+\]|[A-Za-z0-9._-]+):[0-9]{1,5}$")]
+Seconds = Annotated[float, Field(gt=0.0, le=86_400.0)]
+
+
+class ProcessSettings(StrictModel):
+    """What both programs need.
+
+    ``folder``: lock, state and checkpoints. ``certificates``: folder of `ca.pem`, `NAME.pem` and
+    `NAME.key`, read again when they are renewed. ``metrics``: address of the Prometheus page,
+    null for none; whoever reaches it reads names of models and sites.
+    """
+
+    folder: Path
+    certificates: Path = Path("certificates")
+    metrics: Address | None = None
+    poll_seconds: Seconds = 2.0
+
+    def resolved(self, base: Path) -> Self:
+        """Return the settings with paths that begin at ``base``."""
+        return self.model_copy(
+            update={
+                "folder": (base / self.folder).resolve(),
+                "certificates": (base / self.certificates).resolve(),
+            }
+        )
+
+
+class CoordinatorSettings(ProcessSettings):
+    """`fed-audience coordinator`: it sums, and sees no row.
+
+    ``listen``: where agents connect; ``enrolment``: where new sites bring their token, null while
+    nobody is to join. ``host``: the name under which sites reach both. ``deadline_seconds``: how
+    long a site may take for one answer before it counts as missing; ``retries``: how often it is
+    asked again.
+    """
+
+    folder: Path = Path("coordinator")
+    listen: Address = "127.0.0.1:8443"
+    enrolment: Address | None = None
+    host: Annotated[str, Field(min_length=1)] = "localhost"
+    metrics: Address | None = "127.0.0.1:9464"
+    deadline_seconds: Seconds = 600.0
+    retries: Annotated[int, Field(ge=0, le=100)] = 2
+
+
+class AgentSettings(ProcessSettings):
+    """`fed-audience agent`: the program beside one brand's warehouse.
+
+    ``coordinator``: where it connects to, from inside to outside. ``score``: whether customers are
+    scored as soon as a model is there.
+    """
+
+    folder: Path = Path("agent")
+    coordinator: Address
+    metrics: Address | None = "127.0.0.1:9465"
+    score: bool = True
