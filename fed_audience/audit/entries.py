@@ -37,6 +37,11 @@ Band = Literal[
 ]
 
 
+def figure(number: float) -> str:
+    """Write ``number``, 0 or more, as a ``Figure``."""
+    return f"{number:.6g}"
+
+
 def band(count: int) -> Band:
     """Return the power of ten that ``count`` people or rows fall in; below 100 all look alike."""
     for least, name in _BANDS:
@@ -62,6 +67,8 @@ Statement = Annotated[str, Field(min_length=1, max_length=300), AfterValidator(_
 RunName = Annotated[str, Field(pattern=r"^[A-Za-z0-9_.:/\-]{1,200}$")]
 Instant = Annotated[str, Field(pattern=r"^\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{6}Z$")]
 Count = Annotated[int, Field(ge=0, le=2**31 - 1)]
+Figure = Annotated[str, Field(pattern=r"^\d{1,9}(\.\d{1,9})?(e[+-]\d{2,3})?$")]
+"""Six digits of a number that the parties chose or that follows from such, never of rows."""
 MessageType = Annotated[str, Field(pattern="^[A-Z][A-Za-z]{0,62}$")]
 
 
@@ -151,6 +158,7 @@ class RunStarted(Entry):
     """What all sites agreed on before the first round.
 
     ``secure``: sums are masked; ``overrides``: rules of the secure sum that all sites set aside.
+    ``rows`` are not told of a training with noise, which does not tell them either.
     """
 
     type: Literal["run_started"] = "run_started"
@@ -166,6 +174,34 @@ class RunStarted(Entry):
     secure: bool
     overrides: tuple[Literal["one_site", "small_change", "two_sites"], ...] = ()
     record: ProcessingRecord | None
+
+
+class PrivacyPromised(Entry):
+    """The training adds noise: what leaves a site is (``epsilon``, ``delta``)-private for a row.
+
+    ``mu``: of Gaussian differential privacy, what every site's budget is charged; ``colluders``:
+    sites that may give their noise away without breaking the promise.
+    """
+
+    type: Literal["privacy_promised"] = "privacy_promised"
+    epsilon: Figure
+    delta: Figure
+    mu: Figure
+    colluders: Count
+
+
+class BudgetCharged(Entry):
+    """What a site's data set has spent over all its noisy runs, this one included.
+
+    ``epsilon`` of ``limit_epsilon``, at ``delta``. ``book``: hash of the whole budget book.
+    """
+
+    type: Literal["budget_charged"] = "budget_charged"
+    site: Name
+    epsilon: Figure
+    limit_epsilon: Figure
+    delta: Figure
+    book: Digest
 
 
 class RoundSummed(Entry):
@@ -323,6 +359,8 @@ AnyEntry = (
     LogOpened
     | LogRecovered
     | RunStarted
+    | PrivacyPromised
+    | BudgetCharged
     | RoundSummed
     | SiteDropped
     | Decision

@@ -5,6 +5,8 @@ from __future__ import annotations
 from fed_audience.audit import entries as e
 
 _OF_A_TRAINING = (
+    e.PrivacyPromised,
+    e.BudgetCharged,
     e.RoundSummed,
     e.SiteDropped,
     e.Decision,

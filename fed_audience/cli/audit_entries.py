@@ -34,6 +34,16 @@ def words(entry: e.Entry) -> str:  # noqa: C901, PLR0911, PLR0912 - one case an 
             return f"recovered after a crash: {entry.bytes_dropped} bytes dropped"
         case e.RunStarted():
             return f"training of {entry.model} ({entry.task}) starts at {', '.join(entry.sites)}"
+        case e.PrivacyPromised():
+            return (
+                f"noise: ({entry.epsilon}, {entry.delta})-private for one row at one site, "
+                f"mu {entry.mu}, also if {entry.colluders} sites collude"
+            )
+        case e.BudgetCharged():
+            return (
+                f"{entry.site} has spent epsilon {entry.epsilon} of {entry.limit_epsilon} "
+                f"at delta {entry.delta}"
+            )
         case e.RoundSummed():
             kinds = sorted({one.kind for one in entry.received})
             return (

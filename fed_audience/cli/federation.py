@@ -11,6 +11,15 @@ from typing import TYPE_CHECKING, Annotated, Final, cast
 import typer
 
 from fed_audience.cli.inspect_egress import RecordEgress, recording
+from fed_audience.cli.privacy_options import (
+    Colluders,
+    Delta,
+    Epsilon,
+    Passes,
+    PrivacyFlags,
+    PublicCategories,
+    PublicRanges,
+)
 from fed_audience.errors import UsageError
 
 if TYPE_CHECKING:
@@ -38,6 +47,8 @@ def run(
         bool, typer.Option("--dry-run", help="Stop before anything is delivered.")
     ] = False,
     report: Annotated[Path, typer.Option(help="Where the HTML report goes.")] = Path("report.html"),
+    epsilon: Epsilon = None,
+    delta: Delta = None,
     record_egress: RecordEgress = None,
 ) -> None:
     """Build with dbt, train, score, choose audiences, deliver them, and write a report."""
@@ -50,6 +61,7 @@ def run(
     from fed_audience.report.page import check_place, write_report  # noqa: PLC0415
 
     settings, secrets, instant = _opened(config, as_of)
+    settings = PrivacyFlags(epsilon, delta).applied(settings)
     check_settings(settings, base=config.resolve().parent, deliver=not dry_run)
     check_place(report)
     console = Console()
@@ -71,9 +83,15 @@ def run(
     console.print(f"Report: {report.resolve()}", soft_wrap=True)
 
 
-def train(
+def train(  # noqa: PLR0913 - one parameter a flag
     model: str,
     *,
+    epsilon: Epsilon = None,
+    delta: Delta = None,
+    colluders: Colluders = None,
+    passes: Passes = None,
+    public_range: PublicRanges = None,
+    public_categories: PublicCategories = None,
     save: Annotated[
         Path | None, typer.Option(help="Also write the shared model to this file.")
     ] = None,
@@ -86,6 +104,7 @@ def train(
         bool,
         typer.Option("--bisect", help="When sums cannot be right, find the group of sites."),
     ] = False,
+    json: Annotated[Path | None, typer.Option(help="Write what came out there.")] = None,
     record_egress: RecordEgress = None,
 ) -> None:
     """Train a model that the brands' dbt projects have queued, and register it at each."""
@@ -99,10 +118,17 @@ def train(
     from fed_audience.files import check_place, write_whole  # noqa: PLC0415
     from fed_audience.gbdt.model import to_text  # noqa: PLC0415
     from fed_audience.jobs.train import train_model  # noqa: PLC0415
+    from fed_audience.jobs.training_result import result_json  # noqa: PLC0415
 
     if save is not None:
         check_place(save, "the model", "--save")
+    if json is not None:
+        check_place(json, "the result", "--json")
     settings, secrets, instant = _opened(config, as_of)
+    settings.model(model)
+    ranges, categories = tuple(public_range or ()), tuple(public_categories or ())
+    flags = PrivacyFlags(epsilon, delta, colluders, passes, ranges, categories)
+    settings = flags.applied(settings, model)
     wanted = settings.model(model)
     if bisect:
         wanted = wanted.model_copy(update={"bisect": True})
@@ -118,14 +144,19 @@ def train(
             on_event=lambda event: listeners.on_training(model, event),
             on_message=recorder,
         )
+    if json is not None:
+        write_whole(json, result_json(trained).encode(), "the result")
     result = trained.result
     headline = result.metrics.headline if result.metrics else None
     measured = f", {headline} on rows kept aside at the sites" if headline else ""
+    about = "" if result.privacy is None else "about "
     console.print(
         f"{model} version {trained.version}: {len(result.model.trees)} trees from "
-        f"{result.counts.rows:,} rows of {len(trained.manifest.training_sites)} sites in "
+        f"{about}{result.counts.rows:,} rows of {len(trained.manifest.training_sites)} sites in "
         f"{result.rounds} rounds{measured}"
     )
+    if result.privacy is not None:
+        console.print(f"Privacy: {result.privacy.sentence()}", highlight=False, soft_wrap=True)
     if save is not None:
         text = to_text(result.model, cover=cast("CoverLevel", cover))
         write_whole(save, text.encode(), "the model")

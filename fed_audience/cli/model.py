@@ -44,6 +44,7 @@ def inspect(path: ModelPath) -> None:
     console.print(f"{path.name}  {file.summary}", style="bold")
     console.print(f"sha256 {file.sha256}")
     console.print(f"cover  {_TOLD[told_cover(model.trees)]}")
+    console.print(f"privacy  {model.privacy or 'the file promises none'}", soft_wrap=True)
     if model.classes > 1:
         console.print(_classes(model))
     found = importance(model)

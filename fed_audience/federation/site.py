@@ -13,7 +13,8 @@ from fed_audience.errors import FederationError
 from fed_audience.federation import messages as m
 from fed_audience.federation.contract_checks import first_difference
 from fed_audience.federation.manifest import Manifest
-from fed_audience.federation.private.site_run import PrivacyKeeper, PrivateSiteRun
+from fed_audience.federation.private.keeper import PrivacyKeeper
+from fed_audience.federation.private.site_run import PrivateSiteRun
 from fed_audience.federation.refusal import Refusal
 from fed_audience.federation.site_keys import check_keys, present_key, round_of
 from fed_audience.federation.site_openings import answer_opening

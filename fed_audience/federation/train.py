@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from dataclasses import dataclass, replace
 from hashlib import sha256
 from typing import TYPE_CHECKING, Final
@@ -206,7 +207,8 @@ class _Training:
         found = PrivateTraining(self._coordinator, manifest, self._tell).run()
         text = objective_of(manifest.parameters).text
         rate, base = manifest.parameters.learning_rate, (found.base_score,)
-        model = Model(manifest.features, found.bins, found.trees, base, rate, text)
+        promised = json.dumps(plan_of(manifest).document(), sort_keys=True)
+        model = Model(manifest.features, found.bins, found.trees, base, rate, text, promised)
         grown = GrownTrees(found.trees, len(found.trees), "all_trees", (), 0.0, ())
         counts, sites = RowCounts(found.rows, 0, 0), tuple(sorted(manifest.training_sites))
         return self._result(model, base, grown, counts, None, 1.0, sites)

@@ -39,7 +39,8 @@ class Model:
     class; a model of one score has one. Trees are stored iteration by iteration: tree ``i``
     belongs to class ``i % classes``. ``learning_rate`` is already in the leaf values and recorded
     only. ``objective`` is LightGBM's line for it, such as 'binary sigmoid:1', 'regression',
-    'poisson', 'tweedie' or 'multiclass num_class:3'.
+    'poisson', 'tweedie' or 'multiclass num_class:3'. ``privacy``: what noisy training promised, as
+    JSON on one line; it stands behind the trees, where LightGBM reads over it.
     Raises ConfigError when features, bins, trees, base scores and objective disagree.
     """
 
@@ -49,6 +50,7 @@ class Model:
     base_scores: tuple[float, ...]
     learning_rate: float
     objective: str = "binary sigmoid:1"
+    privacy: str | None = None
 
     @property
     def classes(self) -> int:
@@ -140,7 +142,8 @@ def to_text(model: Model, *, cover: CoverLevel = "none") -> str:
         f"feature_infos={_join(_feature_info(bins) for bins in model.bins)}",
         f"tree_sizes={_join(len(block.encode()) for block in blocks)}",
     ]
-    return "\n".join(header) + "\n\n" + "".join(blocks) + "end of trees\n"
+    promise = "" if model.privacy is None else f"\nprivacy:{model.privacy}\n"
+    return "\n".join(header) + "\n\n" + "".join(blocks) + "end of trees\n" + promise
 
 
 def _join(values: Iterable[object]) -> str:

@@ -38,7 +38,7 @@ _OBJECTIVE: Final = re.compile(
 )
 _TRAILER: Final = re.compile(
     r"|feature_importances:|\S+=[0-9]+|parameters:|\[\w+: .*\]|end of parameters"
-    r"|pandas_categorical:(?:null|\[\])"
+    r"|pandas_categorical:(?:null|\[\])|privacy:(?P<privacy>\{.*\})"
 )
 # decision_type: bit 0 categorical, bit 1 default left, bits 2-3 what counts as missing (0, 1, 2).
 _DECISIONS: Final = frozenset(range(12))
@@ -69,7 +69,10 @@ class TreeText:
 
 @dataclass(frozen=True, slots=True)
 class ModelText:
-    """A checked model text; ``body`` ends with the trees and is all that LightGBM is given."""
+    """A checked model text; ``body`` ends with the trees and is all that LightGBM is given.
+
+    ``privacy``: what the text says that its training promised, as JSON; nobody has checked it.
+    """
 
     features: tuple[str, ...]
     feature_infos: tuple[str, ...]
@@ -77,6 +80,7 @@ class ModelText:
     classes: int
     trees: tuple[TreeText, ...]
     body: str
+    privacy: str | None = None
 
 
 def read_model(text: str) -> ModelText:
@@ -92,11 +96,13 @@ def read_model(text: str) -> ModelText:
     trees = tuple(_read_tree(lines, index, size, infos, kinds) for index, size in enumerate(sizes))
     lines.expect("end of trees")
     body = "\n".join(lines.lines[: lines.at]) + "\n"
+    privacy = None
     while lines.at < len(lines.lines):
         line = lines.next()
-        if not _TRAILER.fullmatch(line):
+        if (found := _TRAILER.fullmatch(line)) is None:
             lines.fail("unexpected line after the trees", line[:80])
-    return ModelText(names, infos, objective, classes, trees, body)
+        privacy = found["privacy"] or privacy
+    return ModelText(names, infos, objective, classes, trees, body, privacy)
 
 
 def load_booster(text: str) -> Any:

@@ -7,6 +7,7 @@ from hashlib import sha256
 from typing import TYPE_CHECKING, Any, Self
 
 from fed_audience.audit import entries as e
+from fed_audience.federation.private.recipe import plan_of
 from fed_audience.jobs.audit_rounds import RoundRecorder
 
 if TYPE_CHECKING:
@@ -16,6 +17,7 @@ if TYPE_CHECKING:
     from fed_audience.audiences.lookalike import BrandDifference
     from fed_audience.audit.log import AuditLog
     from fed_audience.federation import Envelope, Manifest, TrainingResult
+    from fed_audience.federation.private.keeper import PrivacyKeeper
     from fed_audience.jobs.audit_trail import AuditTrail
     from fed_audience.jobs.settings import FederationSettings, ModelSettings
 
@@ -45,7 +47,7 @@ class TrainingAccount:
     ) -> None:
         """Tell what the sites agreed on; raises AuditError where the run has a log already.
 
-        ``rows`` and ``withdrawn``, by site, are told as bands.
+        ``rows`` and ``withdrawn``, by site, are told as bands, of a training without noise.
         """
         log = self._trail.begin(manifest.run_id, manifest.sites)
         log.append(
@@ -61,6 +63,7 @@ class TrainingAccount:
             rows=[
                 e.SiteRows(site=site, used=e.band(used), withdrawn=e.band(withdrawn[site]))
                 for site, used in rows.items()
+                if manifest.privacy is None
             ],
             secure=manifest.secure,
             overrides=manifest.overrides,
@@ -68,6 +71,16 @@ class TrainingAccount:
         )
         if self._model.override_small_change:
             self._override(log, "small_change", self._model.name, self._model.override_small_change)
+        if manifest.privacy is not None:
+            promised = plan_of(manifest)
+            terms = promised.terms
+            log.append(
+                e.PrivacyPromised,
+                epsilon=e.figure(terms.epsilon),
+                delta=e.figure(terms.delta),
+                mu=e.figure(promised.mu),
+                colluders=promised.colluders,
+            )
         self._begun = log, RoundRecorder(log, self._trail.digest_key(manifest.run_id))
 
     def on_message(self, envelope: Envelope) -> None:
@@ -90,10 +103,23 @@ class TrainingAccount:
         person = self._model.override_by
         log.append(e.Overridden, rule=rule, subject=subject, reason=reason, person=person)
 
-    def trained(self, result: TrainingResult) -> None:
-        """Tell why training stopped, and the model that came out."""
+    def trained(self, result: TrainingResult, keepers: Mapping[str, PrivacyKeeper]) -> None:
+        """Tell why training stopped, what noisy training cost, and the model that came out."""
         log, rounds = self._account
         rounds.finish()
+        for site, keeper in keepers.items():
+            if keeper.book is None:
+                continue
+            balance = keeper.book.balance(keeper.data_set)
+            if balance.limit is not None:
+                log.append(
+                    e.BudgetCharged,
+                    site=site,
+                    epsilon=e.figure(balance.epsilon or 0.0),
+                    limit_epsilon=e.figure(balance.limit.epsilon),
+                    delta=e.figure(balance.limit.delta),
+                    book=keeper.book.head,
+                )
         log.append(
             e.Decision,
             decision="stop_training",

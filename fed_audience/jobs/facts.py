@@ -9,6 +9,7 @@ import numpy as np
 from fed_audience import __version__
 from fed_audience.gbdt.evaluation import Interval, Metrics
 from fed_audience.jobs.egress import EgressTally, reveals
+from fed_audience.privacy.dp.plan import UNIT
 from fed_audience.report import data as r
 
 if TYPE_CHECKING:
@@ -35,6 +36,7 @@ def report_of(outcome: PipelineOutcome) -> r.ReportData:
         lift=tuple(_lift(one) for one in quality if one.positives),
         calibration=tuple(_calibration(one) for one in quality if one.rows),
         importance=_importance(model),
+        privacy=_privacy(model),
         egress=_egress(model, outcome.egress[led]),
         audiences=tuple(
             _audience(outcome, name, sites) for name, sites in outcome.audiences.items()
@@ -138,6 +140,24 @@ def _importance(model: TrainedModel) -> tuple[r.FeatureImportance, ...]:
         if one.splits
     ]
     return tuple(sorted(used, key=lambda one: (-one.gain, one.feature)))
+
+
+def _privacy(model: TrainedModel) -> r.Privacy | None:
+    plan = model.result.privacy
+    if plan is None:
+        return None
+    return r.Privacy(
+        epsilon=plan.terms.epsilon,
+        delta=plan.terms.delta,
+        mu=plan.mu,
+        unit=UNIT,
+        colluders=plan.colluders,
+        epsilon_against=tuple(plan.epsilon_against(count) for count in range(plan.sites)),
+        spent_on=tuple(
+            r.PrivacySpending(one.what.replace("_", " "), one.releases, one.mu**2 / plan.mu**2)
+            for one in plan.spendings
+        ),
+    )
 
 
 def _egress(model: TrainedModel, tally: EgressTally) -> r.Egress:

@@ -29,7 +29,8 @@ class Members:
 
     A site's key is the one that counter-signs the audit log: `sites/SITE.pem` in the folder of
     keys (``audit.keys``, FED_AUDIENCE_AUDIT_KEYS). Beside it stand the hash of the roster that
-    the site approved (`SITE.roster`) and its ledger (`SITE.ledger`).
+    the site approved (`SITE.roster`), its ledger (`SITE.ledger`) and the noisy vectors that it
+    sent (`SITE.releases`).
     """
 
     def __init__(self, settings: FederationSettings) -> None:
@@ -162,6 +163,10 @@ class Members:
             )
             for site, identity in identities.items()
         }
+
+    def releases(self, site: str) -> Path:
+        """Folder of the noisy vectors that ``site`` has sent."""
+        return self._keys / f"{site}.releases"
 
     def check_cohort(self, builds: Mapping[str, str | None], cohort: Sequence[str]) -> None:
         """Raise ConfigError when ``cohort`` differs too little from an earlier one on a build."""

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from concurrent.futures import ThreadPoolExecutor, wait
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import partial
 from typing import TYPE_CHECKING
 
@@ -91,7 +91,7 @@ def run_pipeline(
     trained, egress = train_models(settings, as_of=as_of, secrets=secrets, listeners=listeners)
     listeners.on_step("compare each brand alone with the federation")
     quality = {
-        name: tuple(_measured(model, site, secrets) for site in model.held_out)
+        name: tuple(_measured(settings, model, site, secrets) for site in model.held_out)
         for name, model in trained.items()
         if model.lookalike is None or model.lookalike.mode == "seed_rule"
     }
@@ -218,13 +218,17 @@ def consent_funnels(settings: FederationSettings, as_of: datetime) -> dict[str, 
     return found
 
 
-def _measured(model: TrainedModel, site: str, secrets: Secrets) -> BrandQuality:
+def _measured(
+    settings: FederationSettings, model: TrainedModel, site: str, secrets: Secrets
+) -> BrandQuality:
+    own = settings.model(model.name).training_parameters()
     return measure(
         site,
         model.training[site],
         model.held_out[site],
         model.result,
-        model.manifest,
+        # A brand alone needs no noise, nor the recipe that goes with it.
+        replace(model.manifest, parameters=own, privacy=None, public=()),
         secrets.category,
         model.own.get(site),
     )

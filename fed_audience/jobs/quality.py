@@ -87,9 +87,19 @@ def measure(
 def train_alone(
     site: str, rows: pa.Table, manifest: Manifest, category_key: bytes
 ) -> TrainingResult | None:
-    """Train the manifest's model on one site's ``rows``; None when they hold one class only."""
+    """Train the manifest's model on one site's ``rows``, at home and so without noise.
+
+    None when they hold one class only.
+    """
     program = SiteProgram(site, ArrowSource(rows), category_key)
-    single = replace(manifest, run_id=f"{manifest.run_id}/{site}", sites=(site,), label_sites=None)
+    single = replace(
+        manifest,
+        run_id=f"{manifest.run_id}/{site}",
+        sites=(site,),
+        label_sites=None,
+        privacy=None,
+        public=(),
+    )
     try:
         return train(InProcessTransport({site: program}), single)
     except DataError:

@@ -6,6 +6,7 @@ import json
 from hashlib import sha256
 from typing import TYPE_CHECKING
 
+from fed_audience.jobs.training_result import metrics_document
 from fed_audience.warehouse.control import TrainingRun, record_run
 from fed_audience.warehouse.registry import RegisteredModel, register_model
 
@@ -19,7 +20,7 @@ if TYPE_CHECKING:
 def register(trained: TrainedModel, run_id: str, as_of: datetime, account: TrainingAccount) -> None:
     """Give every brand the model and a record of the run."""
     result, rules = trained.result, trained.lookalike
-    metrics = result.metrics.to_json() if result.metrics is not None else None
+    metrics = metrics_document(result) or None
     for one in trained.participants:
         name = one.site.name
         text = trained.text_for(name)
@@ -30,7 +31,7 @@ def register(trained: TrainedModel, run_id: str, as_of: datetime, account: Train
             encoder=result.encoder.to_json(),
             created_at=as_of,
             run_id=run_id,
-            metrics=metrics,
+            metrics=json.dumps(metrics, sort_keys=True) if metrics else None,
             is_rank=rules is not None and rules.is_rank(name),
         )
         run = TrainingRun(
@@ -46,7 +47,7 @@ def register(trained: TrainedModel, run_id: str, as_of: datetime, account: Train
             rows_withdrawn=one.rows.withdrawn,
             rounds=result.rounds,
             bytes_up=result.bytes_up.get(name),
-            metrics=json.loads(metrics) if metrics else None,
+            metrics=metrics,
             message="; ".join((*trained.warnings, *trained.notes)) or None,
         )
         with one.site.open() as warehouse, warehouse.transaction():

@@ -125,10 +125,11 @@ def require_features(by_site: Mapping[str, SiteRows], features: Sequence[Feature
         lacking = [one.name for one in features if one.name not in rows.table.column_names]
         if lacking:
             raise DataError(
-                f"{site} lacks features that another brand has, and missing_features is 'refuse'",
+                f"{site} lacks features that another brand has, and this model needs all of them",
                 value=", ".join(lacking[:5]),
                 looked=f"training table of {site}",
-                fix="add them there, exclude them, or set missing_features: accept for the model",
+                fix="add them there or exclude them; without noise missing_features: accept lets "
+                "them be missing",
             )
 
 

@@ -17,6 +17,7 @@ from fed_audience.gbdt.parameters import TrainingParameters
 from fed_audience.jobs.audit_settings import AuditSettings
 from fed_audience.jobs.link_settings import AgentSettings, CoordinatorSettings
 from fed_audience.jobs.overlap_settings import OverlapSettings
+from fed_audience.jobs.privacy_settings import PrivacySettings, PublicFeature
 
 Name = Annotated[str, Field(pattern=r"^[a-z][a-z0-9_]{0,62}$")]
 FoundT = TypeVar("FoundT")
@@ -42,7 +43,8 @@ class ModelSettings(StrictModel):
     win on rows held out there. ``bisect``: where the sums of all sites cannot be right, train over
     groups of three sites or more and name those that are wrong. ``override_small_change``: why
     this run may be with almost the same sites as an earlier one on the same rows. ``terms``: what
-    every brand means by it, part of the contract that they sign.
+    every brand means by it, part of the contract that they sign. ``privacy``: train with noise, by
+    a recipe that has its own parameters.
     """
 
     name: Name
@@ -58,6 +60,7 @@ class ModelSettings(StrictModel):
     continuation: bool = False
     override_brand_difference: Statement | None = None
     bisect: bool = False
+    privacy: PrivacySettings | None = None
     override_small_change: Statement | None = None
     override_by: Statement | None = None
 
@@ -120,6 +123,7 @@ class FederationSettings(StrictModel):
     ``contract``: what the sites sign, beside the ``terms`` of the models; ``contract_file`` holds
     it with their signatures. A site that joined has no contract of its own in this file: its
     models are those of the contract file.
+    ``public_values``: what anybody may know of a feature, which models with ``privacy`` need.
     """
 
     name: Name
@@ -138,6 +142,7 @@ class FederationSettings(StrictModel):
     audit: AuditSettings = AuditSettings()
     roster: Path = Path("roster.json")
     budget_book: Path = Path("budget.sqlite")
+    public_values: dict[str, PublicFeature] = Field(default_factory=dict)
     overlap: OverlapSettings | None = None
     category_key: str = "FED_AUDIENCE_CATEGORY_KEY"
     state_key: str = "FED_AUDIENCE_STATE_KEY"

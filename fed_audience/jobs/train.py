@@ -44,6 +44,7 @@ from fed_audience.jobs.participants import (
     labelled_participant,
     unlabelled_participant,
 )
+from fed_audience.jobs.private_training import PrivateTraining, keepers_of
 from fed_audience.jobs.registration import register
 from fed_audience.jobs.rows import agreed_features, require_column, require_features
 from fed_audience.jobs.sites import Site, site_of
@@ -189,7 +190,7 @@ def _cohort(
         features = agreed_features(by_site, _aside(spec, model))
         if contract is not None:
             features = contract.model(model.name).manifest_features
-        if model.missing_features == "refuse":
+        if model.missing_features == "refuse" or model.privacy is not None:
             require_features(by_site, features)
         return _Cohort(spec, participants, features, contract, rules, None)
     participants = _around_seed_brand(sites, requests, spec, model.name, as_of)
@@ -241,7 +242,8 @@ def _train(
     account: TrainingAccount,
 ) -> TrainedModel:
     spec, rules = cohort.spec, cohort.lookalike
-    parameters = model.training_parameters()
+    private = PrivateTraining.of(settings, model, spec, cohort.features)
+    parameters = model.training_parameters() if private is None else private.parameters
     labelled = [one for one in cohort.participants if one.request is not None]
     parts = {
         one.site.name: one.rows.split(spec.entity, model.holdout_fraction, parameters.seed)
@@ -271,22 +273,29 @@ def _train(
         sites=names,
         label_sites=with_labels,
         overrides=tuple(sorted(overrides)),
-        allow_missing_features=model.missing_features == "accept",
+        allow_missing_features=model.missing_features == "accept" and private is None,
         weight=model.weight,
         max_weight=model.max_weight,
         brand=BRAND if branded else None,
         brand_weights=tuple(model.site_weights.items()),
         brand_base=model.brand_base,
+        privacy=None if private is None else private.terms,
+        public=() if private is None else private.public,
         parameters=parameters,
     )
     if cohort.contract is not None:
         require_signed(cohort.contract, manifest)
+    if private is not None:
+        private.terms.require_delta_below(sum(tables[name].num_rows for name in names))
+    keepers = keepers_of(settings, manifest)
     withdrawn = {one.site.name: one.rows.withdrawn for one in cohort.participants}
     account.begin(manifest, {name: tables[name].num_rows for name in names}, withdrawn)
-    warnings: tuple[str, ...] = ()
+    warnings = () if private is None else private.warnings
     differences: dict[str, BrandDifference] = {}
     if rules is not None:
-        warnings = seed_warnings(training, spec.label, rules)
+        counted = seed_warnings(training, spec.label, rules)
+        # How many seeds a brand has is no secret of a run without noise.
+        warnings += counted if private is None else ()
         differences = brand_differences(tables, rules, manifest, category_key, account.on_message)
         account.overridden(differences)
         warnings += tuple(
@@ -304,6 +313,7 @@ def _train(
             secure=secure[name],
             threads=os.cpu_count() or 1,
             contract=cohort.contract,
+            keeper=keepers.get(name),
         )
         for name in names
     }
@@ -311,7 +321,7 @@ def _train(
     began = time.perf_counter()
     result = train_or_bisect(transport, manifest, bisecting=model.bisect, on_event=on_event)
     seconds = time.perf_counter() - began
-    account.trained(result)
+    account.trained(result, keepers)
     own, notes = own_copies(programs, manifest, result, model)
     return TrainedModel(
         name=model.name,

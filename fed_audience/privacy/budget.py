@@ -13,7 +13,7 @@ hash, which is shown with the book, can be kept elsewhere to tell that too.
 from __future__ import annotations
 
 import math
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from typing import TYPE_CHECKING, Final
 
 from fed_audience.errors import BudgetError, ConfigError, UsageError
@@ -147,6 +147,17 @@ class BudgetBook:
             entries.append({"limit": {"data_set": data_set, "epsilon": epsilon, "delta": delta}})
             return self._balances(entries.documents)[data_set]
 
+    def check(self, charge: Charge) -> Balance:
+        """Return what is left if ``charge`` is spent, and spend nothing.
+
+        Raises BudgetError as ``charge`` would: a run is refused before any data set is charged.
+        """
+        balance = self._balance(self._file.read().documents, charge.data_set)
+        if self._charged(balance, charge):
+            return balance
+        self._require_room(balance, charge)
+        return replace(balance, charges=(*balance.charges, charge))
+
     def charge(self, charge: Charge) -> Balance:
         """Spend ``charge`` of its data set's budget; return what is left.
 
@@ -156,10 +167,7 @@ class BudgetBook:
         """
         with self._file.writing() as entries:
             balance = self._balance(entries.documents, charge.data_set)
-            known = {one.key: one for one in balance.charges}.get(charge.key)
-            if known is not None:
-                if known != charge:
-                    raise self._another_amount(known, charge)
+            if self._charged(balance, charge):
                 return balance
             self._require_room(balance, charge)
             entries.append({"charge": asdict(charge)})
@@ -194,6 +202,13 @@ class BudgetBook:
             name: Balance(name, limits.get(name), tuple(charges.get(name, ())))
             for name in limits.keys() | charges.keys()
         }
+
+    def _charged(self, balance: Balance, charge: Charge) -> bool:
+        """Whether the same charge was made before; raises BudgetError for another amount."""
+        known = {one.key: one for one in balance.charges}.get(charge.key)
+        if known is not None and known != charge:
+            raise self._another_amount(known, charge)
+        return known is not None
 
     def _require_room(self, balance: Balance, charge: Charge) -> None:
         if balance.limit is None:

@@ -128,6 +128,32 @@ class FeatureImportance:
 
 
 @dataclass(frozen=True, slots=True)
+class PrivacySpending:
+    """What a part of the privacy was spent on: vectors sent, and their share of mu^2."""
+
+    what: str
+    releases: int
+    share: float
+
+
+@dataclass(frozen=True, slots=True)
+class Privacy:
+    """What training with noise promised for one ``unit``, such as 'one row at one site'.
+
+    ``epsilon_against[k]`` holds when k sites give their noise away; it was promised against
+    ``colluders`` of them.
+    """
+
+    epsilon: float
+    delta: float
+    mu: float
+    unit: str
+    colluders: int
+    epsilon_against: tuple[float, ...]
+    spent_on: tuple[PrivacySpending, ...]
+
+
+@dataclass(frozen=True, slots=True)
 class MessageType:
     """A kind of message that a site may send, and in words what it gives away."""
 
@@ -289,6 +315,7 @@ class ReportData:
     lift: tuple[LiftCurve, ...] = ()
     calibration: tuple[CalibrationCurve, ...] = ()
     importance: tuple[FeatureImportance, ...] = ()
+    privacy: Privacy | None = None
     egress: Egress | None = None
     audiences: tuple[Audience, ...] = ()
     lookalikes: tuple[Lookalike, ...] = ()

@@ -38,6 +38,7 @@ _SECTIONS: Final = {
     "lift": "Lift and gain",
     "calibration": "Calibration",
     "importance": "Features",
+    "privacy": "Privacy",
     "egress": "What left each site",
     "audiences": "Audience",
     "lookalikes": "Lookalike",

@@ -28,6 +28,7 @@ if TYPE_CHECKING:
         FeatureImportance,
         LiftCurve,
         Lookalike,
+        Privacy,
         Quality,
         ReportData,
         Sync,
@@ -53,10 +54,13 @@ def paragraph(data: ReportData) -> str:
     who = f"{in_words(sites)} brand{'' if sites == 1 else 's'}"
     if sites <= _NAMED:
         who += f", {listing(run.sites)},"
-    rows = count(run.training_rows)
+    # A count that left the brands with noise is no exact one.
+    rows = f"about {count(run.training_rows)}" if data.privacy else count(run.training_rows)
     sentences = [f"{who} trained one {run.task} model on {rows} consented customer rows."]
     if data.egress:
         sentences.append("The rows stayed where they are; sums over many of them were exchanged.")
+    if data.privacy:
+        sentences.append(privacy_finding(data.privacy))
     if data.quality and any(brand.verdict for brand in data.quality.brands):
         sentences.append(quality_finding(data.quality))
     if data.audiences:
@@ -164,6 +168,18 @@ def importance_finding(importance: Sequence[FeatureImportance]) -> str:
     used = sum(1 for item in ranked if item.splits)
     names = listing([item.feature for item in ranked[:3]])
     return f"{names} bring {share} of the gain; {count(used)} of {count(len(ranked))} are used."
+
+
+def privacy_finding(privacy: Privacy) -> str:
+    """Say what was promised, in the field's words."""
+    against = ""
+    if privacy.colluders:
+        sites = "site gives its" if privacy.colluders == 1 else "sites give their"
+        against = f", even if {in_words(privacy.colluders)} {sites} noise away"
+    return (
+        f"Everything that left a brand is ({privacy.epsilon:g}, {privacy.delta:g})-differentially "
+        f"private for {privacy.unit}{against}."
+    )
 
 
 def egress_finding(egress: Egress) -> str:

@@ -8,6 +8,8 @@ from rich.panel import Panel
 from rich.table import Table
 from rich.text import Text
 
+from fed_audience.report.summary import privacy_finding
+
 if TYPE_CHECKING:
     from rich.console import Console, RenderableType
 
@@ -21,6 +23,7 @@ def show(facts: ReportData, console: Console) -> None:
     parts = [
         _funnel(facts) if facts.consent else None,
         _quality(facts),
+        _privacy(facts),
         _identity(facts),
         *_lookalikes(facts),
         _audiences(facts) if facts.audiences else None,
@@ -78,6 +81,10 @@ def _with_half_width(estimate: Estimate | None) -> str:
     if estimate.low is None or estimate.high is None:
         return f"{estimate.value:+.4f}"
     return f"{estimate.value:+.4f} +- {(estimate.high - estimate.low) / 2:.4f}"
+
+
+def _privacy(facts: ReportData) -> RenderableType | None:
+    return None if facts.privacy is None else Text(f"{privacy_finding(facts.privacy)}\n")
 
 
 def _identity(facts: ReportData) -> RenderableType | None:

@@ -99,7 +99,7 @@ def privacy_of(result: TrainingResult, settings: SimulationSettings, *, read: bo
     promised = plan.document()
     return replace(
         plain,
-        sentences=(*plain.sentences, _sentence(plan)),
+        sentences=(*plain.sentences, plan.sentence()),
         epsilon=promised["epsilon"],
         delta=promised["delta"],
         mu=promised["mu"],
@@ -109,15 +109,6 @@ def privacy_of(result: TrainingResult, settings: SimulationSettings, *, read: bo
         spent_on=promised["spent_on"],
         public_values="read off the table" if read else "declared",
         budget_book=None if settings.budget_book is None else str(settings.budget_book),
-    )
-
-
-def _sentence(plan: PrivacyPlan) -> str:
-    sites = "site colludes" if plan.colluders == 1 else "sites collude"
-    against = f"also if {plan.colluders} {sites}" if plan.secure else "each site for itself"
-    return (
-        f"everything that left a site is ({plan.terms.epsilon:g}, {plan.terms.delta:g})-private "
-        f"for one row at one site, {against} (mu {plan.mu:.4f})"
     )
 
 

@@ -23,7 +23,8 @@ if TYPE_CHECKING:
 class RegisteredModel:
     """One version of an audience model.
 
-    ``model_text`` is LightGBM's format, ``encoder`` the JSON of its Encoder, ``metrics`` JSON.
+    ``model_text`` is LightGBM's format, ``encoder`` the JSON of its Encoder, ``metrics`` JSON; of
+    a model trained with noise it says under `privacy` what was promised.
     ``is_rank``: the score only orders people, as the brand had no labels of its own.
     """
 

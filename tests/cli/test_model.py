@@ -53,6 +53,13 @@ def test_inspect_says_what_the_file_tells_of_its_rows(
     assert ("12.5" if cover == "full" else "not told") in shown
 
 
+def test_inspect_says_what_noise_promised(show: Show, tmp_path: Path) -> None:
+    promised = '{"delta": 1e-06, "epsilon": 1.0}'
+    noisy = replace(MODEL, privacy=promised)
+    assert f"privacy  {promised}" in show("inspect", write(tmp_path / "noisy.txt", noisy))
+    assert "the file promises none" in show("inspect", write(tmp_path / "plain.txt"))
+
+
 def test_inspect_shows_the_trees_of_each_class(show: Show, tmp_path: Path) -> None:
     shown = show("inspect", write(tmp_path / "model.txt", CLASSES))
     assert "6 trees (3 a class)" in shown

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 import pytest
+from lightgbm import Booster
 
 from fed_audience.errors import ConfigError
 from fed_audience.gbdt.bins import CategoryBins, Feature, NumericBins
@@ -98,6 +99,18 @@ end of trees
 def test_text_is_this_to_the_byte() -> None:
     assert to_text(MODEL) == GOLDEN
     assert read_model(GOLDEN).features == ("recency_days", "länd", "constant")
+
+
+def test_what_noise_promised_stands_behind_the_trees_and_lightgbm_reads_over_it(
+    capfd: pytest.CaptureFixture[str],
+) -> None:
+    promised = '{"delta": 1e-06, "epsilon": 1.0}'
+    text = to_text(replace(MODEL, privacy=promised))
+    assert text == f"{GOLDEN}\nprivacy:{promised}\n"
+    assert (read_model(text).privacy, read_model(GOLDEN).privacy) == (promised, None)
+    assert read_model(text).body == GOLDEN
+    assert Booster(model_str=text).num_trees() == 2
+    assert capfd.readouterr() == ("", "")
 
 
 def test_a_model_without_trees_is_its_base_score() -> None:

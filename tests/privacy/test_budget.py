@@ -107,6 +107,19 @@ def test_a_run_that_is_sent_again_is_charged_once(book: BudgetBook) -> None:
     assert book.charge(charge(purpose="bins")).mu == pytest.approx(0.1 * math.sqrt(2))
 
 
+def test_whether_a_charge_fits_can_be_asked_for_nothing(book: BudgetBook) -> None:
+    head = book.head
+    most = book.balance("fashion").mu_left
+    assert book.check(charge(most)).mu_left == 0.0
+    with pytest.raises(BudgetError, match="does not suffice"):
+        book.check(charge(most * 1.001))
+    assert (book.head, book.balance("fashion").charges) == (head, ())
+    paid = book.charge(charge(most))
+    assert book.check(charge(most)) == paid, "a resent run is already paid for"
+    with pytest.raises(BudgetError, match="another amount"):
+        book.check(charge(most / 2))
+
+
 def test_a_limit_can_be_lowered_below_what_was_spent_and_nothing_comes_back(
     book: BudgetBook,
 ) -> None:

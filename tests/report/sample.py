@@ -23,6 +23,8 @@ from fed_audience.report.data import (
     LookalikeTarget,
     MessageType,
     NextStep,
+    Privacy,
+    PrivacySpending,
     Quality,
     ReachPoint,
     ReportData,
@@ -150,6 +152,19 @@ def egress() -> Egress:
     )
     check = "Every byte was searched for 1,204 planted texts, numbers and e-mails: none was found."
     return Egress(types, sent, largest, check)
+
+
+def privacy() -> Privacy:
+    spent = (("bins", 1, 0.1), ("base rate", 1, 0.01), ("trees", 42, 0.89))
+    return Privacy(
+        epsilon=1.0,
+        delta=1e-6,
+        mu=0.2374,
+        unit="one row at one site",
+        colluders=1,
+        epsilon_against=(0.79, 1.0, 1.51),
+        spent_on=tuple(PrivacySpending(*part) for part in spent),
+    )
 
 
 def reach(eligible: int, rate: float) -> tuple[ReachPoint, ...]:
@@ -282,6 +297,7 @@ def full() -> ReportData:
             calibration("travel", 1.24),
         ),
         importance=importance(),
+        privacy=privacy(),
         egress=egress(),
         audiences=(audience(),),
         lookalikes=(lookalike(),),

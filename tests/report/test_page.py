@@ -79,7 +79,7 @@ def test_every_section_is_in_the_contents_and_every_id_is_unique(full_html: str)
     }
     sections = {attributes["id"] for tag, attributes in page.tags if tag == "section"}
     assert links == sections
-    assert len(sections) == 14
+    assert len(sections) == 15
 
 
 def test_headings_descend_one_level_at_a_time(full_html: str) -> None:

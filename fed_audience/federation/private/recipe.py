@@ -48,11 +48,16 @@ def count_reach(numeric: int) -> int:
     return isqrt(ROW_UNITS * ROW_UNITS * numeric - 1) + 1
 
 
-def private_parameters(epsilon: float, features: int, row_cap: int) -> TrainingParameters:
-    """Parameters of a private run: passes over all features and bins follow from epsilon."""
-    passes, bins = (3, 16) if epsilon < LOW_EPSILON else (6, 32)
+def private_parameters(
+    epsilon: float, features: int, row_cap: int, passes: int | None = None
+) -> TrainingParameters:
+    """Parameters of a private run over so many ``features``; bins follow from epsilon.
+
+    ``passes``: how often each feature has its turn; None for what suits epsilon.
+    """
+    usual, bins = (3, 16) if epsilon < LOW_EPSILON else (6, 32)
     return TrainingParameters(
-        n_estimators=passes * features,
+        n_estimators=(passes or usual) * features,
         learning_rate=LEARNING_RATE,
         max_bin=bins,
         num_leaves=bins,

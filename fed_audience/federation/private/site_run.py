@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
 from hashlib import sha256
 from typing import TYPE_CHECKING, Final
 
@@ -18,10 +17,8 @@ from fed_audience.gbdt.bins import MISSING_CODE
 from fed_audience.gbdt.categories import prefix_of
 from fed_audience.gbdt.histogram import HESSIAN_BITS
 from fed_audience.gbdt.objectives import objective_of
-from fed_audience.privacy.budget import Charge
 from fed_audience.privacy.dp.discrete_gaussian import discrete_gaussian
 from fed_audience.privacy.dp.plan import ROW_UNITS
-from fed_audience.privacy.dp.releases import Releases
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -30,10 +27,10 @@ if TYPE_CHECKING:
 
     from fed_audience.federation.manifest import Manifest
     from fed_audience.federation.own_copies import OwnCopies
+    from fed_audience.federation.private.keeper import PrivacyKeeper
     from fed_audience.federation.site_rows import SiteRows
     from fed_audience.federation.steps import Steps
     from fed_audience.gbdt.bins import FeatureBins
-    from fed_audience.privacy.budget import BudgetBook
     from fed_audience.privacy.dp.plan import Release
 
     Integers = NDArray[np.int64]
@@ -42,22 +39,12 @@ MOST_STEP: Final = 4.0
 """No honest leaf's value is larger; noise hides a row whatever its score, this keeps it finite."""
 
 
-@dataclass(frozen=True, slots=True)
-class PrivacyKeeper:
-    """What a site keeps over its private runs.
-
-    ``book``: its budget, charged before a run's first vector; None only where whoever runs the
-    process holds all rows anyway. ``data_set``: what the rows are called in it. ``releases``: the
-    noisy vectors that were sent.
-    """
-
-    book: BudgetBook | None = None
-    data_set: str = ""
-    releases: Releases = field(default_factory=Releases)
-
-
 class PrivateSiteRun:
-    """The rows of one site in one private run. It answers no request of another recipe."""
+    """The rows of one site in one private run. It answers no request of another recipe.
+
+    Begun only where the budget suffices, so that no site is charged for a run that another's
+    owner refuses. Raises Refusal (over_budget, loose_delta).
+    """
 
     def __init__(
         self, manifest: Manifest, rows: SiteRows, category_key: bytes, keeper: PrivacyKeeper
@@ -75,6 +62,10 @@ class PrivateSiteRun:
         self._scores = np.empty(0)
         if self._plan.terms.delta * rows.training_rows >= 1:
             raise Refusal("loose_delta", detail=self._plan.terms.delta)
+        try:
+            keeper.require_room(manifest)
+        except BudgetError as error:
+            raise Refusal("over_budget", detail=error) from error
 
     def compute(self, request: m.Request) -> Steps[SiteVector | m.Reply]:
         """Answer ``request``, in one step, with a SiteVector or a reply.
@@ -105,7 +96,7 @@ class PrivateSiteRun:
             case m.CountNoisily():
                 if self._counted or len(self._rows.roles.labels) < self._rows.rows:
                     raise Refusal("wrong_state", detail="counted already, or without labels")
-                self._charge()
+                self._keeper.charge(self.manifest)
                 noisy = self._released("counts", request, self._counts)
                 self._counted = True
                 return SiteVector(m.NoisyCounts, noisy)
@@ -119,17 +110,6 @@ class PrivateSiteRun:
                 return SiteVector(m.NoisySums, noisy)
             case _:
                 raise Refusal("wrong_state", detail=type(request).__name__)
-
-    def _charge(self) -> None:
-        """Spend the whole run's budget, once: it is never given back."""
-        keeper, terms = self._keeper, self._plan.terms
-        if keeper.book is None:
-            return
-        # Another manifest under the same run id is another release, and charged as one.
-        purpose = f"training {self.manifest.sha256[:16]}"
-        keeper.book.charge(
-            Charge(keeper.data_set, self.manifest.run_id, purpose, self._plan.mu, terms.delta)
-        )
 
     def _released(self, name: str, request: m.Request, compute: Callable[[], Integers]) -> Integers:
         """Return the vector of a round: the one that was released, or a new one with noise."""

@@ -165,6 +165,13 @@ class PrivacyPlan:
             )
         return epsilon_of(self.mu * sqrt(self.honest / left), self.terms.delta)
 
+    def sentence(self) -> str:
+        """Say in words what was promised, and against whom."""
+        sites = "site colludes" if self.colluders == 1 else "sites collude"
+        against = f"also if {self.colluders} {sites}" if self.secure else "each site for itself"
+        promise = f"({self.terms.epsilon:g}, {self.terms.delta:g})-private"
+        return f"everything that left a site is {promise} for {UNIT}, {against} (mu {self.mu:.4f})"
+
     def document(self) -> dict[str, Any]:
         """Return the plan as JSON knows it: what was promised, to whom, and for what."""
         return {

@@ -21,8 +21,8 @@ from fed_audience.federation import (
     train,
 )
 from fed_audience.federation import messages as m
+from fed_audience.federation.private.keeper import PrivacyKeeper
 from fed_audience.federation.private.recipe import plan_of
-from fed_audience.federation.private.site_run import PrivacyKeeper
 from fed_audience.privacy.budget import BudgetBook
 from fed_audience.privacy.dp.releases import StoredReleases
 from tests.federation.example import KEY, manifest, table
@@ -138,8 +138,36 @@ def test_nothing_leaves_when_the_budget_does_not_suffice(tmp_path: Path) -> None
     with pytest.raises(FederationError, match="over_budget"):
         train(transport, private_manifest(["a"], epsilon=4.0))
     sent = {type(m.decode_reply(e.body)) for e in seen if e.direction == "from_site"}
-    assert sent == {m.RunOpened, m.CategoryHashes, m.Refused}
+    assert sent == {m.Refused}
     assert book.balance("customers").charges == ()
+
+
+def test_a_run_that_one_site_cannot_pay_costs_no_site_anything(tmp_path: Path) -> None:
+    book = BudgetBook(tmp_path / "budget.sqlite")
+    book.limit("rich", 9.0, 1e-6)
+    book.limit("poor", 1.0, 1e-6)
+    sites = {
+        name: SiteProgram(name, ArrowSource(ROWS), KEY, keeper=PrivacyKeeper(book, data_set))
+        for name, data_set in (("a", "rich"), ("b", "rich"), ("c", "poor"))
+    }
+    agreed = private_manifest(["a", "b", "c"], epsilon=4.0, secure=False)
+    with pytest.raises(FederationError, match="over_budget"):
+        train(InProcessTransport(sites), agreed)
+    assert [balance.charges for balance in book.balances()] == [(), ()]
+
+
+def test_a_budget_that_was_spent_meanwhile_is_found_before_the_first_vector(
+    tmp_path: Path,
+) -> None:
+    book = BudgetBook(tmp_path / "budget.sqlite")
+    book.limit("customers", 5.0, 1e-6)
+    keeper = PrivacyKeeper(book, "customers")
+    agreed, other = private_manifest(["a"]), replace(private_manifest(["a"]), run_id="other")
+    program, meanwhile = opened(site(keeper), agreed), opened(site(keeper), other)
+    assert isinstance(ask(meanwhile, count(other)), m.NoisyCounts)
+    reply = ask(program, count(agreed))
+    assert isinstance(reply, m.Refused)
+    assert reply.reason == "over_budget"
 
 
 def test_a_run_is_charged_once_and_a_second_one_again(tmp_path: Path) -> None:
