@@ -6,6 +6,7 @@ from dataclasses import dataclass, fields
 from typing import TYPE_CHECKING, Final
 
 from fed_audience.errors import ContractError
+from fed_audience.federation.private.recipe import by_the_recipe
 from fed_audience.gbdt.parameters import TrainingParameters
 
 if TYPE_CHECKING:
@@ -64,7 +65,7 @@ def _differences(contract: Contract, terms: ModelTerms, manifest: Manifest) -> I
     yield from _sites(contract, terms, manifest)
     yield from _protection(contract, manifest)
     yield from _weights(terms, manifest)
-    yield from _parameters(terms, manifest.parameters)
+    yield from _parameters(terms, manifest)
 
 
 def _features(asked: tuple[Feature, ...], signed: tuple[Feature, ...]) -> Iterator[Difference]:
@@ -122,11 +123,16 @@ def _weights(terms: ModelTerms, manifest: Manifest) -> Iterator[Difference]:
         yield Difference("missing_features", "accept", "refuse")
 
 
-def _parameters(terms: ModelTerms, asked: TrainingParameters) -> Iterator[Difference]:
-    signed = terms.training_parameters
+def _parameters(terms: ModelTerms, manifest: Manifest) -> Iterator[Difference]:
+    asked, signed = manifest.parameters, terms.training_parameters
+    if manifest.privacy is not None:
+        # How often each feature has its turn costs no privacy: the operator may choose.
+        features = len(manifest.features)
+        passes = max(1, asked.n_estimators // features)
+        signed = by_the_recipe(signed, manifest.privacy.epsilon, features, passes)
     for field in fields(TrainingParameters):
         value, agreed = getattr(asked, field.name), getattr(signed, field.name)
-        bounds = terms.bounds.get(field.name)
+        bounds = terms.bounds.get(field.name) if manifest.privacy is None else None
         if bounds is not None and not bounds[0] <= value <= bounds[1]:
             limit = f"{bounds[0]:g} to {bounds[1]:g}"
             yield Difference(f"parameters.{field.name}", value, limit)

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, fields, replace
+from dataclasses import dataclass, fields
 from difflib import get_close_matches
-from typing import TYPE_CHECKING, Final, Self
+from typing import TYPE_CHECKING, Self
 
 from fed_audience.errors import ConfigError
 from fed_audience.federation.private.keeper import PrivacyKeeper
-from fed_audience.federation.private.recipe import private_parameters
+from fed_audience.federation.private.recipe import NOT_OF_THE_RECIPE, by_the_recipe
 from fed_audience.gbdt.parameters import TrainingParameters
 from fed_audience.jobs.members import Members
 from fed_audience.privacy.budget import BudgetBook
@@ -23,21 +23,6 @@ if TYPE_CHECKING:
     from fed_audience.jobs.settings import FederationSettings, ModelSettings
     from fed_audience.privacy.dp.plan import PrivacyTerms
     from fed_audience.warehouse.manifest import ModelSpec
-
-_KEPT: Final = frozenset(
-    {
-        "row_cap",
-        "seed",
-        "objective",
-        "num_class",
-        "early_stopping_round",
-        "bagging_fraction",
-        "feature_fraction",
-        "scale_pos_weight",
-        "monotone_constraints",
-    }
-)
-"""Parameters that go into the manifest as they are, which refuses what cannot be kept private."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,10 +50,9 @@ class PrivateTraining:
             return None
         _refuse_what_looks_again(model, spec)
         asked = model.training_parameters()
-        own = private_parameters(
-            model.privacy.epsilon, len(features), asked.row_cap, model.privacy.passes
+        parameters = by_the_recipe(
+            asked, model.privacy.epsilon, len(features), model.privacy.passes
         )
-        parameters = replace(own, **{name: getattr(asked, name) for name in _KEPT})
         return cls(
             model.privacy.terms,
             _public_values(settings, features),
@@ -145,7 +129,8 @@ def _set_aside(asked: TrainingParameters) -> tuple[str, ...]:
     changed = [
         field.name
         for field in fields(asked)
-        if field.name not in _KEPT and getattr(asked, field.name) != getattr(usual, field.name)
+        if field.name not in NOT_OF_THE_RECIPE
+        and getattr(asked, field.name) != getattr(usual, field.name)
     ]
     if not changed:
         return ()

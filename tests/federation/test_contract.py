@@ -14,7 +14,11 @@ from fed_audience.federation import ArrowSource, InProcessTransport, SiteProgram
 from fed_audience.federation.contract import Contract, ModelDeclaration
 from fed_audience.federation.contract_checks import first_difference, require_signed
 from fed_audience.federation.contract_signing import SignedContract
+from fed_audience.federation.manifest import Manifest
+from fed_audience.federation.private.public_values import PublicValues
+from fed_audience.federation.private.recipe import by_the_recipe
 from fed_audience.gbdt.bins import Feature
+from fed_audience.gbdt.parameters import TrainingParameters
 from fed_audience.privacy.dp.plan import PrivacyTerms
 from fed_audience.privacy.identity import SiteIdentity
 from tests.federation.agreed import PARAMETERS, SITES, contract, identities, manifest
@@ -162,10 +166,30 @@ def test_a_private_run_spends_no_more_than_was_signed() -> None:
 
 
 def _spending(agreed: Contract, epsilon: float, delta: float) -> str | None:
-    run = manifest()
-    object.__setattr__(run, "privacy", PrivacyTerms(epsilon, delta))
-    found = first_difference(agreed, run)
+    found = first_difference(agreed, noisy(by_the_recipe(PARAMETERS, epsilon, 2), epsilon, delta))
     return None if found is None else found.place
+
+
+def noisy(parameters: TrainingParameters, epsilon: float = 1.0, delta: float = 1e-6) -> Manifest:
+    return manifest(
+        allow_missing_features=False,
+        privacy=PrivacyTerms(epsilon, delta),
+        public=(PublicValues("f_channel", categories=("a",)), PublicValues("f_spend", 0, 9)),
+        parameters=parameters,
+    )
+
+
+def test_a_private_run_follows_the_recipe_and_what_was_signed_beside_it() -> None:
+    agreed = contract(
+        privacy={"epsilon": 1.0, "delta": 1e-6}, model={"bounds": {"learning_rate": (0.1, 0.2)}}
+    )
+    recipe = by_the_recipe(PARAMETERS, 1.0, 2)
+    assert first_difference(agreed, noisy(recipe)) is None
+    assert first_difference(agreed, noisy(by_the_recipe(PARAMETERS, 1.0, 2, passes=5))) is None
+    for change in ({"learning_rate": 0.1}, {"n_estimators": 7}, {"row_cap": 2**20}):
+        found = first_difference(agreed, noisy(replace(recipe, **change)))
+        assert found is not None
+        assert found.place == f"parameters.{next(iter(change))}"
 
 
 def test_a_site_refuses_a_run_that_it_did_not_sign_and_says_where() -> None:

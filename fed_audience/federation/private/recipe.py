@@ -6,6 +6,7 @@ Nothing here is chosen by looking at the rows of the run: the figures were found
 
 from __future__ import annotations
 
+from dataclasses import replace
 from math import isqrt
 from typing import TYPE_CHECKING, Final
 
@@ -38,6 +39,22 @@ _ROUNDING_UNITS: Final = 4
 """What rounding to units can add to that length: half a unit of gradient, one of hessian."""
 
 
+NOT_OF_THE_RECIPE: Final = frozenset(
+    {
+        "row_cap",
+        "seed",
+        "objective",
+        "num_class",
+        "early_stopping_round",
+        "bagging_fraction",
+        "feature_fraction",
+        "scale_pos_weight",
+        "monotone_constraints",
+    }
+)
+"""Parameters of a run that the recipe says nothing of."""
+
+
 def row_reach(fixed: FixedPoint) -> int:
     """How far one row moves a feature's sums (G, 3 H), in units of the gradient."""
     return fixed.gradient_bound + _ROUNDING_UNITS
@@ -63,6 +80,17 @@ def private_parameters(
         num_leaves=bins,
         row_cap=row_cap,
     )
+
+
+def by_the_recipe(
+    asked: TrainingParameters, epsilon: float, features: int, passes: int | None = None
+) -> TrainingParameters:
+    """Return what a private run makes of parameters chosen for an ordinary one.
+
+    The recipe has its own of most; of the others, a manifest refuses what cannot be kept private.
+    """
+    own = private_parameters(epsilon, features, asked.row_cap, passes)
+    return replace(own, **{name: getattr(asked, name) for name in NOT_OF_THE_RECIPE})
 
 
 def plan_of(manifest: Manifest) -> PrivacyPlan:
