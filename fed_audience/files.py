@@ -12,16 +12,18 @@ if TYPE_CHECKING:
     from pathlib import Path
 
 
-def write_whole(path: Path, content: bytes, what: str) -> None:
+def write_whole(path: Path, content: bytes, what: str, *, mode: int = 0o666) -> None:
     """Write ``content`` to ``path``; a file already there is replaced in one step.
 
-    Folders on the way are made; ``what`` names the file in an error. Raises ResourceError when the
-    disk refuses, and leaves then what was there before.
+    Folders on the way are made; ``what`` names the file in an error. ``mode``: its permissions,
+    less what the process masks; 0o600 for a secret, which nobody else can read at any moment.
+    Raises ResourceError when the disk refuses, and leaves then what was there before.
     """
     temporary = path.with_name(f".{path.name}.{os.getpid()}.part")
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
-        with temporary.open("wb") as file:
+        flags = os.O_WRONLY | os.O_CREAT | os.O_TRUNC
+        with os.fdopen(os.open(temporary, flags, mode), "wb") as file:
             file.write(content)
             file.flush()
             os.fsync(file.fileno())

@@ -23,6 +23,7 @@ Purpose = Literal[
     "overlap message",
     "contract",
     "joining",
+    "certificate",
 ]
 
 _WRITER: Final = json.JSONEncoder(sort_keys=True, separators=(",", ":"), ensure_ascii=True)

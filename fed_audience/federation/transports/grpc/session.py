@@ -1,0 +1,210 @@
+"""The coordinator's end of one stream, from its peer's first message to its last."""
+
+from __future__ import annotations
+
+import asyncio
+import itertools
+from datetime import UTC, datetime
+from typing import TYPE_CHECKING, Any, Final
+
+from fed_audience.errors import FederationError
+from fed_audience.federation.transports.grpc import envelope_pb2 as pb
+from fed_audience.federation.transports.grpc.metrics import metrics
+from fed_audience.federation.transports.grpc.protocol import Assembly, EnvelopeError
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable
+    from concurrent.futures import Executor
+
+    from fed_audience.federation.transports.grpc.admission import Admitted, Caller
+    from fed_audience.federation.transports.grpc.calls import Calls
+    from fed_audience.federation.transports.grpc.controls import Controls
+    from fed_audience.federation.transports.grpc.protocol import Limits, RefusalReason
+
+_HANG_UP_SECONDS: Final = 1.0
+
+
+class Session:
+    """One stream of an admitted peer. Everything here runs in the transport's event loop.
+
+    ``stream``: gRPC's context, which reads and writes messages of the envelope.
+    """
+
+    def __init__(
+        self,
+        stream: Any,
+        admitted: Admitted,
+        *,
+        calls: Calls,
+        controls: Controls[Caller],
+        handlers: Executor,
+        limits: Limits,
+    ) -> None:
+        self.admitted = admitted
+        self.since = datetime.now(UTC)
+        self._stream = stream
+        self._calls = calls
+        self._controls = controls
+        self._handlers = handlers
+        self._limits = limits
+        self._writing = asyncio.Lock()
+        self._room = asyncio.Semaphore(limits.controls)
+        self._tasks: set[asyncio.Task[None]] = set()
+        self._asks: dict[int, asyncio.Future[pb.ControlAnswer]] = {}
+        self._numbers = itertools.count(1)
+        self._pong: asyncio.Future[None] | None = None
+        self._assembly = Assembly(limits)
+        self._ended: tuple[RefusalReason, str] | None = None
+        self._reading: asyncio.Task[None] | None = None
+        self._closed = asyncio.Event()
+
+    @property
+    def site(self) -> str:
+        """Name of the site, as it says itself."""
+        return self.admitted.caller.site
+
+    async def serve(self) -> None:
+        """Read until the peer hangs up or ``end`` is called.
+
+        Raises EnvelopeError when the peer breaks the rules, or with the reason given to ``end``.
+        """
+        # A task of its own, so that its end can be told from the end of the call around it.
+        self._reading = asyncio.ensure_future(self._read())
+        try:
+            await self._reading
+        except asyncio.CancelledError:
+            if self._ended is not None:
+                raise EnvelopeError(*self._ended) from None
+            around = asyncio.current_task()
+            if around is not None and around.cancelling():
+                raise
+        finally:
+            self._reading.cancel()
+            for task in self._tasks:
+                task.cancel()
+            for ask in self._asks.values():
+                ask.cancel()
+            self._closed.set()
+
+    async def end(self, reason: RefusalReason, text: str) -> None:
+        """Stop reading, and wait until the stream is being closed."""
+        self._ended = (reason, text)
+        if self._reading is not None:
+            self._reading.cancel()
+        await asyncio.wait_for(self._closed.wait(), _HANG_UP_SECONDS)
+
+    async def write(self, message: pb.FromCoordinator) -> None:
+        """Send one message; waits while the peer does not read."""
+        async with self._writing:
+            await self._stream.write(message)
+
+    def send(self, messages: Iterable[pb.FromCoordinator]) -> None:
+        """Send messages one after the other without waiting for it."""
+        self._spawn(self._write_all(messages))
+
+    async def alive(self) -> bool:
+        """Ask the peer for a sign of life; it answers also while it computes."""
+        if self._pong is None:
+            self._pong = asyncio.get_running_loop().create_future()
+        try:
+            await asyncio.wait_for(
+                asyncio.gather(
+                    self.write(pb.FromCoordinator(ping=pb.Ping())), asyncio.shield(self._pong)
+                ),
+                self._limits.silence_seconds / 4,
+            )
+        except Exception:  # noqa: BLE001 - whatever stops the answer, there is none
+            return False
+        return True
+
+    async def ask(self, kind: str, body: bytes, seconds: float) -> pb.ControlAnswer:
+        """Send a control message and wait for the answer. Raises FederationError without one."""
+        number = next(self._numbers)
+        answer: asyncio.Future[pb.ControlAnswer] = asyncio.get_running_loop().create_future()
+        self._asks[number] = answer
+        try:
+            async with asyncio.timeout(seconds):
+                control = pb.Control(id=number, kind=kind, body=body)
+                await self.write(pb.FromCoordinator(control=control))
+                return await answer
+        except TimeoutError:
+            raise FederationError(
+                f"site {self.site} did not answer the message {kind}", value=f"{seconds:g} s"
+            ) from None
+        except asyncio.CancelledError:
+            if not answer.cancelled():
+                raise
+            raise FederationError(
+                f"site {self.site} hung up before it answered the message {kind}"
+            ) from None
+        finally:
+            del self._asks[number]
+
+    async def _read(self) -> None:
+        while isinstance(message := await self._stream.read(), pb.FromSite):
+            match message.WhichOneof("content"):
+                case "reply":
+                    self._take_reply(message.reply)
+                case "failure":
+                    self._calls.failed(self.site, message.failure.call, message.failure.error)
+                case "control":
+                    await self._take_control(message.control)
+                case "answer":
+                    waiting = self._asks.get(message.answer.id)
+                    if waiting is not None and not waiting.done():
+                        waiting.set_result(message.answer)
+                case "pong":
+                    if self._pong is not None and not self._pong.done():
+                        self._pong.set_result(None)
+                    self._pong = None
+                case other:
+                    raise EnvelopeError(
+                        "bad_envelope", f"a message that has no place here: {other or 'unreadable'}"
+                    )
+
+    def _take_reply(self, chunk: pb.Chunk) -> None:
+        if self.admitted.caller.role != "agent":
+            raise EnvelopeError("bad_envelope", "a reply from somebody who is asked nothing")
+        wanted = self._calls.waits_for(self.site, chunk.call)
+        body = self._assembly.add(chunk, wanted=wanted)
+        if not wanted:
+            metrics().late.labels(self.site).inc()
+        elif body is not None:
+            self._calls.answered(self.site, chunk.call, body)
+
+    async def _take_control(self, control: pb.Control) -> None:
+        if len(control.body) > self._limits.control_bytes:
+            raise EnvelopeError(
+                "too_long",
+                f"a control message of {len(control.body):,} bytes, "
+                f"allowed: {self._limits.control_bytes:,}",
+            )
+        # No more is read while that many are at work: the peer's own stream slows it down.
+        await self._room.acquire()
+        self._spawn(self._answer(control))
+
+    async def _answer(self, control: pb.Control) -> None:
+        try:
+            caller = self.admitted.caller
+            answer: Callable[[], pb.ControlAnswer] = lambda: self._controls.answer(  # noqa: E731
+                caller, control, guest=caller.role == "guest"
+            )
+            found = await asyncio.get_running_loop().run_in_executor(self._handlers, answer)
+            await self.write(pb.FromCoordinator(answer=found))
+        finally:
+            self._room.release()
+
+    async def _write_all(self, messages: Iterable[pb.FromCoordinator]) -> None:
+        for message in messages:
+            await self.write(message)
+
+    def _spawn(self, work: Any) -> None:
+        task: asyncio.Task[None] = asyncio.ensure_future(work)
+        self._tasks.add(task)
+        task.add_done_callback(self._finished)
+
+    def _finished(self, task: asyncio.Task[None]) -> None:
+        self._tasks.discard(task)
+        if not task.cancelled() and task.exception() is not None and self._reading is not None:
+            # A stream that cannot be written to is at its end.
+            self._reading.cancel()
