@@ -24,6 +24,7 @@ def terms_of(manifest: Manifest, roster_sha256: str) -> RunTerms:
         training_sites=tuple(sorted(manifest.training_sites)),
         fixed_cohort=manifest.fixed_cohort,
         overrides=manifest.overrides,
+        noisy=manifest.privacy is not None,
     )
 
 

@@ -261,7 +261,7 @@ def _train(
     overrides = set(overrides_for(names, with_labels or names))
     if model.override_small_change:
         overrides.add("small_change")
-    elif "small_change" not in overrides:
+    elif "small_change" not in overrides and private is None:
         members.check_cohort(builds, with_labels or names)
     manifest = Manifest(
         run_id=run_id,

@@ -35,7 +35,8 @@ class RunTerms:
 
     ``sites`` agree the bins, ``training_sites`` (some or all of them) grow the trees; both sorted.
     ``fixed_cohort``: no site may drop out of any tree. ``overrides``: rules that the sites set
-    aside; each site must accept each by its own settings.
+    aside; each site must accept each by its own settings. ``noisy``: every vector is private of
+    itself, whatever other sums it is compared with.
     """
 
     run: str
@@ -45,6 +46,7 @@ class RunTerms:
     training_sites: tuple[str, ...]
     fixed_cohort: bool = False
     overrides: tuple[Override, ...] = ()
+    noisy: bool = False
 
     @property
     def sha256(self) -> str:
@@ -62,6 +64,7 @@ class RunTerms:
             training_sites=list(self.training_sites),
             fixed_cohort=self.fixed_cohort,
             overrides=list(self.overrides),
+            noisy=self.noisy,
             site=site,
             counter=counter,
             key=public_key.hex(),

@@ -100,7 +100,8 @@ class SecureSite:
         """Agree to ``terms`` and present a fresh run key, signed.
 
         Refuses a roster other than the approved one, sites outside it, cohorts of fewer than
-        three, and cohorts that differ too little from an earlier run's on the same rows.
+        three, and cohorts that differ too little from an earlier run's on the same rows, unless
+        either run adds noise.
         """
         roster.check()
         if not roster.sha256 == terms.roster_sha256 == self._roster.sha256:
@@ -109,7 +110,8 @@ class SecureSite:
         begun = self._ledger.record(terms.run, terms.sha256)
         record = replace(begun, counter=begun.counter + 1)
         self._ledger.save(record)
-        if self.name in terms.training_sites:
+        # What noise hides, it hides from later sums as well.
+        if self.name in terms.training_sites and not terms.noisy:
             self._note(terms.training_sites)
         private = X25519PrivateKey.generate()
         public = private.public_key().public_bytes_raw()

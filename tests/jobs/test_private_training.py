@@ -134,6 +134,17 @@ def test_the_runs_end_where_the_budget_does(private: SmallFederation) -> None:
     assert [len(one.charges) for one in book(private).balances()] == [2, 2]
 
 
+def test_one_brand_more_or_less_on_the_same_build_shows_nobody_through_noise(
+    private: SmallFederation,
+) -> None:
+    """Without noise the difference of both runs' sums would be the other brand's own."""
+    train(private)
+    for brand in BRANDS:
+        private.execute(brand, QUEUE)
+    private.edit("  - name: repurchase", "  - name: repurchase\n    sites: [ant]")
+    assert train(private).manifest.sites == ("ant",)
+
+
 def test_a_brand_whose_owner_set_no_limit_takes_no_part(small_federation: SmallFederation) -> None:
     small_federation.edit(TREES, TREES + PRIVACY)
     small_federation.edit("models:\n", f"{PUBLIC}models:\n")

@@ -322,6 +322,18 @@ def test_rows_of_another_build_may_be_summed_with_other_sites() -> None:
     second.sites["s000"].present(terms, second.roster)
 
 
+def test_noise_lets_cohorts_differ_by_one_before_and_after() -> None:
+    """A noisy sum less another is as noisy, so no other run is held against it."""
+    plain = Consortium(8, build="build 1").agreed()
+    seven = plain.names[:7]
+    fewer = {"run": "run 2", "sites": seven, "training_sites": seven}
+    opening(plain, "earlier_cohort", **fewer)
+    plain.sites["s000"].present(plain.make_terms(noisy=True, **fewer), plain.roster)
+    assert plain.ledgers["s000"].cohorts("build 1") == (plain.names,)
+    noisy = Consortium(8, build="build 1", changes={"noisy": True}).agreed()
+    noisy.sites["s000"].present(noisy.make_terms(**fewer), noisy.roster)
+
+
 def test_a_recorded_override_lets_a_cohort_differ_by_one() -> None:
     accepts = ("small_change",)
     consortium = Consortium(8, build="build 1", accepts=accepts).agreed()
