@@ -119,7 +119,7 @@ def fit(table: Table, task: Task) -> Fit:
     run = manifest(table, task, tuple(programs))
     baseline = restart_peak()
     clock = Clock()
-    result = train(transport, run, on_event=clock.note)
+    result = train(transport, run, on_event=clock.note, threads=task.threads)
     ended, boosting_peak = Seconds.here(), peak_bytes()
     assert clock.agreed is not None  # noqa: S101 - a run that ended has agreed its bins
     return Fit(

@@ -79,13 +79,14 @@ def train_or_bisect(
     *,
     bisecting: bool = True,
     on_event: Callable[[TrainingEvent], None] | None = None,
+    threads: int = 1,
 ) -> TrainingResult:
     """Train ``manifest``; raise an error that names the groups when its sums cannot be right.
 
     Without ``bisecting`` as ``train`` does.
     """
     try:
-        return train(transport, manifest, on_event=on_event)
+        return train(transport, manifest, on_event=on_event, threads=threads)
     except BrokenSums as error:
         if not bisecting:
             raise

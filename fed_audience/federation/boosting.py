@@ -18,6 +18,7 @@ from fed_audience.federation.sum_checks import FIND_IT, BrokenSums, SumChecks
 from fed_audience.gbdt.histogram import SlotLayout
 from fed_audience.gbdt.lockstep import LockstepGrowth
 from fed_audience.gbdt.sampling import drawn_features
+from fed_audience.gbdt.team import ALONE
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -31,6 +32,7 @@ if TYPE_CHECKING:
     from fed_audience.gbdt.bins import FeatureBins
     from fed_audience.gbdt.growing import NodeSplit
     from fed_audience.gbdt.objectives import Objective
+    from fed_audience.gbdt.team import Team
     from fed_audience.gbdt.tree import Tree
 
 
@@ -88,17 +90,20 @@ class BoostingRounds:
         self._names = [feature.name for feature in manifest.features]
         signs = dict(manifest.parameters.monotone_constraints)
         self._monotone = np.array([signs.get(name, 0) for name in self._names], dtype=np.int8)
+        self._team = ALONE
         self._checks = SumChecks(rows_by_slot, objective.fixed, self._names)
         self._trees: list[tuple[Tree, ...]] = []
         self._losses: list[int] = []
         self._changed: list[int] = []
         self._clipped: list[int] = []
 
-    def run(self) -> GrownTrees:
+    def run(self, team: Team = ALONE) -> GrownTrees:
         """Grow trees until all are grown, the loss stops falling, or nothing gains.
 
-        Raises SiteMissing when a site is missing before the first tree is finished.
+        ``team`` searches for splits. Raises SiteMissing when a site is missing before the first
+        tree is finished.
         """
+        self._team = team
         stopped, missing = self._stop()
         kept = self._best() if self._validates else len(self._trees)
         if missing and kept == len(self._losses) - 1:
@@ -133,7 +138,7 @@ class BoostingRounds:
                 return "early_stopping"
             growing = LockstepGrowth(
                 self._layout, self._parameters, self._objective.fixed, self._rows, drawn,
-                self._monotone,
+                self._monotone, self._team,
             )  # fmt: skip
             unsent = self._grow(number, growing, roots)
             trees = growing.trees()
@@ -219,7 +224,7 @@ class BoostingRounds:
                 return unsent
             pairs, _ = packing.unpack(sums)
             built = pairs.reshape(nodes, -1, 2)
-            self._checks.children(number, built, growing.parents_of_build())
+            self._checks.children(number, built, growing.parents_of_build(), self._team)
             self._take(growing.advance, built)
         return growing.unsent()
 

@@ -99,7 +99,7 @@ class SiteRun:
             case m.FixBins():
                 return SiteVector(m.LabelCounts, self._fix_bins(request))
             case m.StartTree():
-                return self._start_trees(request)
+                return (yield from self._start_trees(request))
             case m.GrowLevel():
                 return (yield from self._grow_level(request))
             case m.FinishTraining():
@@ -151,7 +151,7 @@ class SiteRun:
         self._unbinned, self._groups = None, roles.groups
         return rows.label_counts(objective)
 
-    def _start_trees(self, request: m.StartTree) -> SiteVector:
+    def _start_trees(self, request: m.StartTree) -> Steps[SiteVector]:
         booster = self._booster
         self._drawn = features_from_message(request, len(self._bins))
         if request.slot.tree == 0:
@@ -159,8 +159,12 @@ class SiteRun:
         else:
             self._close_trees(request)
         rides = np.array([booster.validation_loss(), booster.clipped_rows()], dtype=np.int64)
-        roots = self._of_features(booster.start_trees(request.slot.tree))
+        rooting = booster.start_rooting(request.slot.tree)
         self._split = [{} for _ in range(booster.objective.classes)]
+        try:
+            yield
+        finally:
+            roots = self._of_features(rooting())
         packing = request.packing
         return SiteVector(m.RootHistogram, packing.pack(roots, rides), packing.ring)
 

@@ -14,6 +14,8 @@ from typing import TYPE_CHECKING, Final
 import numpy as np
 
 from fed_audience.errors import FederationError
+from fed_audience.gbdt.histogram import is_part_of
+from fed_audience.gbdt.team import ALONE
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
@@ -22,6 +24,7 @@ if TYPE_CHECKING:
 
     from fed_audience.gbdt.fixed_point import FixedPoint
     from fed_audience.gbdt.histogram import SlotLayout
+    from fed_audience.gbdt.team import Team
 
     Integers = NDArray[np.int64]
 
@@ -75,16 +78,25 @@ class SumChecks:
         if loss < 0 or not 0 <= clipped <= rows:
             raise _broken(f"what rides with tree {tree + 1}", "a loss or a count is out of range")
 
-    def children(self, tree: int, built: Integers, parents: Iterable[Integers]) -> None:
+    def children(
+        self, tree: int, built: Integers, parents: Iterable[Integers], team: Team = ALONE
+    ) -> None:
         """Check built children int64[nodes, slots, 2] against their parents, int64[slots, 2] each.
 
         A child's rows are some of its parent's: its hessians are no more, and never negative.
         """
-        where = f"a node of tree {tree + 1}"
-        for child, parent in zip(built, parents, strict=True):
-            self._hold(child[:, 1] >= 0, where, NEGATIVE)
-            self._hold(child[:, 1] <= parent[:, 1], where, "a hessian sum exceeds its parent's")
-            self._hold(np.abs(child[:, 0]) <= self._gradient, where, STEEP)
+
+        def check(known: tuple[Integers, Integers]) -> None:
+            if not is_part_of(*known, self._gradient):
+                self._name(*known, f"a node of tree {tree + 1}")
+
+        team.map(check, zip(built, parents, strict=True))
+
+    def _name(self, child: Integers, parent: Integers, where: str) -> None:
+        """Say what is wrong with a child."""
+        self._hold(child[:, 1] >= 0, where, NEGATIVE)
+        self._hold(child[:, 1] <= parent[:, 1], where, "a hessian sum exceeds its parent's")
+        self._hold(np.abs(child[:, 0]) <= self._gradient, where, STEEP)
 
     def _hold(self, holds: NDArray[np.bool_], where: str, what: str) -> None:
         if not holds.all():

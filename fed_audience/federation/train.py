@@ -26,6 +26,7 @@ from fed_audience.gbdt.explanation import FeatureImportance, importance
 from fed_audience.gbdt.histogram import SlotLayout
 from fed_audience.gbdt.model import Model, to_text
 from fed_audience.gbdt.objectives import objective_of
+from fed_audience.gbdt.team import team_of
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
@@ -37,6 +38,7 @@ if TYPE_CHECKING:
     from fed_audience.gbdt.bins import FeatureBins
     from fed_audience.gbdt.evaluation import AnyMetrics
     from fed_audience.gbdt.objectives import Objective
+    from fed_audience.gbdt.team import Team
     from fed_audience.privacy.dp.plan import PrivacyPlan
 
     OnEvent = Callable[[e.TrainingEvent], None]
@@ -106,6 +108,7 @@ def train(
     on_event: OnEvent | None = None,
     timeout: float = 600.0,
     retries: int = 2,
+    threads: int = 1,
 ) -> TrainingResult:
     """Train ``manifest``'s model over the sites that ``transport`` reaches.
 
@@ -114,11 +117,13 @@ def train(
     ``timeout``: seconds a site has for one answer; it is asked ``retries`` times more. A site that
     is then missing ends the tree at its last complete level. From ten sites on, three or more may
     be missing from the next; else the run ends, and the finished trees are the model.
+    ``threads`` search for splits; sites of this process share them.
     Raises FederationError when a site refuses, or is missing (SiteMissing) before a tree is
     finished; DataError when the rows of all sites cannot be learnt from.
     """
     coordinator = Coordinator(transport, manifest.run_id, timeout=timeout, retries=retries)
-    return _Training(transport, manifest, coordinator, on_event or (lambda _: None)).run()
+    team = team_of(threads)
+    return _Training(transport, manifest, coordinator, on_event or (lambda _: None), team).run()
 
 
 def evaluate(
@@ -152,10 +157,12 @@ class _Training:
         manifest: Manifest,
         coordinator: Coordinator,
         on_event: OnEvent,
+        team: Team,
     ) -> None:
         self._manifest = manifest
         self._coordinator = coordinator
         self._listener = on_event
+        self._team = team
         self._warnings: list[str] = []
         absent = sorted(set(manifest.sites) - set(transport.sites()))
         if absent:
@@ -187,7 +194,7 @@ class _Training:
         base = objective.base_scores(label_sums)
         cohort = Cohort(coordinator, manifest, self._tell)
         boosting = BoostingRounds(cohort, manifest, bins, objective, counts, rows, base, self._tell)
-        grown = boosting.run()
+        grown = boosting.run(self._team)
         if grown.clipped > MUCH_CLIPPED:
             text = f"{grown.clipped:.1%} of the gradients exceed the largest label: is it skewed?"
             self._tell(e.SiteWarning("", text))

@@ -108,18 +108,23 @@ class RowBooster:
         self._parameters = parameters
         self._threads = team.threads if rows.matrix.rows >= _SHARED_ROWS else 1
         self._pairs = np.empty((objective.classes, rows.training_rows), dtype=np.int64)
+        self._parts = [np.empty((0, self.layout.slots, 2), np.int64) for _ in range(self._threads)]
         self._place(np.arange(rows.matrix.rows) < rows.training_rows)
 
     def start_run(self, base_scores: Floats) -> None:
         """Give the rows their first scores: float64[classes, 1] or float64[classes, n]."""
         self.scores[:] = base_scores
 
-    def start_trees(self, number: int) -> NDArray[np.int64]:
+    def start_trees(self, number: int) -> Integers:
         """Start round ``number`` of trees (from 0) with every row in the root of each class.
 
         Draws the rows to train with and computes their gradients; returns the roots' histograms,
         int64[classes, slots, 2].
         """
+        return self.start_rooting(number)().copy()
+
+    def start_rooting(self, number: int) -> Callable[[], Integers]:
+        """``start_trees`` with the histograms in the background, as ``start_growing`` has them."""
         rows = self.rows
         self.objective.gradient_pairs(
             np.ascontiguousarray(self.scores[:, rows.training]),
@@ -138,7 +143,7 @@ class RowBooster:
         else:
             for partition in self._partitions:
                 partition.restart()
-        return self.grow([{}] * self.objective.classes, [[0]] * self.objective.classes)
+        return self.start_growing([{}] * self.objective.classes, [[0]] * self.objective.classes)
 
     def grow(self, splits: Sequence[NodeSplits], build: Sequence[Sequence[int]]) -> Integers:
         """Split nodes, then sum the training rows of others: int64[K, slots, 2].
@@ -147,12 +152,12 @@ class RowBooster:
         Raises KeyError, before anything changes, for a node that is not a leaf or a child that
         exists.
         """
-        return self.start_growing(splits, build)()
+        return self.start_growing(splits, build)().copy()
 
     def start_growing(
         self, splits: Sequence[NodeSplits], build: Sequence[Sequence[int]]
     ) -> Callable[[], Integers]:
-        """``grow`` in the background; the histograms are there for the asking, once.
+        """``grow`` in the background; the histograms are there for the asking, until the next ones.
 
         All is checked before anything is planned: a planned node that is never moved has no rows.
         """
@@ -167,8 +172,7 @@ class RowBooster:
             for partition, of_class in zip(self._partitions, build, strict=True)
         ]
         ends = np.cumsum([0, *map(len, places)])
-        shape = (int(ends[-1]), self.layout.slots, 2)
-        parts = [np.empty(shape, dtype=np.int64) for _ in range(self._threads)]
+        parts = self._room_for(int(ends[-1]))
 
         def job(thread: int) -> None:
             for class_, partition in enumerate(self._partitions):
@@ -186,6 +190,14 @@ class RowBooster:
             return parts[0]
 
         return summed
+
+    def _room_for(self, nodes: int) -> list[Integers]:
+        """Return histograms to fill, a part a thread: memory that is used over and over."""
+        if nodes > len(self._parts[0]):
+            self._parts = [
+                np.empty((nodes, self.layout.slots, 2), np.int64) for _ in range(self._threads)
+            ]
+        return [part[:nodes] for part in self._parts]
 
     def finish_trees(
         self, splits: Sequence[NodeSplits], values: Sequence[Mapping[int, float]]

@@ -8,11 +8,12 @@ other is parent minus child. A step that builds nothing ends the tree.
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
 import numpy as np
 
 from fed_audience.gbdt.splitting import NO_SIBLING, Found, OutputRange, SplitRules, find_split
+from fed_audience.gbdt.team import ALONE
 from fed_audience.gbdt.tree import NodeSums, Split, Tree
 
 if TYPE_CHECKING:
@@ -21,6 +22,10 @@ if TYPE_CHECKING:
     from fed_audience.gbdt.fixed_point import FixedPoint
     from fed_audience.gbdt.histogram import SlotLayout
     from fed_audience.gbdt.parameters import TrainingParameters
+    from fed_audience.gbdt.team import Team
+
+_SHARED_FAMILIES: Final = 4
+"""Families below which a thread searches them sooner than another takes some over."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,9 +69,9 @@ class TreeGrower:
 
     ``fixed`` says what the integers are worth, ``rows`` are the training rows of all sites.
     ``features``: bool[F], those drawn for this tree (all by default); ``monotone``: int8[F], -1 or
-    +1 where the score may only fall or rise with the feature, 0 elsewhere. Node numbers are given
-    in order of creation, the root is 0. Raises FederationError when a summed histogram contradicts
-    itself or its parent.
+    +1 where the score may only fall or rise with the feature, 0 elsewhere. ``team`` searches the
+    nodes of a step. Node numbers are given in order of creation, the root is 0. Raises
+    FederationError when a summed histogram contradicts itself or its parent.
     """
 
     def __init__(
@@ -78,12 +83,14 @@ class TreeGrower:
         *,
         features: NDArray[np.bool_] | None = None,
         monotone: NDArray[np.int8] | None = None,
+        team: Team = ALONE,
     ) -> None:
         count = len(layout.sizes)
         self._layout = layout
         self._parameters = parameters
         self._fixed = fixed
         self._rows = rows
+        self._team = team
         self._features = np.ones(count, dtype=np.bool_) if features is None else features
         self._monotone = np.zeros(count, dtype=np.int8) if monotone is None else monotone
         self._nodes: dict[int, _Node] = {}
@@ -113,14 +120,9 @@ class TreeGrower:
 
         They are the grower's from here on, and change in place.
         """
-        for family, histogram in zip(self._families, built, strict=True):
-            parent = self._nodes[family.parent]
-            self._nodes[family.built].histogram = histogram
-            self._nodes[family.derived].histogram = parent.histogram
-            parent.histogram = None
-            self._find(family.derived, histogram)
-            self._find(family.built)
-        self._families = []
+        families, self._families = list(zip(self._families, built, strict=True)), []
+        team = self._team if len(families) >= _SHARED_FAMILIES else ALONE
+        team.map(self._find_both, families)
         return self._step()
 
     def hessian_of(self, node: int) -> int:
@@ -157,6 +159,16 @@ class TreeGrower:
         output = self._rules.output(node.sums, node.l2, node.bounds)
         unit = self._fixed.gradient_unit / self._fixed.hessian_unit
         return self._parameters.learning_rate * (output * unit)
+
+    def _find_both(self, known: tuple[_Family, NDArray[np.int64]]) -> None:
+        """Hand the children of a family their histograms and find their best splits."""
+        family, histogram = known
+        parent = self._nodes[family.parent]
+        self._nodes[family.built].histogram = histogram
+        self._nodes[family.derived].histogram = parent.histogram
+        parent.histogram = None
+        self._find(family.derived, histogram)
+        self._find(family.built)
 
     def _find(self, number: int, sibling: NDArray[np.int64] = NO_SIBLING) -> None:
         """Find the best split of a node that may be split; it is then open."""

@@ -235,3 +235,16 @@ def fill_histograms(  # noqa: PLR0913, PLR0917 - a kernel's arguments are its da
             _flush(scratch, offsets, sizes, out[node], flushes)
             flushes += 1
             begin = until
+
+
+@njit(nogil=True, cache=True)
+def is_part_of(child: Integers, parent: Integers, steepest: Integers) -> bool:
+    """Whether a node's histogram can be that of some of its parent's rows, int64[slots, 2] both.
+
+    ``steepest``: int64[slots], the largest gradient sum that the rows of each slot can have.
+    """
+    for slot in range(np.uint64(child.shape[0])):
+        gradient, hessian = child[slot, 0], child[slot, 1]
+        if hessian < 0 or hessian > parent[slot, 1] or abs(gradient) > steepest[slot]:
+            return False
+    return True

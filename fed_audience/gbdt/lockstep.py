@@ -7,6 +7,7 @@ from functools import partial
 from typing import TYPE_CHECKING
 
 from fed_audience.gbdt.growing import GrowthStep, NodeSplit, TreeGrower
+from fed_audience.gbdt.team import ALONE
 
 if TYPE_CHECKING:
     import numpy as np
@@ -15,6 +16,7 @@ if TYPE_CHECKING:
     from fed_audience.gbdt.fixed_point import FixedPoint
     from fed_audience.gbdt.histogram import SlotLayout
     from fed_audience.gbdt.parameters import TrainingParameters
+    from fed_audience.gbdt.team import Team
     from fed_audience.gbdt.tree import Split, Tree
 
     Integers = NDArray[np.int64]
@@ -34,12 +36,15 @@ class LockstepGrowth:
         rows: int,
         drawn: Integers,
         monotone: NDArray[np.int8],
+        team: Team = ALONE,
     ) -> None:
         seen = layout.only(drawn)
         signs = monotone[drawn] if monotone.any() else None
         self.slots = seen.slots
         self._drawn = drawn
-        self._new_grower = partial(TreeGrower, seen, parameters, fixed, rows, monotone=signs)
+        self._new_grower = partial(
+            TreeGrower, seen, parameters, fixed, rows, monotone=signs, team=team
+        )
         self._growers: list[TreeGrower] = []
         self._steps: list[GrowthStep] = []
         self._unsent: list[list[NodeSplit]] = []

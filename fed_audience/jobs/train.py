@@ -6,7 +6,7 @@ import os
 import time
 from contextlib import contextmanager
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 from uuid import uuid4
 
 import pyarrow as pa
@@ -61,6 +61,8 @@ if TYPE_CHECKING:
     from fed_audience.jobs.settings import FederationSettings, ModelSettings
     from fed_audience.warehouse.control import TrainingRequest
     from fed_audience.warehouse.manifest import ModelSpec
+
+_THREADS: Final = os.cpu_count() or 1
 
 
 @dataclass(frozen=True, slots=True)
@@ -311,7 +313,7 @@ def _train(
             category_key,
             min_rows=settings.minimum_rows,
             secure=secure[name],
-            threads=os.cpu_count() or 1,
+            threads=_THREADS,
             contract=cohort.contract,
             keeper=keepers.get(name),
         )
@@ -319,7 +321,9 @@ def _train(
     }
     transport = InProcessTransport(programs, account.on_message)
     began = time.perf_counter()
-    result = train_or_bisect(transport, manifest, bisecting=model.bisect, on_event=on_event)
+    result = train_or_bisect(
+        transport, manifest, bisecting=model.bisect, on_event=on_event, threads=_THREADS
+    )
     seconds = time.perf_counter() - began
     account.trained(result, keepers)
     own, notes = own_copies(programs, manifest, result, model)

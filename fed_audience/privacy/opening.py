@@ -25,21 +25,27 @@ class MaskedSum:
 
     def __init__(self, size: int, ring: Ring) -> None:
         self._ring = ring
-        self._total: RingVector = np.zeros(size, dtype=f"<u{ring.bytes}")
+        self._shape, self._dtype = (size,), np.dtype(f"<u{ring.bytes}")
+        self._added = 0
+        self._sum: RingVector | None = None
 
     def add(self, vector: RingVector) -> None:
         """Add one site's vector; raise SecureSumError (out_of_range) for another length or ring."""
-        if vector.shape != self._total.shape or vector.dtype != self._total.dtype:
+        if vector.shape != self._shape or vector.dtype != self._dtype:
             raise SecureSumError(
                 "out_of_range",
                 detail=f"{len(vector)} elements of {vector.dtype}",
-                limit=f"{len(self._total)} of {self._total.dtype}",
+                limit=f"{self._shape[0]} of {self._dtype}",
             )
-        np.add(self._total, vector, out=self._total)
+        if self._sum is None:
+            self._sum = vector
+        else:
+            self._sum = np.add(self._sum, vector, out=self._sum if self._added > 1 else None)
+        self._added += 1
 
     def total(self) -> NDArray[np.int64]:
         """Read the sum over all sites of an all-or-nothing round, int64[size]."""
-        return self._ring.integers(self._total)
+        return self._ring.integers(self._total())
 
     def opened(
         self,
@@ -62,7 +68,13 @@ class MaskedSum:
             self_masks.append(seeds[site])
             subtract += [keys[gone] for gone in dropped if gone > site]
             add += [keys[gone] for gone in dropped if gone < site]
-        return self._ring.integers(masked(self._total, add, self_masks + subtract))
+        return self._ring.integers(masked(self._total(), add, self_masks + subtract))
+
+    def _total(self) -> RingVector:
+        """Return the sum so far in memory of its own: the first vector is its sender's."""
+        if self._sum is None:
+            return np.zeros(self._shape, self._dtype)
+        return self._sum if self._added > 1 else self._sum.copy()
 
 
 def recover_seed(cohort: Sequence[str], shares: Mapping[str, NDArray[np.uint32]]) -> bytes:

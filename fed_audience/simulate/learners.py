@@ -141,7 +141,8 @@ class Learners:
         if privacy is not None:
             charge(self._settings, plan_of(manifest))
         began = time.perf_counter()
-        result = train(transport, manifest, on_event=self._on_event)
+        threads = self._settings.threads
+        result = train(transport, manifest, on_event=self._on_event, threads=threads)
         seconds = time.perf_counter() - began
         return Trained(self.score(result, score), seconds, result, programs, manifest)
 

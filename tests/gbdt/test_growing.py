@@ -15,6 +15,7 @@ from fed_audience.gbdt.growing import GrowthStep
 from fed_audience.gbdt.objectives import objective_of
 from fed_audience.gbdt.parameters import TrainingParameters
 from fed_audience.gbdt.sampling import bagged_rows
+from fed_audience.gbdt.team import team_of
 from tests.gbdt import oracle
 from tests.gbdt.one_site import Rows, example
 
@@ -142,6 +143,12 @@ def test_depth_and_leaves_are_respected() -> None:
         assert grown.leaves <= min(leaves, 2**depth)
         if leaves <= 2 ** (depth - 1):
             assert grown.leaves == leaves
+
+
+def test_a_team_grows_the_same_tree() -> None:
+    alone = example(2_000, 6).grow(PARAMETERS).tree()
+    assert alone.leaves > 16  # so many that the search is shared
+    assert example(2_000, 6).grow(PARAMETERS, team=team_of(3)).tree() == alone
 
 
 def test_the_last_leaves_go_to_the_best_gains_of_a_level() -> None:
