@@ -33,12 +33,17 @@ in agreeing the bins only. A site's rows come from any ``RowSource``; ``InProces
 on_message=seen.append)`` records every byte that crosses a site's border.
 """
 
+from fed_audience.federation.control import RunCancelled, RunControl, RunPaused
 from fed_audience.federation.events import TrainingEvent
 from fed_audience.federation.explaining import explain
+from fed_audience.federation.lasting import cancel, forget, resume
 from fed_audience.federation.manifest import Manifest
+from fed_audience.federation.refusal import RowsChanged
+from fed_audience.federation.result import TrainingResult
+from fed_audience.federation.run_journal import RunJournal
 from fed_audience.federation.site import SiteProgram
 from fed_audience.federation.source import ArrowSource, RowSource
-from fed_audience.federation.train import TrainingResult, evaluate, train
+from fed_audience.federation.train import evaluate, train
 from fed_audience.federation.transport import Envelope, RoundTransport
 from fed_audience.federation.transports.in_process import InProcessTransport
 
@@ -49,10 +54,18 @@ __all__ = [
     "Manifest",
     "RoundTransport",
     "RowSource",
+    "RowsChanged",
+    "RunCancelled",
+    "RunControl",
+    "RunJournal",
+    "RunPaused",
     "SiteProgram",
     "TrainingEvent",
     "TrainingResult",
+    "cancel",
     "evaluate",
     "explain",
+    "forget",
+    "resume",
     "train",
 ]

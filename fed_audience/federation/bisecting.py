@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
     from fed_audience.federation.events import TrainingEvent
     from fed_audience.federation.manifest import Manifest
-    from fed_audience.federation.train import TrainingResult
+    from fed_audience.federation.result import TrainingResult
     from fed_audience.federation.transport import RoundTransport
 
 _TWO_GROUPS: Final = 2 * MIN_COHORT

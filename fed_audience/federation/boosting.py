@@ -12,6 +12,7 @@ from fed_audience.errors import FederationError
 from fed_audience.federation import events as e
 from fed_audience.federation import messages as m
 from fed_audience.federation.coordinator import SiteMissing
+from fed_audience.federation.journal_records import FinishedTrees
 from fed_audience.federation.packing import Packing
 from fed_audience.federation.payload import leaves_to_arrays, nodes_to_array, splits_to_arrays
 from fed_audience.federation.sum_checks import FIND_IT, BrokenSums, SumChecks
@@ -21,14 +22,14 @@ from fed_audience.gbdt.sampling import drawn_features
 from fed_audience.gbdt.team import ALONE
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
+    from collections.abc import Callable, Mapping, Sequence
 
     from numpy.typing import NDArray
 
     from fed_audience.federation.cohort import Cohort
     from fed_audience.federation.events import TrainingEvent
     from fed_audience.federation.manifest import Manifest
-    from fed_audience.federation.train import RowCounts
+    from fed_audience.federation.result import RowCounts
     from fed_audience.gbdt.bins import FeatureBins
     from fed_audience.gbdt.growing import NodeSplit
     from fed_audience.gbdt.objectives import Objective
@@ -132,8 +133,11 @@ class BoostingRounds:
         nothing: list[dict[int, float]] = [{} for _ in range(self._objective.classes)]
         closing = _closing([() for _ in nothing], nothing)
         for number in range(self._parameters.n_estimators):
+            if finished := self._cohort.finished(number):
+                closing = self._restore(finished)
+                continue
             drawn = self._draw(number)
-            roots = self._start(number, drawn, closing)
+            roots, loss = self._start(number, drawn, closing)
             if self._overdue():
                 return "early_stopping"
             growing = LockstepGrowth(
@@ -144,12 +148,31 @@ class BoostingRounds:
             trees = growing.trees()
             if not any(tree.splits for tree in trees):
                 return "no_gain"
-            self._trees.append(trees)
-            closing = _closing(unsent, growing.leaf_values())
-            leaves = sum(tree.leaves for tree in trees)
-            self._on_event(e.TreeGrown(number + 1, self._parameters.n_estimators, leaves))
+            done = FinishedTrees(
+                number, trees, unsent, growing.leaf_values(), loss, self._clipped[-1],
+                self._cohort.sites,
+            )  # fmt: skip
+            self._cohort.keep(done)
+            closing = _closing(done.unsent, done.leaves)
+            self._add(trees)
         self._finish(closing)
         return "all_trees"
+
+    def _add(self, trees: tuple[Tree, ...]) -> None:
+        self._trees.append(trees)
+        leaves = sum(tree.leaves for tree in trees)
+        number, limit = len(self._trees), self._parameters.n_estimators
+        self._on_event(e.TreeGrown(number, limit, leaves))
+
+    def _restore(self, finished: FinishedTrees) -> dict[str, Any]:
+        """Take over trees that were finished before an interruption; return what closes them."""
+        for site, text in finished.warnings:
+            self._on_event(e.SiteWarning(site, text))
+        self._cohort.restore(finished.cohort)
+        self._note_loss(finished.loss)
+        self._clipped.append(finished.clipped)
+        self._add(finished.trees)
+        return _closing(finished.unsent, finished.leaves)
 
     @property
     def _validates(self) -> bool:
@@ -176,8 +199,8 @@ class BoostingRounds:
 
     def _start(
         self, number: int, drawn: NDArray[np.int64], closing: dict[str, Any]
-    ) -> NDArray[np.int64]:
-        """Close the trees before and get the roots' histograms; note what comes along."""
+    ) -> tuple[NDArray[np.int64], int]:
+        """Close the trees before; return the roots' histograms and the loss that comes along."""
         hessian_bound = self._counts.rows * self._objective.fixed.hessian_bound
         packing = Packing.of_bounds(self._gradient_bound, hessian_bound)
         request = m.StartTree(
@@ -196,7 +219,7 @@ class BoostingRounds:
         self._checks.rides(number, int(loss), int(clipped), self._counts.rows * classes)
         self._note_loss(int(loss))
         self._clipped.append(int(clipped))
-        return roots
+        return roots, int(loss)
 
     def _grow(
         self, number: int, growing: LockstepGrowth, roots: NDArray[np.int64]
@@ -271,6 +294,6 @@ class BoostingRounds:
 
 
 def _closing(
-    last: Sequence[Sequence[NodeSplit]], values: Sequence[dict[int, float]]
+    last: Sequence[Sequence[NodeSplit]], values: Sequence[Mapping[int, float]]
 ) -> dict[str, Any]:
     return {**splits_to_arrays(last), **leaves_to_arrays(values)}

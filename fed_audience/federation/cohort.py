@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     from fed_audience.federation import messages as m
     from fed_audience.federation.coordinator import Coordinator
     from fed_audience.federation.events import TrainingEvent
+    from fed_audience.federation.journal_records import FinishedTrees
     from fed_audience.federation.manifest import Manifest
 
 
@@ -44,6 +45,7 @@ class Cohort:
         self._coordinator = coordinator
         self._manifest = manifest
         self._on_event = on_event
+        self._journal = coordinator.journal
         self._opening = RootOpening(coordinator, manifest)
         self.sites = tuple(sorted(sites or manifest.training_sites))
         self._summed = [self.sites]
@@ -65,22 +67,49 @@ class Cohort:
             len(self.sites), round_of(request.slot)
         ):
             return self._coordinator.sum(request, self.sites, kind, size, ring)
+        known = self._coordinator.recall(request)
+        if known.sums is not None:
+            self._go_on_with(known.survivors)
+            return known.sums
         if self._manifest.secure:
             self._opening.leave_shares(request.slot, self.sites, absent)
-        total, silent = self._coordinator.add(request, self.sites, kind, size, ring)
-        survivors = self._survivors(silent)
+        # A set that sites were asked to sign before an interruption is the only one they sign.
+        asked = known.survivors or self.sites
+        total, silent = self._coordinator.add(request, asked, kind, size, ring)
+        if known.survivors and silent:
+            raise self._coordinator.missing(silent, "the set of survivors is signed already")
+        survivors = known.survivors or self._survivors(silent)
+        if not known.survivors:
+            self._journal.choose(survivors)
         if self._manifest.secure:
             sums = self._opening.opened(request.slot, total, self.sites, survivors, absent)
         else:
             sums = total.total()
-        if silent:
-            self.sites = survivors
-            self._summed.append(survivors)
+        self._journal.summed(sums, self._coordinator.books)
+        self._go_on_with(survivors)
+        return sums
+
+    def finished(self, number: int) -> FinishedTrees | None:
+        """Return round ``number`` of trees when it was finished before an interruption."""
+        return self._journal.trees(number)
+
+    def keep(self, trees: FinishedTrees) -> None:
+        """Keep finished trees before a site is told of them."""
+        self._journal.finish(trees, self._coordinator.books)
+
+    def restore(self, sites: tuple[str, ...]) -> None:
+        """Take over the sites that a finished tree was summed over."""
+        if sites != self.sites:
+            self.sites = sites
+            self._summed.append(sites)
+
+    def _go_on_with(self, survivors: tuple[str, ...]) -> None:
+        if silent := sorted(set(self.sites) - set(survivors)):
+            self.restore(survivors)
             text = (
                 f"no answer from {', '.join(silent)}: the trees go on with {len(survivors)} sites"
             )
             self._on_event(SiteWarning("", text))
-        return sums
 
     def _absent(self) -> tuple[int, ...]:
         gone = set(self._manifest.training_sites) - set(self.sites)

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import TYPE_CHECKING, TypeVar
 
 from fed_audience.errors import FederationError
 from fed_audience.federation import messages as m
+from fed_audience.federation.books import Books, LargestMessage
+from fed_audience.federation.control import RunControl
+from fed_audience.federation.journal import Journal
 from fed_audience.federation.refusal import refusal_error
 from fed_audience.privacy.masks import RING_64, Ring
 from fed_audience.privacy.opening import MaskedSum
@@ -17,19 +19,10 @@ if TYPE_CHECKING:
     import numpy as np
     from numpy.typing import NDArray
 
+    from fed_audience.federation.journal import Known
     from fed_audience.federation.transport import RoundTransport
 
 ReplyT = TypeVar("ReplyT", bound=m.Reply)
-
-
-@dataclass(frozen=True, slots=True)
-class LargestMessage:
-    """The longest message that left a site. ``reveals`` says in plain words what it holds."""
-
-    site: str
-    type: str
-    bytes: int
-    reveals: str
 
 
 class SiteMissing(FederationError):  # noqa: N818 - a state of the federation, not a fault
@@ -51,10 +44,20 @@ class Coordinator:
     ``timeout``: seconds for one sending; a site that does not answer is sent the same bytes
     again, up to ``retries`` times. One that was silent to the end is then sent later rounds once,
     until it answers again.
+
+    ``journal`` keeps each request before it is sent and what came of it; a round whose outcome it
+    knows from before an interruption is not asked again. ``control`` stops the run between rounds.
     """
 
     def __init__(
-        self, transport: RoundTransport, run: str, *, timeout: float = 600.0, retries: int = 2
+        self,
+        transport: RoundTransport,
+        run: str,
+        *,
+        timeout: float = 600.0,
+        retries: int = 2,
+        journal: Journal | None = None,
+        control: RunControl | None = None,
     ) -> None:
         self._transport = transport
         self._run = run
@@ -62,10 +65,9 @@ class Coordinator:
         self._retries = retries
         self._silent: frozenset[str] = frozenset()
         self._restarted: set[str] = set()
-        self.rounds = 0
-        self.bytes_up: dict[str, int] = {}
-        self.bytes_down: dict[str, int] = {}
-        self.largest: LargestMessage | None = None
+        self._control = control or RunControl()
+        self.journal = journal or Journal()
+        self.books = self.journal.books or Books()
 
     def slot(self, tree: int, level: int) -> m.Slot:
         """Name a round of this run."""
@@ -77,10 +79,28 @@ class Coordinator:
         Raises FederationError when a site refuses or answers another question, SiteMissing when
         one does not answer.
         """
+        known = self.recall(request)
+        if known.replies is not None:
+            return {
+                site: _fitting(site, _decoded(site, body), request.slot, kind)
+                for site, body in known.replies.items()
+            }
         replies, silent = self.gather(request, to, kind)
         if silent:
             raise self.missing(silent)
+        self.journal.replied(replies, self.books)
         return replies
+
+    def recall(self, request: m.Request) -> Known:
+        """Let the journal keep ``request``; return what it knows of its round.
+
+        Raises RunPaused or RunCancelled when nothing more is to be asked.
+        """
+        known = self.journal.announce(request, self.books)
+        self.books = known.books or self.books
+        if known.sums is None and known.replies is None:
+            self._control.check()
+        return known
 
     def gather(
         self, request: m.Request, to: Sequence[str], kind: type[ReplyT]
@@ -91,6 +111,12 @@ class Coordinator:
         """
         replies = dict(self._replies(request, to, kind))
         return replies, tuple(sorted(set(to) - replies.keys()))
+
+    def forget(self, sites: Sequence[str]) -> tuple[str, ...]:
+        """Let ``sites`` forget the run; return those that did not answer."""
+        slot = self.slot(m.PREPARATION, 0)
+        _, silent = self.gather(m.ForgetRun(slot=slot), sites, m.RunForgotten)
+        return silent
 
     def sum(
         self,
@@ -105,10 +131,15 @@ class Coordinator:
         Masks cancel and sums mean something once every site is in: raises SiteMissing otherwise.
         ``ring``: that of the elements, which the sum must fit.
         """
+        known = self.recall(request)
+        if known.sums is not None:
+            return known.sums
         total, silent = self.add(request, to, kind, size, ring)
         if silent:
             raise self.missing(silent)
-        return total.total()
+        sums = total.total()
+        self.journal.summed(sums, self.books)
+        return sums
 
     def add(
         self,
@@ -148,11 +179,11 @@ class Coordinator:
 
     def _call(self, body: bytes, to: Sequence[str]) -> Iterator[tuple[str, bytes]]:
         """Send ``body`` until every site answered once or has been waited for long enough."""
-        self.rounds += 1
+        self.books.rounds += 1
         unanswered, waited_for = set(to), list(to)
         for _ in range(self._retries + 1):
             for site in waited_for:
-                self.bytes_down[site] = self.bytes_down.get(site, 0) + len(body)
+                self.books.sent(site, len(body))
             for site, reply in self._transport.call(body, waited_for, self._timeout):
                 if site in unanswered:
                     unanswered.discard(site)
@@ -176,26 +207,35 @@ class Coordinator:
 
     def _read(self, site: str, body: bytes, slot: m.Slot, kind: type[ReplyT]) -> ReplyT | None:
         """Read the answer of ``site``; None from a site that was started anew and lost the run."""
-        self.bytes_up[site] = self.bytes_up.get(site, 0) + len(body)
-        try:
-            reply: Any = m.decode_reply(body)
-        except FederationError as error:
-            raise FederationError(
-                f"site {site} sent what is not a reply: {error.what}", fix=error.fix
-            ) from error
-        if self.largest is None or len(body) > self.largest.bytes:
+        self.books.received(site, len(body))
+        reply = _decoded(site, body)
+        largest = self.books.largest
+        if largest is None or len(body) > largest.bytes:
             name = type(reply).__name__
-            self.largest = LargestMessage(site, name, len(body), type(reply).reveals)
+            self.books.largest = LargestMessage(site, name, len(body), type(reply).reveals)
         if isinstance(reply, m.Refused) and reply.reason == "no_run":
             self._restarted.add(site)
             return None
         if isinstance(reply, m.Refused):
             raise refusal_error(site, reply.reason, reply.column)
-        if not isinstance(reply, kind) or reply.slot != slot:
-            raise FederationError(
-                f"site {site} answered another question",
-                value=f"{type(reply).__name__} for round {reply.slot.position}",
-                limit=f"{kind.__name__} for round {slot.position}",
-                fix="start the run again",
-            )
-        return reply
+        return _fitting(site, reply, slot, kind)
+
+
+def _decoded(site: str, body: bytes) -> m.Reply:
+    try:
+        return m.decode_reply(body)
+    except FederationError as error:
+        raise FederationError(
+            f"site {site} sent what is not a reply: {error.what}", fix=error.fix
+        ) from error
+
+
+def _fitting(site: str, reply: m.Reply, slot: m.Slot, kind: type[ReplyT]) -> ReplyT:
+    if not isinstance(reply, kind) or reply.slot != slot:
+        raise FederationError(
+            f"site {site} answered another question",
+            value=f"{type(reply).__name__} for round {reply.slot.position}",
+            limit=f"{kind.__name__} for round {slot.position}",
+            fix="start the run again",
+        )
+    return reply

@@ -13,6 +13,16 @@ class RunOpened:
 
 
 @dataclass(frozen=True, slots=True)
+class RunResumed:
+    """The run goes on after an interruption, behind ``trees`` finished rounds of trees.
+
+    What is told of these rounds is told again.
+    """
+
+    trees: int
+
+
+@dataclass(frozen=True, slots=True)
 class SiteWarning:
     """Something unusual that does not stop the run; ``site`` is empty for all sites together."""
 
@@ -73,6 +83,7 @@ class TrainingStopped:
 
 TrainingEvent = (
     RunOpened
+    | RunResumed
     | SiteWarning
     | BinningRound
     | BinsAgreed

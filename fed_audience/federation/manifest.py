@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from dataclasses import asdict, dataclass, field
+from functools import cache
 from hashlib import sha256
 from math import frexp, ldexp
 from typing import TYPE_CHECKING, Final, Literal
@@ -233,7 +234,7 @@ class Manifest:
     def from_json(cls, text: str) -> Manifest:
         """Read ``to_json`` back; raise FederationError unless it gives the same text again."""
         try:
-            manifest = TypeAdapter(cls).validate_json(_without_version(text), strict=True)
+            manifest = _reader().validate_json(_without_version(text), strict=True)
         except (ValueError, TypeError, RecursionError, ConfigError) as error:
             raise FederationError(
                 f"the run manifest is malformed: {_reason(error)}",
@@ -264,6 +265,11 @@ def overrides_for(sites: Sequence[str], training_sites: Sequence[str]) -> tuple[
     if 0 < len(sites) - len(training_sites) < MIN_CHANGE:
         found.append("small_change")
     return tuple(sorted(found))
+
+
+@cache
+def _reader() -> TypeAdapter[Manifest]:
+    return TypeAdapter(Manifest)
 
 
 def _without_version(text: str) -> str:

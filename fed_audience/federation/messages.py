@@ -13,6 +13,12 @@ from pydantic import Field
 
 from fed_audience.federation import wire
 from fed_audience.federation.key_messages import AgreeKeys, KeysAgreed, PresentKey, RunKey
+from fed_audience.federation.lasting_messages import (
+    ForgetRun,
+    ResumeRun,
+    RunForgotten,
+    RunResumed,
+)
 from fed_audience.federation.message import (
     EVALUATION,
     PREPARATION,
@@ -74,6 +80,7 @@ __all__ = [
     "FinishTraining",
     "FixBins",
     "FixNoisyBins",
+    "ForgetRun",
     "GrowLevel",
     "HashCategories",
     "HoldShares",
@@ -90,10 +97,13 @@ __all__ = [
     "ReleaseShares",
     "Reply",
     "Request",
+    "ResumeRun",
     "RevealSeed",
     "RootHistogram",
+    "RunForgotten",
     "RunKey",
     "RunOpened",
+    "RunResumed",
     "ScoreHistogram",
     "ScoreValidation",
     "SeedRevealed",
@@ -358,6 +368,8 @@ REQUESTS: Final[tuple[type[Request], ...]] = (
     CountNoisily,
     FixNoisyBins,
     SumFeature,
+    ResumeRun,
+    ForgetRun,
 )
 REPLIES: Final[tuple[type[Reply], ...]] = (
     RunOpened,
@@ -379,6 +391,8 @@ REPLIES: Final[tuple[type[Reply], ...]] = (
     NoisyCounts,
     BinsFixed,
     NoisySums,
+    RunResumed,
+    RunForgotten,
     Refused,
 )
 CATALOGUE: Final[dict[int, type[WireModel]]] = {kind.kind: kind for kind in (*REQUESTS, *REPLIES)}

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Self
 from fed_audience.federation import messages
 
 if TYPE_CHECKING:
-    from fed_audience.federation.coordinator import LargestMessage
+    from fed_audience.federation.books import LargestMessage
     from fed_audience.federation.manifest import Manifest
     from fed_audience.privacy.run_keys import Override
 

@@ -23,6 +23,22 @@ EXPLANATIONS: Final[dict[str, tuple[str, str]]] = {
     "not_in_roster": ("the manifest does not list it", "add the site to the manifest's sites"),
     "wrong_run": ("a message belongs to another run", "start one run at a time at a site"),
     "no_run": ("it was started anew and holds no run", "start the run again"),
+    "withdrawn": (
+        "rows of the run are no longer there: consent was withdrawn, or the table was built anew",
+        "begin a new run over the rows that remain",
+    ),
+    "rows_changed": (
+        "its rows are no longer those that the run began with",
+        "begin a new run; a table is not to be built anew while a run is under way",
+    ),
+    "no_checkpoint": (
+        "it keeps no checkpoint, so it cannot tell whether consent was withdrawn meanwhile",
+        "begin a new run, and give the site a folder for its checkpoint",
+    ),
+    "checkpoint": (
+        "its checkpoint cannot be written or read",
+        "free some space or mend the folder, then resume the run; see the site's log",
+    ),
     "wrong_state": ("a request came out of order", "start the run again"),
     "stale_slot": ("a request repeats an earlier round", "start the run again"),
     "changed_request": (
@@ -99,8 +115,19 @@ class Refusal(FederationError):  # noqa: N818 - an answer of the protocol, not a
         self.column = column
 
 
+class RowsChanged(FederationError):  # noqa: N818 - a state of the federation, not a fault
+    """``site`` does not resume a run: rows are gone or changed, or it cannot tell."""
+
+    def __init__(self, site: str, reason: Reason, what: str, fix: str) -> None:
+        super().__init__(f"site {site} refused ({reason}): {what}", fix=fix)
+        self.site = site
+        self.reason: Reason = reason
+
+
 def refusal_error(site: str, reason: Reason, column: str) -> FederationError:
     """Return the coordinator's error for a refusal of ``site``."""
     what, fix = EXPLANATIONS[reason]
     named = f"{what}: {column}" if column else what
+    if reason in {"withdrawn", "rows_changed", "no_checkpoint"}:
+        return RowsChanged(site, reason, named, fix)
     return FederationError(f"site {site} refused ({reason}): {named}", fix=fix)

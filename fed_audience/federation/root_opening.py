@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from fed_audience.federation import messages as m
+from fed_audience.federation.journal_records import SharesLeft
 from fed_audience.privacy.deposits import RANGE_TREES
 from fed_audience.privacy.opening import MaskedSum, recover_seed
 from fed_audience.privacy.rounds import quorum
@@ -29,23 +30,18 @@ class RootOpening:
     def __init__(self, coordinator: Coordinator, manifest: Manifest) -> None:
         self._coordinator = coordinator
         self._places = {site: place for place, site in enumerate(manifest.sites)}
-        self._cohort: tuple[str, ...] = ()
-        self._first_tree = 0
-        self._sharers: frozenset[str] = frozenset()
-        self._holders: frozenset[str] = frozenset()
+        self._left = coordinator.journal.shares or SharesLeft((), 0, (), ())
 
     def leave_shares(self, slot: m.Slot, cohort: tuple[str, ...], absent: tuple[int, ...]) -> None:
         """Let the sites deposit shares for the roots from ``slot`` on, unless they have.
 
         A site that does not answer leaves and holds none; the round that follows will tell.
         """
-        covered = self._first_tree <= slot.tree < self._first_tree + RANGE_TREES
-        if covered and cohort == self._cohort:
+        first = self._left.first_tree
+        if first <= slot.tree < first + RANGE_TREES and cohort == self._left.cohort:
             return
-        self._cohort, self._first_tree = cohort, slot.tree
         request = m.ShareSeeds(slot=slot, absent=absent)
         shared, _ = self._coordinator.gather(request, cohort, m.SeedShares)
-        self._sharers = frozenset(shared)
         holders: set[str] = set()
         for site in shared:
             senders = [sender for sender in shared if sender != site]
@@ -58,7 +54,8 @@ class RootOpening:
             )
             held, _ = self._coordinator.gather(hold, [site], m.SharesHeld)
             holders |= held.keys()
-        self._holders = frozenset(holders)
+        self._left = SharesLeft(cohort, slot.tree, tuple(sorted(shared)), tuple(sorted(holders)))
+        self._coordinator.journal.left_shares(self._left)
 
     def opened(
         self,
@@ -99,13 +96,14 @@ class RootOpening:
         self, request: m.ReleaseShares, vanished: Sequence[str], left: Collection[str]
     ) -> dict[str, bytes]:
         """Recover the seeds of ``vanished`` from the shares that the others hold."""
-        holders = sorted(self._holders & set(left))
+        kept = self._left
+        holders = sorted(set(kept.holders) & set(left))
         released, _ = self._coordinator.gather(request, holders, m.SharesReleased)
-        if not set(vanished) <= self._sharers or len(released) < quorum(len(self._cohort)):
+        if not set(vanished) <= set(kept.sharers) or len(released) < quorum(len(kept.cohort)):
             raise self._coordinator.missing(vanished, "it vanished in the middle of a round")
         return {
             gone: recover_seed(
-                self._cohort, {site: reply.shares[row] for site, reply in released.items()}
+                kept.cohort, {site: reply.shares[row] for site, reply in released.items()}
             )
             for row, gone in enumerate(sorted(vanished))
         }

@@ -37,9 +37,14 @@ def present_key(secure: SecureSite, manifest: Manifest, request: m.PresentKey) -
     """Agree to the run's terms with a fresh run key. Raises SecureSumError."""
     roster = secure.roster
     card = secure.present(terms_of(manifest, roster.sha256), roster)
+    return key_of(card, roster.sha256, request.slot)
+
+
+def key_of(card: KeyCard, roster_sha256: str, slot: m.Slot) -> m.RunKey:
+    """Return what a site sends of the ``card`` that it presents."""
     return m.RunKey(
-        slot=request.slot,
-        roster_sha256=roster.sha256,
+        slot=slot,
+        roster_sha256=roster_sha256,
         counter=card.counter,
         public_key=card.public_key.hex(),
         signature=card.signature.hex(),

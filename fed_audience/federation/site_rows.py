@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 import pyarrow as pa
 
+from fed_audience.federation.frozen_rows import identities, only_frozen
 from fed_audience.federation.refusal import Refusal
 from fed_audience.federation.row_roles import key_hashes, plain_column, read_roles
 from fed_audience.federation.site_columns import CategoricalColumn, NumericColumn, read_column
@@ -37,6 +38,7 @@ class SiteRows:
     """Rows in memory, training rows first, then validation rows.
 
     Until ``encode`` the features are Arrow's own, and a byte or two for each category.
+    ``identities``: uint64[n] of the rows where a checkpoint is to know them again.
     """
 
     columns: tuple[NumericColumn | CategoricalColumn, ...]
@@ -44,6 +46,7 @@ class SiteRows:
     rows: int
     training_rows: int
     missing_features: tuple[int, ...]
+    identities: NDArray[np.uint64] | None = None
 
     @property
     def clipped(self) -> dict[int, int]:
@@ -130,15 +133,25 @@ class SiteRows:
 
 
 def read_rows(
-    manifest: Manifest, source: RowSource, category_key: bytes, *, labelled: bool
+    manifest: Manifest,
+    source: RowSource,
+    category_key: bytes,
+    *,
+    labelled: bool,
+    identified: bool = False,
+    frozen: NDArray[np.uint64] | None = None,
 ) -> SiteRows:
     """Read ``source`` once and sort its rows into training and validation.
 
-    Raises Refusal for a missing column, an unusable type, labels, weights or brands that cannot be
-    learnt from, or row keys that are null or repeated.
+    ``identified``: find the identities of the rows. ``frozen``: those that the run began with;
+    others are left out. Raises Refusal (withdrawn) when one of these is gone, and for a missing
+    column, an unusable type, labels, weights or brands that cannot be learnt from, or row keys that
+    are null or repeated.
     """
     table = pa.Table.from_batches(list(source.batches()))
     _refuse_repeated_columns(table, manifest)
+    if frozen is not None:
+        table = only_frozen(table, manifest, frozen)
     roles = read_roles(table, manifest, labelled=labelled)
     held_out = _held_out(table, manifest)
     training = ~held_out
@@ -161,8 +174,9 @@ def read_rows(
         for index, feature in enumerate(manifest.features)
     )
     roles = roles.take(order)
+    known = identities(table, manifest)[order] if identified else None
     pa.default_memory_pool().release_unused()  # what reading took, some 15 bytes a row
-    return SiteRows(columns, roles, table.num_rows, int(training.sum()), missing)
+    return SiteRows(columns, roles, table.num_rows, int(training.sum()), missing, known)
 
 
 def _held_out(table: pa.Table, manifest: Manifest) -> NDArray[np.bool_]:

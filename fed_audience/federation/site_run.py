@@ -11,6 +11,7 @@ from fed_audience.errors import DataError, FederationError
 from fed_audience.federation import messages as m
 from fed_audience.federation.brand_scores import BrandScores, validation_scores
 from fed_audience.federation.explaining import explained_rows
+from fed_audience.federation.frozen_rows import digest_of_rows
 from fed_audience.federation.own_copies import OwnCopies
 from fed_audience.federation.packing import counts_ring
 from fed_audience.federation.payload import (
@@ -22,6 +23,7 @@ from fed_audience.federation.payload import (
     trees_from_message,
 )
 from fed_audience.federation.refusal import Refusal
+from fed_audience.federation.steps import to_the_end
 from fed_audience.gbdt.booster import BinnedRows, RowBooster
 from fed_audience.gbdt.model import Model
 from fed_audience.gbdt.objectives import objective_of
@@ -29,6 +31,8 @@ from fed_audience.gbdt.team import ALONE
 from fed_audience.privacy.masks import RING_64, Ring
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from numpy.typing import NDArray
 
     from fed_audience.federation.manifest import Manifest
@@ -74,6 +78,7 @@ class SiteRun:
         self._groups: NDArray[np.uint64] | None = None
         self._drawn: NDArray[np.int64] | None = None
         self._split: list[dict[int, NodeRule]] = []
+        self.rows_digest = b""
 
     def compute(self, request: m.Request) -> Steps[SiteVector]:
         """Answer ``request``, in steps; raise Refusal where it contradicts the run or its order."""
@@ -85,6 +90,31 @@ class SiteRun:
             if isinstance(error, Refusal):
                 raise
             raise Refusal("bad_message", detail=error) from error
+
+    def replay(self, request: m.Request, *, whole: bool = False) -> SiteVector | None:
+        """Come to where ``request`` left the run; return its answer where that was computed.
+
+        Unless ``whole``, sums of trees are not: rows move through their nodes and end with the
+        same scores.
+        """
+        match request:
+            case _ if whole:
+                return to_the_end(self.compute(request))
+            case m.StartTree():
+                self._close_before(request)
+                self._booster.place_rows(request.slot.tree)
+            case m.GrowLevel():
+                classes = self._booster.objective.classes
+                splits = splits_from_message(request, self._bins, classes)
+                self._booster.grow(splits, [[]] * classes)
+                self._know(splits)
+            case m.FinishTraining():
+                self._close_trees(request)
+            case m.WholeModel():
+                pass
+            case _:
+                return to_the_end(self.compute(request))
+        return None
 
     def own_copies(self) -> OwnCopies:
         """Return the rows and the binning, for copies of the model that stay at the site."""
@@ -149,18 +179,18 @@ class SiteRun:
         if roles.brands is not None and manifest.brand_base:
             self._brands = BrandScores.of(roles.brands, self._fitted)
         self._unbinned, self._groups = None, roles.groups
+        if rows.identities is not None:
+            brands = None if roles.brands is None else roles.brands.codes
+            held_out = np.arange(rows.rows) >= rows.training_rows
+            seen = (held_out, roles.labels, roles.weights, brands, roles.groups)
+            self.rows_digest = digest_of_rows(rows.identities, seen, binned.matrix.columns)
         return rows.label_counts(objective)
 
     def _start_trees(self, request: m.StartTree) -> Steps[SiteVector]:
         booster = self._booster
-        self._drawn = features_from_message(request, len(self._bins))
-        if request.slot.tree == 0:
-            booster.start_run(self._first_scores(request.base_scores))
-        else:
-            self._close_trees(request)
+        self._close_before(request)
         rides = np.array([booster.validation_loss(), booster.clipped_rows()], dtype=np.int64)
         rooting = booster.start_rooting(request.slot.tree)
-        self._split = [{} for _ in range(booster.objective.classes)]
         try:
             yield
         finally:
@@ -168,14 +198,27 @@ class SiteRun:
         packing = request.packing
         return SiteVector(m.RootHistogram, packing.pack(roots, rides), packing.ring)
 
+    def _close_before(self, request: m.StartTree) -> None:
+        """Close the trees before, or give the first scores."""
+        drawn = features_from_message(request, len(self._bins))
+        if request.slot.tree == 0:
+            self._booster.start_run(self._first_scores(request.base_scores))
+        else:
+            self._close_trees(request)
+        self._drawn = drawn
+        self._split = [{} for _ in range(self._booster.objective.classes)]
+
+    def _know(self, splits: Sequence[dict[int, NodeRule]]) -> None:
+        for known, of_class in zip(self._split, splits, strict=True):
+            known.update(of_class)
+
     def _grow_level(self, request: m.GrowLevel) -> Steps[SiteVector]:
         booster = self._booster
         classes = booster.objective.classes
         build = nodes_from_array(request.build, classes)
         splits = splits_from_message(request, self._bins, classes)
         growing = booster.start_growing(splits, build)
-        for known, of_class in zip(self._split, splits, strict=True):
-            known.update(of_class)
+        self._know(splits)
         try:
             yield
         finally:  # rows that began to move come to rest, whoever gives up meanwhile

@@ -3,102 +3,47 @@
 from __future__ import annotations
 
 import json
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from hashlib import sha256
 from typing import TYPE_CHECKING, Final
 
 import numpy as np
 
-from fed_audience.errors import ConfigError, DataError, FederationError
+from fed_audience.errors import FederationError
 from fed_audience.federation import events as e
 from fed_audience.federation import messages as m
-from fed_audience.federation.binning import BinningRounds
-from fed_audience.federation.boosting import BoostingRounds, GrownTrees, Stopped
+from fed_audience.federation.boosting import BoostingRounds, GrownTrees
 from fed_audience.federation.cohort import Cohort
-from fed_audience.federation.coordinator import Coordinator, LargestMessage, SiteMissing
-from fed_audience.federation.key_agreement import agree_on_keys
-from fed_audience.federation.payload import bins_to_arrays, trees_to_arrays
+from fed_audience.federation.control import RunCancelled
+from fed_audience.federation.coordinator import Coordinator, SiteMissing
+from fed_audience.federation.payload import trees_to_arrays
+from fed_audience.federation.preparing import Preparing
 from fed_audience.federation.private.recipe import plan_of
 from fed_audience.federation.private.training import PrivateTraining
 from fed_audience.federation.protection import Protection
+from fed_audience.federation.result import RowCounts, TrainingResult
 from fed_audience.gbdt.encoding import Encoder
-from fed_audience.gbdt.explanation import FeatureImportance, importance
-from fed_audience.gbdt.histogram import SlotLayout
+from fed_audience.gbdt.explanation import importance
 from fed_audience.gbdt.model import Model, to_text
 from fed_audience.gbdt.objectives import objective_of
 from fed_audience.gbdt.team import team_of
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping, Sequence
+    from collections.abc import Callable, Sequence
 
-    from numpy.typing import NDArray
-
+    from fed_audience.federation.control import RunControl
+    from fed_audience.federation.journal import Journal
     from fed_audience.federation.manifest import Manifest
     from fed_audience.federation.transport import RoundTransport
-    from fed_audience.gbdt.bins import FeatureBins
     from fed_audience.gbdt.evaluation import AnyMetrics
     from fed_audience.gbdt.objectives import Objective
     from fed_audience.gbdt.team import Team
-    from fed_audience.privacy.dp.plan import PrivacyPlan
 
     OnEvent = Callable[[e.TrainingEvent], None]
 
 
-MAX_LEVEL_BYTES: Final = 2**29
-"""Most bytes that a site may have to send for one level of the trees that grow together."""
-
 MUCH_CLIPPED: Final = 0.01
 """Share of clipped gradients above which a warning is due."""
-
-
-@dataclass(frozen=True, slots=True)
-class RowCounts:
-    """Rows of all sites together. ``validation_weight``: in the objective's unit of weight."""
-
-    rows: int
-    validation_rows: int
-    validation_weight: int
-
-
-@dataclass(frozen=True, slots=True)
-class TrainingResult:
-    """A trained model and the books of its run.
-
-    ``metrics`` are those of the kept trees on the validation rows of all sites, None without
-    validation rows. ``validation_losses[t]`` is the mean loss after t rounds of trees, of which
-    the model keeps ``best_iteration``; ``trees_grown`` counts the rounds dropped after it too. It
-    is NaN from when sites left, for the weight of the others' rows is not told.
-    ``cohort``: the sites that the last tree was summed over. ``missing``: those without which the
-    run could not go on (``stopped`` is then 'site_missing') or not be measured.
-    ``base_scores`` are those of all brands: where each brand has its own, the model holds none.
-    ``label_cap``: a power of two above every training label, 1 for classes. ``clipped``: share of
-    gradients beyond it. ``bytes_up``: what left each site. ``privacy``: what a differentially
-    private run promised and spent; its ``counts`` are noisy, and it measures nothing.
-    """
-
-    model_text: str
-    sha256: str
-    encoder: Encoder
-    model: Model
-    base_scores: tuple[float, ...]
-    best_iteration: int
-    trees_grown: int
-    stopped: Stopped
-    metrics: AnyMetrics | None
-    validation_losses: tuple[float, ...]
-    label_cap: float
-    clipped: float
-    counts: RowCounts
-    rounds: int
-    bytes_up: Mapping[str, int]
-    bytes_down: Mapping[str, int]
-    largest_message: LargestMessage
-    importance: Mapping[str, FeatureImportance]
-    protection: Protection
-    cohort: tuple[str, ...]
-    missing: tuple[str, ...]
-    privacy: PrivacyPlan | None
-    warnings: tuple[str, ...]
 
 
 def train(
@@ -109,6 +54,8 @@ def train(
     timeout: float = 600.0,
     retries: int = 2,
     threads: int = 1,
+    journal: Journal | None = None,
+    control: RunControl | None = None,
 ) -> TrainingResult:
     """Train ``manifest``'s model over the sites that ``transport`` reaches.
 
@@ -118,12 +65,34 @@ def train(
     is then missing ends the tree at its last complete level. From ten sites on, three or more may
     be missing from the next; else the run ends, and the finished trees are the model.
     ``threads`` search for splits; sites of this process share them.
+
+    ``journal``: a RunJournal makes the run last: should this process end, the same call goes on
+    where it was, asks for no finished level again, and ends in the same bytes; so does a run that
+    ended because sites were missing. ``control`` pauses or cancels the run from another thread.
+
     Raises FederationError when a site refuses, or is missing (SiteMissing) before a tree is
-    finished; DataError when the rows of all sites cannot be learnt from.
+    finished, RowsChanged when one cannot go on with the rows it began with; DataError when the
+    rows of all sites cannot be learnt from; RunPaused and RunCancelled; ResourceError when the
+    journal cannot be written: the run goes on once it can.
     """
-    coordinator = Coordinator(transport, manifest.run_id, timeout=timeout, retries=retries)
+    if journal is not None:
+        journal.begin(manifest)
+    coordinator = Coordinator(
+        transport,
+        manifest.run_id,
+        timeout=timeout,
+        retries=retries,
+        journal=journal,
+        control=control,
+    )
     team = team_of(threads)
-    return _Training(transport, manifest, coordinator, on_event or (lambda _: None), team).run()
+    training = _Training(transport, manifest, coordinator, on_event or (lambda _: None), team)
+    try:
+        return training.run()
+    except RunCancelled:
+        coordinator.forget(manifest.sites)
+        coordinator.journal.cancel()
+        raise
 
 
 def evaluate(
@@ -164,34 +133,57 @@ class _Training:
         self._listener = on_event
         self._team = team
         self._warnings: list[str] = []
-        absent = sorted(set(manifest.sites) - set(transport.sites()))
-        if absent:
+        self._journal = coordinator.journal
+        self._preparing = Preparing(coordinator, manifest, self._tell)
+        self._transport = transport
+
+    def run(self) -> TrainingResult:
+        manifest, journal = self._manifest, self._journal
+        if not journal.completed:
+            self._reach_sites()
+        if journal.resumed:
+            self._resume()
+        if journal.preparation is None:
+            self._preparing.open()
+        result = self._train() if manifest.privacy is None else self._train_privately()
+        if not result.missing:
+            journal.complete()
+        return result
+
+    def _reach_sites(self) -> None:
+        absent = sorted(set(self._manifest.sites) - set(self._transport.sites()))
+        if absent and not self._journal.resumed:
             raise FederationError(
                 "a site of the manifest cannot be reached",
                 value=", ".join(absent),
-                limit=transport.sites(),
+                limit=self._transport.sites(),
                 fix="start the site, or leave it out of the manifest",
             )
 
-    def run(self) -> TrainingResult:
-        manifest, coordinator = self._manifest, self._coordinator
-        self._open()
-        if manifest.secure and len(manifest.sites) > 1:
-            agree_on_keys(coordinator, manifest)
-        for weakness in Protection.of(manifest).weaknesses():
-            self._tell(e.SiteWarning("", weakness))
-        return self._train() if manifest.privacy is None else self._train_privately()
+    def _resume(self) -> None:
+        """Let the sites that are left of the run ask for consent again before they go on."""
+        journal = self._journal
+        if not journal.completed:
+            slot = self._coordinator.slot(m.PREPARATION, 0)
+            sites = journal.cohort or self._manifest.sites
+            self._coordinator.gather(m.ResumeRun(slot=slot), sites, m.RunResumed)
+        self._tell(e.RunResumed(journal.finished))
 
     def _train(self) -> TrainingResult:
         manifest, coordinator = self._manifest, self._coordinator
-        binning = BinningRounds(coordinator, manifest, self._tell)
-        bins = binning.run()
+        ready = self._journal.preparation
+        if ready is None:
+            ready = self._preparing.run()
+        else:
+            for site, text in ready.warnings:
+                self._tell(e.SiteWarning(site, text))
+        all_bins = sum(feature_bins.size + 1 for feature_bins in ready.bins)
+        self._tell(e.BinsAgreed(ready.counts[0], ready.counts[1], all_bins, ready.level_bytes))
+        bins, rows, counts = ready.bins, ready.rows_by_slot, RowCounts(*ready.counts)
         objective = objective_of(
-            manifest.parameters, label_cap=binning.label_cap, weight_cap=manifest.weight_cap
+            manifest.parameters, label_cap=ready.label_cap, weight_cap=manifest.weight_cap
         )
-        counts, label_sums = self._fix_bins(bins, binning, objective)
-        rows = binning.rows_by_slot()
-        base = objective.base_scores(label_sums)
+        base = objective.base_scores(ready.label_sums)
         cohort = Cohort(coordinator, manifest, self._tell)
         boosting = BoostingRounds(cohort, manifest, bins, objective, counts, rows, base, self._tell)
         grown = boosting.run(self._team)
@@ -206,7 +198,7 @@ class _Training:
         if counts.validation_rows and not missing:
             metrics, missing = self._measure(cohort, objective, model)
         grown = replace(grown, missing=missing)
-        return self._result(model, base, grown, counts, metrics, binning.label_cap, cohort.sites)
+        return self._result(model, base, grown, counts, metrics, ready.label_cap, cohort.sites)
 
     def _train_privately(self) -> TrainingResult:
         """Train by the private recipe: nothing leaves a site without noise."""
@@ -232,7 +224,8 @@ class _Training:
     ) -> TrainingResult:
         manifest, coordinator = self._manifest, self._coordinator
         text, protection = to_text(model), Protection.of(manifest)
-        if coordinator.largest is None:
+        books = coordinator.books
+        if books.largest is None:
             raise FederationError("no site sent a message", fix="name at least one site")
         return TrainingResult(
             model_text=text,
@@ -248,10 +241,10 @@ class _Training:
             label_cap=label_cap,
             clipped=grown.clipped,
             counts=counts,
-            rounds=coordinator.rounds,
-            bytes_up=coordinator.bytes_up,
-            bytes_down=coordinator.bytes_down,
-            largest_message=protection.as_read(coordinator.largest),
+            rounds=books.rounds,
+            bytes_up=books.bytes_up,
+            bytes_down=books.bytes_down,
+            largest_message=protection.as_read(books.largest),
             importance=importance(model),
             protection=protection,
             cohort=cohort,
@@ -274,95 +267,8 @@ class _Training:
         if isinstance(event, e.SiteWarning):
             place = f"site {event.site}: " if event.site else ""
             self._warnings.append(place + event.text)
+            self._journal.warned(event.site, event.text)
         self._listener(event)
-
-    def _open(self) -> None:
-        """Give every site the manifest; stop when they do not hold the same category key."""
-        manifest = self._manifest
-        slot = self._coordinator.slot(m.PREPARATION, 0)
-        request = m.OpenRun(slot=slot, manifest=manifest.to_json())
-        opened = self._coordinator.ask(request, manifest.sites, m.RunOpened)
-        for site, reply in opened.items():
-            if reply.manifest_sha256 != manifest.sha256:
-                raise FederationError(
-                    f"site {site} read another manifest",
-                    value=reply.manifest_sha256,
-                    limit=manifest.sha256,
-                    fix="run the same version of fed-audience at the coordinator and every site",
-                )
-        if len({reply.category_check for reply in opened.values()}) > 1:
-            raise FederationError(
-                "the sites hash categories with different keys",
-                value=", ".join(f"{s}: {r.category_check}" for s, r in sorted(opened.items())),
-                fix="give every site the same category key",
-            )
-        self._tell(e.RunOpened(tuple(manifest.sites)))
-        for site, reply in opened.items():
-            self._warn(site, reply)
-
-    def _warn(self, site: str, reply: m.RunOpened) -> None:
-        for note in reply.notes:
-            self._tell(e.SiteWarning(site, note.replace("_", " ") + " to train with"))
-        for index in reply.missing_features:
-            if index >= len(self._manifest.features):
-                raise FederationError(f"site {site} lacks a feature that the run has not")
-            name = self._manifest.features[index].name
-            self._tell(e.SiteWarning(site, f"feature {name} is missing; its values are missing"))
-
-    def _fix_bins(
-        self, bins: tuple[FeatureBins, ...], binning: BinningRounds, objective: Objective
-    ) -> tuple[RowCounts, NDArray[np.int64]]:
-        """Let the training sites encode their rows; return what they count together."""
-        manifest = self._manifest
-        level_bytes = self._level_bytes(bins, objective)
-        slot = self._coordinator.slot(m.PREPARATION, binning.rounds + 1)
-        request = m.FixBins(slot=slot, label_cap=binning.label_cap, **bins_to_arrays(bins))
-        sums = self._coordinator.sum(
-            request, manifest.training_sites, m.LabelCounts, 3 + objective.sums_size
-        )
-        counts = RowCounts(*(int(value) for value in sums[:3]))
-        if counts.rows > manifest.parameters.row_cap:
-            raise DataError(
-                "the sites together have more training rows than row_cap",
-                value=counts.rows,
-                limit=manifest.parameters.row_cap,
-                fix="raise row_cap: it fixes the scale of the gradients before the first row",
-            )
-        if counts.rows == 0:
-            raise DataError(
-                "there are no training rows at any site",
-                looked=", ".join(manifest.training_sites),
-                fix="check the training tables: consent and cutoff may leave no row",
-            )
-        if manifest.parameters.early_stopping_round and not counts.validation_rows:
-            self._tell(e.SiteWarning("", "no validation rows, so every tree is kept"))
-        if manifest.label_sites is None and binning.rows > counts.rows:
-            raise FederationError(
-                "the sites counted more values than they have training rows",
-                value=binning.rows,
-                limit=counts.rows,
-                fix="start the run again; a site's rows must not change while it trains",
-            )
-        all_bins = sum(feature_bins.size + 1 for feature_bins in bins)
-        self._tell(e.BinsAgreed(counts.rows, counts.validation_rows, all_bins, level_bytes))
-        return counts, sums[3:]
-
-    def _level_bytes(self, bins: tuple[FeatureBins, ...], objective: Objective) -> int:
-        """Bytes of the widest level of all trees together. Raises ConfigError for too many."""
-        parameters = self._manifest.parameters
-        # Of two siblings one is built, and the deepest nodes never are.
-        nodes = max(1, min(1 << max(parameters.max_depth - 2, 0), parameters.num_leaves // 2))
-        if parameters.leaves_per_round:
-            nodes = min(nodes, parameters.leaves_per_round)
-        most = objective.classes * nodes * SlotLayout.from_bins(bins).slots * 16
-        if most > MAX_LEVEL_BYTES:
-            raise ConfigError(
-                "a level of the trees would be too large a message",
-                value=f"{most / 2**20:,.0f} MiB ({objective.classes} trees of {nodes} nodes)",
-                limit=f"{MAX_LEVEL_BYTES / 2**20:,.0f} MiB",
-                fix="lower max_depth, num_leaves or max_bin, or merge classes",
-            )
-        return most
 
 
 def _evaluate(cohort: Cohort, objective: Objective, model: Model, number: int) -> AnyMetrics | None:

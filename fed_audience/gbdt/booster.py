@@ -133,7 +133,12 @@ class RowBooster:
             self._pairs,
             team=self.team,
         )
-        fraction = self._parameters.bagging_fraction
+        self.place_rows(number)
+        return self.start_growing([{}] * self.objective.classes, [[0]] * self.objective.classes)
+
+    def place_rows(self, number: int) -> None:
+        """Put every row in the root of each class, those that round ``number`` draws to train."""
+        rows, fraction = self.rows, self._parameters.bagging_fraction
         if fraction < 1.0:
             assert rows.hashes is not None  # noqa: S101 - what BinnedRows asks for
             seed = self._parameters.seed
@@ -143,7 +148,6 @@ class RowBooster:
         else:
             for partition in self._partitions:
                 partition.restart()
-        return self.start_growing([{}] * self.objective.classes, [[0]] * self.objective.classes)
 
     def grow(self, splits: Sequence[NodeSplits], build: Sequence[Sequence[int]]) -> Integers:
         """Split nodes, then sum the training rows of others: int64[K, slots, 2].

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hmac
 import os
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Any, Final, Self
 
 import numpy as np
 from cryptography.exceptions import InvalidTag
@@ -32,7 +32,7 @@ class Deposits:
 
     ``pairs``: peer -> secret of the pair. A share is sealed for its holder (AES-256-GCM), so the
     coordinator that carries it reads nothing. Any two thirds and one of the cohort recover a
-    seed. Shares live in memory: a site that restarts holds none.
+    seed.
     """
 
     def __init__(
@@ -43,6 +43,24 @@ class Deposits:
         self._run = run
         self._pairs = pairs
         self._held: dict[tuple[str, int], NDArray[np.uint32]] = {}
+
+    def to_document(self) -> dict[str, Any]:
+        """Return the shares that others left, as JSON can hold them."""
+        held = [
+            [sender, first, shares.tobytes().hex()]
+            for (sender, first), shares in self._held.items()
+        ]
+        return {"cohort": list(self.cohort), "held": held}
+
+    @classmethod
+    def of_document(
+        cls, document: dict[str, Any], name: str, run: str, pairs: Mapping[str, bytes]
+    ) -> Self:
+        """Read ``to_document`` back."""
+        found = cls(name, run, tuple(document["cohort"]), pairs)
+        for sender, first, shares in document["held"]:
+            found._keep(sender, first, bytes.fromhex(shares))
+        return found
 
     def share_out(self, first_tree: int, run_secret: bytes) -> dict[str, bytes]:
         """Share the seeds of trees ``first_tree`` .. + 15; peer -> the envelope for it."""
@@ -72,6 +90,9 @@ class Deposits:
             text = box.decrypt(envelope[:_NONCE_BYTES], envelope[_NONCE_BYTES:], context)
         except (InvalidTag, ValueError):
             raise SecureSumError("bad_shares", detail=f"{sender}: not sealed for us") from None
+        self._keep(sender, first_tree, text)
+
+    def _keep(self, sender: str, first_tree: int, text: bytes) -> None:
         shares = np.frombuffer(text, dtype="<u4")
         if shares.size != RANGE_TREES * MAX_ATTEMPTS * LIMBS:
             raise SecureSumError("bad_shares", detail=f"{sender}: {shares.size} elements")

@@ -3,20 +3,19 @@
 from __future__ import annotations
 
 import hmac
-import struct
+import secrets
 from dataclasses import dataclass, replace
-from functools import lru_cache
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Any
 
 from cryptography.hazmat.primitives.asymmetric.x25519 import X25519PrivateKey
-from cryptography.hazmat.primitives.ciphers.aead import AESGCM
 
 from fed_audience.privacy import cohorts, run_keys, survivors
 from fed_audience.privacy.deposits import Deposits
+from fed_audience.privacy.fingerprint import fingerprint
+from fed_audience.privacy.kept_keys import RunKeys
 from fed_audience.privacy.masks import RING_64, Ring, RingVector, masked
 from fed_audience.privacy.refusals import SecureSumError
 from fed_audience.privacy.run_keys import KeyCard, Override, RunTerms
-from fed_audience.privacy.statements import statement
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Mapping, Sequence
@@ -25,12 +24,9 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from fed_audience.privacy.identity import SiteIdentity
-    from fed_audience.privacy.ledger import RunRecord, SiteLedger
+    from fed_audience.privacy.ledger import SiteLedger
     from fed_audience.privacy.roster import Roster
     from fed_audience.privacy.rounds import Round
-
-
-_SLOT: Final = struct.Struct("<iiI")
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,19 +38,6 @@ class Consent:
 
     signature: bytes
     pair_keys: Mapping[str, bytes]
-
-
-@dataclass(slots=True)
-class _Keys:
-    """Secrets of one run in memory; a site that restarts presents a fresh run key."""
-
-    terms: RunTerms
-    record: RunRecord
-    card: KeyCard
-    private: X25519PrivateKey | None
-    pairs: dict[str, bytes]
-    transcript: str
-    deposits: Deposits | None = None
 
 
 class SecureSite:
@@ -84,7 +67,7 @@ class SecureSite:
         self._ledger = ledger
         self.accepts = frozenset(accepts)
         self._build = build
-        self._keys: _Keys | None = None
+        self._keys: RunKeys | None = None
 
     @property
     def roster(self) -> Roster:
@@ -95,6 +78,28 @@ class SecureSite:
     def survivors(self) -> tuple[str, ...]:
         """The set that this site signed for its last root; empty before it signed one."""
         return self._keys.record.survivors if self._keys is not None else ()
+
+    def kept(self) -> str:
+        """Return the secrets of the run as a text, for ``take_up`` after a restart."""
+        return "" if self._keys is None else self._keys.to_text()
+
+    def take_up(self, kept: str) -> KeyCard | None:
+        """Go on with the secrets in ``kept`` where the ledger says this site was.
+
+        Returns the card that the site presented; None when it had not.
+        """
+        self._keys = RunKeys.of_text(kept, self._ledger) if kept else None
+        return None if self._keys is None else self._keys.card
+
+    def forget(self, kept: str = "") -> None:
+        """Burn the secrets of the run at hand, or of the one in ``kept``: no round is answered.
+
+        Seeds of self-masks derive from a secret in the ledger; another takes its place.
+        """
+        keys = RunKeys.of_text(kept, self._ledger) if kept else self._keys
+        self._keys = None
+        if keys is not None:
+            self._ledger.save(replace(keys.record, secret=secrets.token_hex(32)))
 
     def present(self, terms: RunTerms, roster: Roster) -> KeyCard:
         """Agree to ``terms`` and present a fresh run key, signed.
@@ -117,7 +122,7 @@ class SecureSite:
         public = private.public_key().public_bytes_raw()
         signature = self._identity.sign(terms.text(self.name, record.counter, public))
         card = KeyCard(self.name, record.counter, public, signature)
-        self._keys = _Keys(terms, record, card, private, {}, "")
+        self._keys = RunKeys(terms, record, card, private, {}, "")
         return card
 
     def agree(self, cards: Mapping[str, KeyCard]) -> str:
@@ -162,7 +167,7 @@ class SecureSite:
         keys = self._agreed(asked)
         sites = tuple(sorted(cohort))
         vector = ring.elements(values)
-        self._enter(keys, asked, sites, _fingerprint(keys.record, asked, vector), ring)
+        self._enter(keys, asked, sites, fingerprint(keys.record.secret, asked, vector), ring)
         add, subtract = self._round_keys(keys, asked, sites, ring)
         return masked(vector, add, subtract)
 
@@ -233,7 +238,7 @@ class SecureSite:
         return {site: self._deposits().share_of(site, asked) for site in missing}
 
     def _enter(
-        self, keys: _Keys, asked: Round, sites: tuple[str, ...], vector: str, ring: Ring
+        self, keys: RunKeys, asked: Round, sites: tuple[str, ...], vector: str, ring: Ring
     ) -> None:
         """Let the round be answered, and write that it was."""
         record = keys.record
@@ -263,14 +268,14 @@ class SecureSite:
             opened=opened,
         )
 
-    def _write(self, keys: _Keys, **changes: Any) -> None:
+    def _write(self, keys: RunKeys, **changes: Any) -> None:
         """Change the record in the ledger first, then here."""
         changed = replace(keys.record, **changes)
         self._ledger.save(changed)
         keys.record = changed
 
     def _round_keys(
-        self, keys: _Keys, asked: Round, sites: tuple[str, ...], ring: Ring
+        self, keys: RunKeys, asked: Round, sites: tuple[str, ...], ring: Ring
     ) -> tuple[list[bytes], list[bytes]]:
         """Keys whose streams are added, and those whose streams are taken away."""
         context = run_keys.round_context(asked, sites, ring.bits)
@@ -289,18 +294,18 @@ class SecureSite:
         if self._build is not None:
             self._ledger.note_cohort(self._build, cohort)
 
-    def _with_keys(self) -> _Keys:
+    def _with_keys(self) -> RunKeys:
         if self._keys is None or not self._keys.transcript:
             raise SecureSumError("no_keys")
         return self._keys
 
-    def _agreed(self, asked: Round) -> _Keys:
+    def _agreed(self, asked: Round) -> RunKeys:
         keys = self._with_keys()
         if asked.run != keys.terms.run:
             raise SecureSumError("other_terms", detail=asked.run, limit=keys.terms.run)
         return keys
 
-    def _current(self, asked: Round) -> _Keys:
+    def _current(self, asked: Round) -> RunKeys:
         """Return the keys when ``asked`` is the last round masked, under its last attempt."""
         keys = self._agreed(asked)
         record = keys.record
@@ -309,7 +314,7 @@ class SecureSite:
             raise SecureSumError("replayed", detail=(*asked.position, asked.attempt), limit=done)
         return keys
 
-    def _signed(self, asked: Round, signatures: Mapping[str, bytes]) -> _Keys:
+    def _signed(self, asked: Round, signatures: Mapping[str, bytes]) -> RunKeys:
         keys = self._current(asked)
         text = self._survivors_text(keys, asked)
         if not keys.record.survivors:
@@ -317,7 +322,7 @@ class SecureSite:
         survivors.check_signatures(keys.record.survivors, signatures, text, self._roster)
         return keys
 
-    def _survivors_text(self, keys: _Keys, asked: Round) -> bytes:
+    def _survivors_text(self, keys: RunKeys, asked: Round) -> bytes:
         record = keys.record
         return survivors.survivors_text(asked, record.cohort, record.survivors, keys.transcript)
 
@@ -326,18 +331,3 @@ class SecureSite:
         if deposits is None:
             raise SecureSumError("bad_shares", detail="no shares were left yet")
         return deposits
-
-
-def _fingerprint(record: RunRecord, asked: Round, vector: RingVector) -> str:
-    """Fingerprint of a vector, by which the site knows it again; it never leaves.
-
-    The tag of AES-256-GCM (NIST SP 800-38D) over the vector as data beside an empty text, under a
-    key of the run and a nonce of the round: as fast as the masks, where a hash would cost more.
-    """
-    nonce = _SLOT.pack(asked.tree, asked.level, 8 * vector.itemsize)
-    return _tagger(record.secret).encrypt(nonce, b"", vector.view("u1").data).hex()
-
-
-@lru_cache(maxsize=8)
-def _tagger(secret: str) -> AESGCM:
-    return AESGCM(hmac.digest(bytes.fromhex(secret), statement("vector"), "sha256"))

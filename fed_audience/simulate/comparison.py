@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     import numpy.typing as npt
 
     from fed_audience.federation.private.public_values import PublicValues
-    from fed_audience.federation.train import TrainingResult
+    from fed_audience.federation.result import TrainingResult
     from fed_audience.federation.transport import Envelope
     from fed_audience.gbdt.evaluation import Interval
     from fed_audience.simulate.learners import Learners, Trained

@@ -32,7 +32,7 @@ if TYPE_CHECKING:
 
     from fed_audience.federation.events import TrainingEvent
     from fed_audience.federation.private.public_values import PublicValues
-    from fed_audience.federation.train import TrainingResult
+    from fed_audience.federation.result import TrainingResult
     from fed_audience.federation.transport import Envelope
     from fed_audience.gbdt.bins import Feature
     from fed_audience.gbdt.model import Model

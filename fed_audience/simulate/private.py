@@ -19,7 +19,7 @@ from fed_audience.simulate.outcome import Privacy
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from fed_audience.federation.train import TrainingResult
+    from fed_audience.federation.result import TrainingResult
     from fed_audience.privacy.dp.plan import PrivacyPlan
     from fed_audience.simulate.problem import Problem
     from fed_audience.simulate.settings import SimulationSettings

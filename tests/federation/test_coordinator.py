@@ -63,9 +63,9 @@ def ask(transport: Scripted, size: int = 3, **options: Any) -> Any:
 def test_sums_are_those_of_the_ring() -> None:
     total, coordinator = ask(Scripted(vector))
     assert total.tolist() == [3, 30, 3 * 2**62 - 2**64]
-    assert coordinator.rounds == 1
-    assert coordinator.bytes_up == {site: len(vector(site)) for site in SITES}
-    assert coordinator.largest.type == "LevelHistogram"
+    assert coordinator.books.rounds == 1
+    assert coordinator.books.bytes_up == {site: len(vector(site)) for site in SITES}
+    assert coordinator.books.largest.type == "LevelHistogram"
 
 
 def test_a_lost_site_is_sent_the_same_bytes_until_it_answers() -> None:
@@ -80,7 +80,7 @@ def test_an_answer_counts_once_and_only_of_a_site_that_was_asked() -> None:
     transport.unasked = ["b", "z"]
     total, coordinator = ask(transport)
     assert total.tolist()[:2] == [3, 30]
-    assert coordinator.bytes_up.keys() == set(SITES)
+    assert coordinator.books.bytes_up.keys() == set(SITES)
 
 
 def test_no_sum_is_made_without_a_site() -> None:

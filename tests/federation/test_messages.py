@@ -89,6 +89,10 @@ EXAMPLES: dict[type[m.Request | m.Reply], dict[str, Any]] = {
         "prefixes": np.array([77], dtype=np.uint32),
     },
     m.SumFeature: {"feature": 1, "updated": 0, "values": np.array([0.25, -0.5])},
+    m.ResumeRun: {},
+    m.ForgetRun: {},
+    m.RunResumed: {"manifest_sha256": "e" * 64},
+    m.RunForgotten: {},
     m.RunOpened: {
         "manifest_sha256": "a" * 64,
         "category_check": "0123456789abcdef",

@@ -9,10 +9,12 @@ import numpy as np
 
 from fed_audience.errors import BudgetError, DataError, FederationError
 from fed_audience.federation import messages as m
+from fed_audience.federation.frozen_rows import digest_of_rows
 from fed_audience.federation.payload import bins_from_message
 from fed_audience.federation.private.recipe import HESSIAN_FACTOR, count_reach, plan_of, row_reach
 from fed_audience.federation.refusal import Refusal
 from fed_audience.federation.site_run import SiteVector
+from fed_audience.federation.steps import to_the_end
 from fed_audience.gbdt.bins import MISSING_CODE
 from fed_audience.gbdt.categories import prefix_of
 from fed_audience.gbdt.histogram import HESSIAN_BITS
@@ -60,6 +62,8 @@ class PrivateSiteRun:
         self._bins: tuple[FeatureBins, ...] = ()
         self._codes = np.empty((0, 0), dtype=np.uint8)
         self._scores = np.empty(0)
+        self._replaying = False
+        self.rows_digest = b""
         if self._plan.terms.delta * rows.training_rows >= 1:
             raise Refusal("loose_delta", detail=self._plan.terms.delta)
         try:
@@ -81,6 +85,15 @@ class PrivateSiteRun:
             if isinstance(error, Refusal):
                 raise
             raise Refusal("bad_message", detail=error) from error
+
+    def replay(self, request: m.Request, *, whole: bool = False) -> SiteVector | m.Reply:
+        """Come to where ``request`` left the run; raise Refusal where a release is not kept."""
+        del whole
+        self._replaying = True
+        try:
+            return to_the_end(self.compute(request))
+        finally:
+            self._replaying = False
 
     def own_copies(self) -> OwnCopies:
         """Raise FederationError: the trunk of a private run is not continued on the same rows."""
@@ -120,6 +133,8 @@ class PrivateSiteRun:
             if known[0] != asked:
                 raise Refusal("changed_request", detail=name)
             return known[1]
+        if self._replaying:
+            raise Refusal("checkpoint", detail=f"the release of {name} was not kept")
         noisy = compute()
         self._keeper.releases.keep(run, name, asked, noisy)
         return noisy
@@ -170,6 +185,10 @@ class PrivateSiteRun:
         self._codes = np.ascontiguousarray(codes[:, :front])
         self._scores = np.full(front, request.base_score)
         self._bins = bins
+        if self._rows.identities is not None:
+            labels = self._rows.roles.labels[:front]
+            known = self._rows.identities[:front]
+            self.rows_digest = digest_of_rows(known, (labels,), self._codes)
 
     def _update(self, request: m.SumFeature) -> None:
         """Add the values of the tree before. Raises Refusal for what fits no bin."""
