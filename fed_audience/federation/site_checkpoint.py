@@ -119,7 +119,9 @@ class SiteCheckpoint:
         try:
             self._path.unlink(missing_ok=True)
             self._log = RecordLog(self._path, _WHAT)
-        except (OSError, FedAudienceError) as error:
+        except OSError as error:
+            raise Refusal("checkpoint", detail=f"{self._path}: {error.strerror}") from error
+        except FedAudienceError as error:
             raise _refusal(error) from error
 
     def close(self) -> None:
@@ -147,5 +149,5 @@ def digest_of(answer: SiteVector | m.Reply, rows: bytes) -> bytes:
     return blake2b(content, key=rows, digest_size=_DIGEST_BYTES).digest()
 
 
-def _refusal(error: Exception) -> Refusal:
-    return Refusal("checkpoint", detail=error)
+def _refusal(error: FedAudienceError) -> Refusal:
+    return Refusal("checkpoint", detail=f"{error.what}; looked in: {error.looked}")

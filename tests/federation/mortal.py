@@ -18,6 +18,7 @@ from fed_audience.federation import (
     train,
 )
 from fed_audience.federation import messages as m
+from fed_audience.federation.private.keeper import PrivacyKeeper
 from fed_audience.federation.site_checkpoint import SiteCheckpoint
 from fed_audience.federation.transport import Envelope
 from fed_audience.privacy.identity import SiteIdentity
@@ -26,6 +27,7 @@ from fed_audience.privacy.roster import enrol
 from fed_audience.privacy.run_keys import OVERRIDES
 from fed_audience.privacy.site import SecureSite
 from tests.federation.example import KEY
+from tests.federation.faults import Fate
 
 
 class Killed(BaseException):
@@ -35,9 +37,15 @@ class Killed(BaseException):
 class Sites:
     """Sites with folders of their own under ``folder``; a site that is killed keeps its folder."""
 
-    def __init__(self, tables: Mapping[str, pa.Table], folder: Path) -> None:
+    def __init__(
+        self,
+        tables: Mapping[str, pa.Table],
+        folder: Path,
+        keeper: Callable[[Path], PrivacyKeeper] = lambda _: PrivacyKeeper(),
+    ) -> None:
         self.tables = dict(tables)
         self.folder = folder
+        self._keeper = keeper
         self._identities = {name: SiteIdentity.generate(name) for name in tables}
         self._roster = enrol(self._identities.values())
         self._checkpoints: dict[str, SiteCheckpoint] = {}
@@ -57,6 +65,7 @@ class Sites:
             ArrowSource(self.tables[name]),
             KEY,
             secure=secure,
+            keeper=self._keeper(self.folder / name),
             checkpoint=self._checkpoints[name],
         )
 
@@ -66,6 +75,7 @@ class Mortal(InProcessTransport):
 
     ``before(call, request)`` runs before call ``call`` (from 0) is sent, ``after`` when all have
     answered; they kill a site by starting it anew, and the coordinator by raising Killed.
+    ``fate`` says which messages of a site are lost.
     """
 
     def __init__(
@@ -74,10 +84,12 @@ class Mortal(InProcessTransport):
         *,
         before: Callable[[int, m.Request], None] = lambda _call, _request: None,
         after: Callable[[int, m.Request], None] = lambda _call, _request: None,
+        fate: Callable[[str, m.Request], Fate] = lambda _site, _request: "arrives",
         on_message: Callable[[Envelope], None] | None = None,
     ) -> None:
         super().__init__(sites.programs, on_message)
         self._programs = sites.programs
+        self._fate = fate
         self._before, self._after = before, after
         self.calls: list[tuple[m.Request, tuple[str, ...]]] = []
 
@@ -85,7 +97,11 @@ class Mortal(InProcessTransport):
         request, number = m.decode_request(body), len(self.calls)
         self.calls.append((request, tuple(to)))
         self._before(number, request)
-        yield from list(super().call(body, to, timeout))
+        fates = {site: self._fate(site, request) for site in to}
+        reached = [site for site in to if fates[site] != "lost on the way there"]
+        for site, reply in list(super().call(body, reached, timeout)):
+            if fates[site] == "arrives":
+                yield site, reply
         self._after(number, request)
 
 
