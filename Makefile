@@ -55,6 +55,10 @@ bench: install bench-peers ## measure, 40 minutes; BENCH="--part privacy" or "--
 fuzz: install ## break 100,000 model texts and see what the strict reader makes of them
 	@$(BIN)/python -m tests.gbdt.fuzz_reader
 
+.PHONY: chaos
+chaos: install ## kill random processes of 250 federations at random moments, 15 minutes
+	@$(BIN)/python -m tests.chaos $(CHAOS)
+
 .PHONY: docs
 docs: install ## rewrite the generated pages under docs/
 	@$(BIN)/python scripts/write_docs.py

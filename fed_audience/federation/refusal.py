@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Final
 
-from fed_audience.errors import FederationError
+from fed_audience.errors import FederationError, ResourceError
 from fed_audience.privacy import refusals as privacy
 
 if TYPE_CHECKING:
@@ -124,10 +124,15 @@ class RowsChanged(FederationError):  # noqa: N818 - a state of the federation, n
         self.reason: Reason = reason
 
 
+class SiteHindered(ResourceError, FederationError):  # noqa: N818 - a state of the federation
+    """A site cannot write or read what it must keep; the run can be resumed once it can."""
+
+
 def refusal_error(site: str, reason: Reason, column: str) -> FederationError:
     """Return the coordinator's error for a refusal of ``site``."""
     what, fix = EXPLANATIONS[reason]
     named = f"{what}: {column}" if column else what
     if reason in {"withdrawn", "rows_changed", "no_checkpoint"}:
         return RowsChanged(site, reason, named, fix)
-    return FederationError(f"site {site} refused ({reason}): {named}", fix=fix)
+    kind = SiteHindered if reason in {"checkpoint", "ledger"} else FederationError
+    return kind(f"site {site} refused ({reason}): {named}", fix=fix)

@@ -1,0 +1,101 @@
+"""Kill random processes of real federations at random moments, and see that nothing is lost."""
+
+from __future__ import annotations
+
+import argparse
+import json
+import random
+import shlex
+import sys
+from collections import Counter
+from collections.abc import Callable
+from datetime import UTC, datetime
+from pathlib import Path
+from tempfile import mkdtemp
+from typing import Any, Final
+
+from rich.console import Console
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
+
+from benchmarks.results import circumstances, machine, write
+from tests.chaos.disturbance import Outcome, disturbed, leaving, returning, written
+from tests.chaos.federation import Members, Processes
+from tests.chaos.tables import federation
+
+HOME: Final = Path(__file__).resolve().parents[2] / "benchmarks" / "chaos.json"
+_Run = Callable[[Members, Path, int, float, int], Outcome]
+
+
+def parsed() -> argparse.Namespace:
+    """Read the command line."""
+    parser = argparse.ArgumentParser(prog="python -m tests.chaos", description=__doc__)
+    parser.add_argument("--runs", type=int, default=200, help="in which everybody comes back")
+    parser.add_argument("--leaving", type=int, default=50, help="in which some never come back")
+    parser.add_argument("--seed", type=int, default=random.SystemRandom().randrange(2**31))
+    parser.add_argument("--results", type=Path, default=HOME, help="a JSON to put them into")
+    return parser.parse_args()
+
+
+def runs(
+    title: str, run: _Run, members: Members, folder: Path, count: int, seed: int
+) -> list[Outcome]:
+    """Disturb ``count`` runs; stop at the first that is not what was promised."""
+    whole = disturbed(Processes(members, folder / "whole", 20.0, 0), [])
+    outcomes: list[Outcome] = []
+    columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn())
+    with Progress(*columns, TimeElapsedColumn(), console=Console(stderr=True)) as bar:
+        for number in bar.track(range(count), description=title):
+            outcomes.append(run(members, folder, number, whole.seconds, seed))
+            if outcomes[-1].fault:
+                break
+    return outcomes
+
+
+def part(outcomes: list[Outcome], title: str, began: datetime) -> dict[str, Any]:
+    """Say in one document what came of the runs and where."""
+    command = shlex.join(["python", "-m", "tests.chaos", *sys.argv[1:]])
+    return {
+        **circumstances(command, began, machine(), []),
+        "what": title,
+        "runs": len(outcomes),
+        "kills": sum(outcome.kills for outcome in outcomes),
+        "stopped": dict(Counter(outcome.stopped for outcome in outcomes)),
+        "faults": sum(bool(outcome.fault) for outcome in outcomes),
+        "outcomes": written(outcomes),
+    }
+
+
+def main() -> int:
+    """Disturb runs, write what came of them, and say it; 1 when a run lost something."""
+    options = parsed()
+    folder, console = Path(mkdtemp(prefix="chaos")), Console()
+    parts: dict[str, dict[str, Any]] = {}
+    faults: list[Outcome] = []
+    for name, count, sites, rows, trees, run in (
+        ("returning", options.runs, 3, 240, 3, returning),
+        ("leaving", options.leaving, 12, 360, 4, leaving),
+    ):
+        if not count:
+            continue
+        began = datetime.now(UTC)
+        members, whole = federation(sites, rows, trees, folder / name)
+        title = f"{sites} sites, {trees} trees, seed {options.seed}"
+        outcomes = runs(f"{name}: {title}", run, members, folder / name, count, options.seed)
+        if name == "returning":
+            for outcome in outcomes:
+                if not outcome.fault and outcome.sha256 != whole.sha256:
+                    outcome.fault = f"other bytes than {whole.sha256}"
+        parts[name] = part(outcomes, title, began)
+        faults += [outcome for outcome in outcomes if outcome.fault]
+        found = {key: parts[name][key] for key in ("runs", "kills", "stopped", "faults")}
+        console.print(f"{name}: {json.dumps(found)}", highlight=False)
+    write(parts, options.results)
+    for outcome in faults:
+        console.print(
+            f"run {outcome.number}: {outcome.fault}\n  {outcome.blows}\n  left in {folder}"
+        )
+    return int(bool(faults))
+
+
+if __name__ == "__main__":
+    sys.exit(main())
