@@ -131,8 +131,8 @@ class Processes:
                 if len(body) < int(head[1]):
                     break
                 site = content[first + 1 : second].decode()
-                direction = "to_site" if content[first : first + 1] == b">" else "from_site"
-                found.append(Envelope(site, direction, body))
+                sent = content[first : first + 1] == b">"
+                found.append(Envelope(site, "to_site" if sent else "from_site", body))
                 place = second + len(body)
         return found
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
@@ -15,7 +16,7 @@ def federation(sites: int, rows: int, trees: int, folder: Path) -> tuple[Members
     """Return members over ``rows`` rows, and what they train when nobody disturbs them."""
     names = tuple(f"s{number:02d}" for number in range(sites))
     tables = split(table(rows, seed=17), np.arange(rows) % sites, names)
-    chosen = {"n_estimators": trees, "max_depth": 3, "num_leaves": 7, "max_bin": 15}
-    early = {"early_stopping_round": trees}
-    members = Members.of(manifest(names, **chosen, **early), tables, folder)
-    return members, run(tables, **chosen, **early)
+    chosen: dict[str, Any] = {"n_estimators": trees, "early_stopping_round": trees}
+    chosen |= {"max_depth": 3, "num_leaves": 7, "max_bin": 15}
+    members = Members.of(manifest(names, **chosen), tables, folder)
+    return members, run(tables, **chosen)

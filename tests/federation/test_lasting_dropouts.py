@@ -52,7 +52,7 @@ def to_its_end(sites: Sites, folder: Path, **options: Any) -> TrainingResult:
     raise AssertionError("the run does not get on")
 
 
-ROOT = [
+ROOT: list[tuple[type[m.Request], tuple[int, int]]] = [
     (m.ShareSeeds, (1, 0)),
     (m.HoldShares, (1, 0)),
     (m.StartTree, (1, 0)),

@@ -80,7 +80,8 @@ def test_killed_at_any_message_the_run_ends_in_the_same_bytes(
             if call == at:
                 raise Killed
 
-        first = Mortal(sites, **{moment: die})
+        kills: dict[str, Any] = {moment: die}
+        first = Mortal(sites, **kills)
         with pytest.raises(Killed):
             trained(first, AGREED, folder / "journal")
         second = Mortal(sites)

@@ -210,7 +210,7 @@ def test_changed_rows_are_refused_by_name(place: tuple[int, int], tmp_path: Path
     sites = Sites(TABLES, tmp_path / "sites")
     interrupted(sites, tmp_path / "journal", place)
     rows = TABLES["a"]
-    spend = rows["spend"].to_pylist()
+    spend: list[Any] = rows["spend"].to_pylist()
     spend[3] = 10 * spend[3] + 1
     sites.tables["a"] = rows.set_column(rows.column_names.index("spend"), "spend", pa.array(spend))
     sites.start("a")

@@ -69,7 +69,7 @@ def sent_masked() -> list[Envelope]:
 
 def test_every_byte_is_a_reply_of_the_catalogue(sent_masked: list[Envelope]) -> None:
     kinds = {type(m.decode_reply(envelope.body)) for envelope in sent_masked}
-    never = {m.Refused, m.ValidationLoss, *OPENING, *LASTING}
+    never: set[type[m.Reply]] = {m.Refused, m.ValidationLoss, *OPENING, *LASTING}
     assert kinds - {m.ValidationLoss} == {*m.REPLIES} - never
     for envelope in sent_masked:
         assert m.encode(m.decode_reply(envelope.body)) == envelope.body
