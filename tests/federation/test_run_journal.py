@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+import re
 from collections import Counter
 from dataclasses import replace
 from pathlib import Path
+from random import Random
 from typing import Any
 
 import numpy as np
 import pytest
 
+import fed_audience
 from fed_audience.errors import ConfigError, FederationError, ResourceError
 from fed_audience.federation import RunJournal, TrainingResult, cancel, forget, resume, train
 from fed_audience.federation import events as e
@@ -17,6 +20,7 @@ from fed_audience.federation import messages as m
 from fed_audience.federation.control import RunCancelled, RunControl, RunPaused
 from fed_audience.gbdt.growing import NodeSplit, TreeGrower
 from tests.federation.example import manifest, programs, run, split, table
+from tests.federation.faults import Fate
 from tests.federation.mortal import Killed, Mortal, Sites, trained
 
 ROWS = table(240, seed=5)
@@ -30,6 +34,8 @@ CHOSEN: dict[str, Any] = {
     "early_stopping_round": 3,
 }
 AGREED = manifest(NAMES, **CHOSEN)
+WALL_CLOCK = re.compile(r"\b(time\.time(_ns)?|datetime\.(now|today|utcnow)|date\.today)\(")
+DATED = {"certificates.py", "development_authority.py"}
 
 
 @pytest.fixture(scope="module")
@@ -308,3 +314,56 @@ def test_without_a_journal_a_run_can_be_paused_but_not_resumed(tmp_path: Path) -
     with pytest.raises(RunPaused):
         train(transport, AGREED, control=control)
     assert transport.calls == []
+
+
+def test_a_cut_network_is_waited_for(tmp_path: Path, undisturbed: TrainingResult) -> None:
+    """Nobody answers for two sendings of every round; then the same bytes arrive."""
+    seen: Counter[bytes] = Counter()
+
+    def cut(site: str, request: m.Request) -> Fate:
+        body = site.encode() + m.encode(request)
+        seen[body] += 1
+        return (
+            "arrives"
+            if seen[body] > 2
+            else ("lost on the way there", "lost on the way back")[seen[body] % 2]
+        )
+
+    sites = Sites(TABLES, tmp_path / "sites")
+    journal = RunJournal(tmp_path / "journal")
+    result = train(Mortal(sites, fate=cut), AGREED, journal=journal, timeout=1.0, retries=2)
+    assert same(result, undisturbed)
+    assert result.warnings == ()
+
+
+def test_clocks_that_jump_change_nothing(
+    tmp_path: Path, undisturbed: TrainingResult, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    sites = Sites(TABLES, tmp_path / "sites")
+    draw = Random(4)  # noqa: S311 - which time, no secret
+
+    def jump(call: int, request: m.Request) -> None:
+        if request.slot.position == (1, 1) and call > 5:
+            raise Killed
+
+    with monkeypatch.context() as jumping:
+        jumping.setattr("time.time", lambda: draw.uniform(-1e9, 4e9))
+        jumping.setattr("time.time_ns", lambda: draw.randrange(2**60))
+        with pytest.raises(Killed):
+            trained(Mortal(sites, before=jump), AGREED, tmp_path / "journal")
+        for name in NAMES:
+            sites.start(name)
+        result = trained(Mortal(sites), AGREED, tmp_path / "journal")
+    assert same(result, undisturbed)
+
+
+@pytest.mark.parametrize("part", ["federation", "privacy", "gbdt"])
+def test_no_decision_of_a_run_looks_at_a_wall_clock(part: str) -> None:
+    """Certificates and what is shown to people may; they are in folders of their own."""
+    package = Path(fed_audience.__file__).parent / part
+    looking = [
+        path.name
+        for path in package.glob("*.py")
+        if WALL_CLOCK.search(path.read_text(encoding="utf-8")) and path.name not in DATED
+    ]
+    assert looking == []
