@@ -52,8 +52,9 @@ bench: install bench-peers ## measure, 40 minutes; BENCH="--part privacy" or "--
 	@$(BIN)/python -m benchmarks $(BENCH)
 
 .PHONY: fuzz
-fuzz: install ## break 100,000 model texts and see what the strict reader makes of them
+fuzz: install ## break 100,000 model texts for the strict reader, and send 100,000 inputs to an open port
 	@$(BIN)/python -m tests.gbdt.fuzz_reader
+	@$(BIN)/python -m tests.federation.grpc.fuzz_port
 
 .PHONY: chaos
 chaos: install ## kill random processes of 250 federations at random moments, 15 minutes

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
@@ -60,6 +61,14 @@ class Federation:
         options.setdefault("limits", LIMITS)
         files = options.pop("tls", None) or self.files_of(site)
         return SiteLink(address, files, self.identities[site], handle, **options)
+
+
+def until(happened: Callable[[], bool], seconds: float = 10.0) -> None:
+    """Wait for what must happen, and fail the test if it does not."""
+    deadline = time.monotonic() + seconds
+    while not happened():
+        assert time.monotonic() < deadline, "it did not happen in time"
+        time.sleep(0.01)
 
 
 def lines(caplog: Any, event: str) -> list[logging.LogRecord]:

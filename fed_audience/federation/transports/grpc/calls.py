@@ -9,7 +9,7 @@ from queue import SimpleQueue
 from typing import TYPE_CHECKING, Final
 
 from fed_audience.federation.transports.grpc import envelope_pb2 as pb
-from fed_audience.federation.transports.grpc.metrics import metrics
+from fed_audience.federation.transports.grpc.metrics import METRICS
 from fed_audience.federation.transports.grpc.protocol import chunks
 
 if TYPE_CHECKING:
@@ -71,8 +71,8 @@ class Calls:
         call = self._under_way[number]
         call.waiting.discard(site)
         call.inbox.put((site, body))
-        metrics().replies.labels(site).inc()
-        metrics().bytes.labels(site, "from_site").inc(len(body))
+        METRICS.replies.labels(site).inc()
+        METRICS.bytes.labels(site, "from_site").inc(len(body))
 
     def failed(self, site: str, number: int, error: str) -> None:
         """Hand on that ``site`` has no answer."""
@@ -85,7 +85,7 @@ class Calls:
             said,
             extra={"event": "site_failed", "site": site},
         )
-        metrics().failures.labels(site).inc()
+        METRICS.failures.labels(site).inc()
         call = self._under_way[number]
         call.waiting.discard(site)
         call.inbox.put((site, None))

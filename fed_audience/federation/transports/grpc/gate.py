@@ -115,7 +115,7 @@ class Gate:
         self._notify()
 
     def _notify(self) -> None:
-        with contextlib.suppress(BlockingIOError):
+        with contextlib.suppress(OSError):  # full: it will wake; closed: it has ended
             self._wake.send(b"\0")
 
     def _run(self) -> None:
@@ -166,8 +166,11 @@ class Gate:
                 self._accepting = False
             return
         if len(self._strangers) >= self._limits.strangers:
+            # Who hurries is through in milliseconds: the oldest is the slowest.
             oldest = next(iter(self._strangers.values()))
-            self._refuse(oldest, "crowd", "too many connections that do not say who they are")
+            if not oldest.dismissed:
+                self._turned_away.note("crowd", oldest.peer, "too many say not who they are")
+            self._end(oldest)
         self._count += 1
         name = f"{self._inner.parent}/{self._count}"
         try:
@@ -187,8 +190,16 @@ class Gate:
         self._serve(connection)
 
     def _serve(self, connection: Connection) -> None:
+        """Let one connection go on as far as it can. Whatever it brings ends no other."""
         if connection.name not in self._connections:
             return
+        try:
+            self._advance(connection)
+        except Exception as fault:  # noqa: BLE001 - the port must outlive any peer
+            self._turned_away.note("fault", connection.peer, "it met an error of ours", fault)
+            self._end(connection)
+
+    def _advance(self, connection: Connection) -> None:
         try:
             if connection.closing:
                 connection.drain()
@@ -197,16 +208,13 @@ class Gate:
                     self._open(connection)
             elif connection.pump():
                 self._unfinished.append(connection)
+            self._watch(connection)
         except (Ended, ssl.SSLEOFError, ssl.SSLZeroReturnError):
             self._end(connection)
-            return
         except ssl.SSLError as error:
             self._refuse(connection, *_reason(error))
-            return
         except OSError:
             self._end(connection)
-            return
-        self._watch(connection)
 
     def _open(self, connection: Connection) -> None:
         """Connect a peer whose certificate is good to the server behind."""

@@ -90,8 +90,13 @@ class SiteLink:
         """Whether there is a stream at this moment."""
         return self._up.is_set()
 
+    @property
+    def failure(self) -> FederationError | None:
+        """What ended a link that runs in a thread of its own."""
+        return self._failure
+
     def wait_connected(self, timeout: float) -> bool:
-        """Wait for a stream, ``timeout`` seconds at most; raises what ended ``run`` meanwhile."""
+        """Wait for a stream, ``timeout`` seconds at most; raises ``failure`` if there is one."""
         up = self._up.wait(timeout)
         if self._failure is not None:
             raise self._failure
@@ -106,7 +111,7 @@ class SiteLink:
         self._controls.on(kind, lambda _, body: handle(body))
 
     def start(self) -> None:
-        """Run in a thread; what ends it early is raised by ``wait_connected`` and ``stop``."""
+        """Run in a thread of its own; see ``failure`` for what ends it early."""
         self._thread = threading.Thread(target=self._run_quietly, name="fed-audience link")
         self._thread.daemon = True
         self._thread.start()

@@ -15,7 +15,7 @@ from grpc_health.v1 import health, health_pb2, health_pb2_grpc  # type: ignore[i
 from fed_audience import __version__
 from fed_audience.federation.transports.grpc import envelope_pb2 as pb
 from fed_audience.federation.transports.grpc.admission import Admitted, Caller, admit
-from fed_audience.federation.transports.grpc.metrics import metrics
+from fed_audience.federation.transports.grpc.metrics import METRICS
 from fed_audience.federation.transports.grpc.protocol import (
     SERVICE,
     SLACK,
@@ -106,7 +106,12 @@ class Listener:
             return
         who, certificate = found
         try:
-            admitted = admit(await self._hello(stream), who, certificate, self._members)
+            first = await stream.read()
+            if not isinstance(first, pb.FromSite):  # it hung up
+                return
+            if first.WhichOneof("content") != "hello":
+                raise EnvelopeError("bad_envelope", "its first message is no hello")
+            admitted = admit(first.hello, who, certificate, self._members)
             who = f"{admitted.caller.role} {admitted.caller.site} at {who}"
             gate.admit(name)
             session = Session(
@@ -127,12 +132,6 @@ class Listener:
         finally:
             gate.dismiss(name)
 
-    async def _hello(self, stream: Any) -> pb.Hello:
-        message = await stream.read()
-        if not isinstance(message, pb.FromSite) or message.WhichOneof("content") != "hello":
-            raise EnvelopeError("bad_envelope", "its first message is no hello")
-        return message.hello
-
     async def _serve_agent(self, session: Session) -> None:
         site = session.site
         async with self._entrances.setdefault(site, asyncio.Lock()):
@@ -148,7 +147,7 @@ class Listener:
         finally:
             if self.sessions.get(site) is session:
                 del self.sessions[site]
-            metrics().connected.set(len(self.sessions))
+            METRICS.connected.set(len(self.sessions))
             _LOG.info("site %s hung up", site, extra={"event": "site_left", "site": site})
 
     async def _make_room_for(self, session: Session) -> None:
@@ -184,11 +183,11 @@ class Listener:
 
     def _note_arrival(self, session: Session) -> None:
         site, caller = session.site, session.admitted.caller
-        metrics().connections.labels(site).inc()
+        METRICS.connections.labels(site).inc()
         if site in self._seen:
-            metrics().reconnections.labels(site).inc()
+            METRICS.reconnections.labels(site).inc()
         self._seen.add(site)
-        metrics().connected.set(len(self.sessions))
+        METRICS.connected.set(len(self.sessions))
         _LOG.info(
             "site %s connected from %s, program %s",
             site,

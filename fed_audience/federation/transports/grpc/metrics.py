@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from functools import cache
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Final
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -37,15 +36,13 @@ class Metrics:
         self.connected = _made("Gauge", "connected_sites", "Sites with a stream.", ())
 
 
-@cache
-def metrics() -> Metrics:
-    """Return the counters of this process."""
-    return Metrics()
-
-
 def _made(kind: str, name: str, what: str, labels: Sequence[str]) -> Any:
     try:
         import prometheus_client  # noqa: PLC0415 - an extra
     except ImportError:
         return _Uncounted()
     return getattr(prometheus_client, kind)(f"fed_audience_transport_{name}", what, labels)
+
+
+METRICS: Final = Metrics()
+"""The counters of this process."""

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 from fed_audience.errors import FederationError
 from fed_audience.federation.transports.grpc import envelope_pb2 as pb
-from fed_audience.federation.transports.grpc.metrics import metrics
+from fed_audience.federation.transports.grpc.metrics import METRICS
 from fed_audience.federation.transports.grpc.protocol import Assembly, EnvelopeError
 
 if TYPE_CHECKING:
@@ -168,7 +168,7 @@ class Session:
         wanted = self._calls.waits_for(self.site, chunk.call)
         body = self._assembly.add(chunk, wanted=wanted)
         if not wanted:
-            metrics().late.labels(self.site).inc()
+            METRICS.late.labels(self.site).inc()
         elif body is not None:
             self._calls.answered(self.site, chunk.call, body)
 

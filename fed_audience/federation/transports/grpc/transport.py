@@ -19,7 +19,7 @@ from fed_audience.federation.transports.grpc.calls import Call, Calls
 from fed_audience.federation.transports.grpc.controls import Controls, body_of, checked
 from fed_audience.federation.transports.grpc.gate import Gate
 from fed_audience.federation.transports.grpc.listener import Listener
-from fed_audience.federation.transports.grpc.metrics import metrics
+from fed_audience.federation.transports.grpc.metrics import METRICS
 from fed_audience.federation.transports.grpc.protocol import Limits
 from fed_audience.federation.transports.grpc.tls import ServerContext, split_address
 from fed_audience.federation.transports.grpc.turned_away import TurnedAway
@@ -83,6 +83,8 @@ class GrpcTransport:
         )
         self._gate: Gate | None = None
         self._folder: Path | None = None
+        self._closing = threading.Lock()
+        self._closed = False
 
     def __enter__(self) -> Self:
         self.start()
@@ -117,14 +119,19 @@ class GrpcTransport:
 
     def close(self) -> None:
         """Close the port and every stream; a call under way ends with FederationError."""
+        with self._closing:
+            if not self._closed:
+                self._closed = True
+                self._close()
+
+    def _close(self) -> None:
         if self._gate is not None:
             self._gate.stop()
         if self._thread.is_alive():
             self._run(self._listener.stop())
             self._loop.call_soon_threadsafe(self._loop.stop)
             self._thread.join()
-        if not self._loop.is_closed():
-            self._loop.close()
+        self._loop.close()
         if self._folder is not None:
             shutil.rmtree(self._folder, ignore_errors=True)
 
@@ -201,7 +208,7 @@ class GrpcTransport:
                     self._tell(Envelope(site, "from_site", reply))
                     yield site, reply
         finally:
-            if not self._loop.is_closed():
+            if not self._closed:
                 self._loop.call_soon_threadsafe(self._calls.end, call)
 
     def on(
@@ -237,11 +244,11 @@ class GrpcTransport:
 
     def _begin(self, call: Call) -> None:
         self._calls.begin(call)
-        metrics().rounds.inc()
+        METRICS.rounds.inc()
         for site in call.waiting:
             if session := self._listener.sessions.get(site):
                 session.send(call.messages)
-                metrics().bytes.labels(site, "to_site").inc(len(call.body))
+                METRICS.bytes.labels(site, "to_site").inc(len(call.body))
 
     def _run(self, work: Coroutine[Any, Any, Any]) -> Any:
         return asyncio.run_coroutine_threadsafe(work, self._loop).result()

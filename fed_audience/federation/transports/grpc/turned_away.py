@@ -8,7 +8,7 @@ import time
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
-from fed_audience.federation.transports.grpc.metrics import metrics
+from fed_audience.federation.transports.grpc.metrics import METRICS
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -38,9 +38,12 @@ class TurnedAway:
         self._budgets: dict[str, _Budget] = {}
         self._lock = threading.Lock()
 
-    def note(self, reason: str, who: str, text: str) -> None:
-        """Count a refusal; log it within the budget of ``reason``, a word of a closed list."""
-        metrics().refusals.labels(reason).inc()
+    def note(self, reason: str, who: str, text: str, fault: Exception | None = None) -> None:
+        """Count a refusal; log it within the budget of ``reason``, a word of a closed list.
+
+        ``fault``: an error of ours that the peer brought about.
+        """
+        METRICS.refusals.labels(reason).inc()
         with self._lock:
             now = self._clock()
             budget = self._budgets.setdefault(reason, _Budget(now))
@@ -58,5 +61,6 @@ class TurnedAway:
             who,
             text,
             also,
+            exc_info=fault,
             extra={"event": "turned_away", "reason": reason, "peer": who},
         )
