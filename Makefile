@@ -48,7 +48,7 @@ $(PEERS)/.ready: scripts/bench_peers.sh | install
 bench-peers: $(PEERS)/.ready ## make .venv-bench/ with XGBoost 3.2 and FedTree
 
 .PHONY: bench
-bench: install bench-peers ## measure, 40 minutes; BENCH="--part privacy" or "--only quality" narrows it
+bench: install bench-peers ## measure, 50 minutes; BENCH="--part privacy" or "--only quality" narrows it
 	@$(BIN)/python -m benchmarks $(BENCH)
 
 .PHONY: fuzz

@@ -13,13 +13,17 @@ from rich.console import Console
 from rich.markdown import Markdown
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
 
+from benchmarks.federation import goals as federation_goals
+from benchmarks.federation import plan as federation_plan
 from benchmarks.goals import GOALS
 from benchmarks.page import NAMES, fill, tables
 from benchmarks.plan import BLOCKS, Cell, cells
+from benchmarks.privacy import goals as privacy_goals
 from benchmarks.privacy import plan as privacy_plan
-from benchmarks.privacy import results as privacy
+from benchmarks.privacy import results as measured_parts
 from benchmarks.privacy.pages import fill_pages
-from benchmarks.privacy.plan import Measurement, measurements
+from benchmarks.privacy.plan import Measurement
+from benchmarks.privacy.results import Part
 from benchmarks.results import Entry, commit, document, entries, machine, write
 from benchmarks.runner import ROOT, Samples, in_turn, run
 
@@ -30,7 +34,13 @@ HERE: Final = Path(__file__).resolve().parent
 BUSY: Final = 0.5
 """Load of the machine above which figures are not worth keeping."""
 
-PARTS: Final = {"learners": BLOCKS, "privacy": privacy_plan.BLOCKS}
+MEASURED: Final = {
+    "privacy": Part(privacy_plan.BLOCKS, privacy_goals.GOALS),
+    "federation": Part(federation_plan.BLOCKS, federation_goals.GOALS),
+}
+"""Parts that are made of measurements; the learners are cells."""
+
+PARTS: Final = {"learners": BLOCKS, **{name: part.blocks for name, part in MEASURED.items()}}
 """Part of results.json and of the page -> its blocks. A part is measured whole, or not kept."""
 
 
@@ -43,11 +53,13 @@ def parsed(arguments: list[str] | None = None) -> argparse.Namespace:
         prog="python -m benchmarks",
         description=__doc__,
         epilog=f"blocks:\n{blocks}\n\nA narrowed run writes its results into --home alone. "
-        "--learners, --rows, --trees and --repeats narrow the learners and leave privacy out.",
+        "--learners, --rows, --trees and --repeats narrow the learners and leave the rest out.",
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
     every = [block for part in PARTS.values() for block in part]
-    parser.add_argument("--part", choices=PARTS, help="this part alone; the other stays as it is")
+    parser.add_argument(
+        "--part", choices=PARTS, help="this part alone; the others stay as they are"
+    )
     parser.add_argument("--only", nargs="+", choices=every, metavar="BLOCK", help="these blocks")
     parser.add_argument("--learners", nargs="+", choices=NAMES, help="these learners")
     parser.add_argument("--rows", type=int, help="at most so many rows of a generated table")
@@ -66,7 +78,8 @@ def chosen(options: argparse.Namespace) -> list[Planned]:
         cell for cell in plan if not options.learners or cell.learner in options.learners
     ]
     if not any((options.learners, options.rows, options.trees, options.repeats)):
-        found += measurements()
+        found += privacy_plan.measurements()
+        found += federation_plan.measurements()
     blocks = options.only or [
         block for part, names in PARTS.items() if options.part in {None, part} for block in names
     ]
@@ -94,15 +107,12 @@ def main(arguments: list[str] | None = None) -> int:
     typed = sys.argv[1:] if arguments is None else arguments
     circumstances = (shlex.join(["python", "-m", "benchmarks", *typed]), began, before)
     measured = entries({cell: got for cell, got in found.items() if isinstance(cell, Cell)})
-    attacked = {one: got for one, got in found.items() if isinstance(one, Measurement)}
-    parts, texts = {}, {}
+    others = {one: got for one, got in found.items() if isinstance(one, Measurement)}
+    parts, texts = _drawn(others, circumstances)
     if measured:
         goals = [goal.state(measured) for goal in GOALS]
         parts["learners"] = document(measured, goals, *circumstances)
         texts["learners"] = tables(parts["learners"], measured)
-    if attacked:
-        parts["privacy"] = privacy.document(attacked, *circumstances)
-        texts["privacy"] = privacy.tables(parts["privacy"])
     narrowed = any((options.only, options.learners, options.rows, options.trees, options.repeats))
     for part, text in texts.items():
         told = "**A narrowed run: sizes may not be those that the titles name.** " * narrowed
@@ -112,7 +122,7 @@ def main(arguments: list[str] | None = None) -> int:
     if not narrowed and "privacy" in parts:
         fill_pages(parts["privacy"])
     write(parts, (options.home if narrowed else HERE) / "results.json")
-    return max(_verdict(measured, console), _privacy_verdict(attacked, console))
+    return max(_verdict(measured, console), _others_verdict(others, console))
 
 
 def _with_progress(
@@ -160,6 +170,18 @@ def spent(sample: dict[str, Any]) -> str:
     return f"{', '.join(parts)}, quality {sample['quality']:.5f}"
 
 
+def _drawn(
+    others: measured_parts.Samples, circumstances: tuple[str, datetime, dict[str, Any]]
+) -> tuple[dict[str, dict[str, Any]], dict[str, str]]:
+    """Return content and text of each part that was measured."""
+    parts, texts = {}, {}
+    for name, part in MEASURED.items():
+        if taken := {one: got for one, got in others.items() if one.part == name}:
+            parts[name] = measured_parts.document(part, taken, *circumstances)
+            texts[name] = measured_parts.tables(parts[name])
+    return parts, texts
+
+
 def _verdict(measured: list[Entry], console: Console) -> int:
     failed = [entry for entry in measured if entry.failed]
     for entry in failed:
@@ -170,10 +192,10 @@ def _verdict(measured: list[Entry], console: Console) -> int:
     return 1 if failed or unequal else 0
 
 
-def _privacy_verdict(attacked: privacy.Samples, console: Console) -> int:
-    for block, why in privacy.problems(attacked).items():
+def _others_verdict(others: measured_parts.Samples, console: Console) -> int:
+    for block, why in measured_parts.problems(others).items():
         console.print(f"[red]{block}: {why}")
-    return int(any("failed" in taken[0] for taken in attacked.values()))
+    return int(any("failed" in taken[0] for taken in others.values()))
 
 
 def unequal_models(measured: list[Entry]) -> list[str]:

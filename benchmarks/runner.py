@@ -97,7 +97,8 @@ def run(
 def measure(cell: Planned, home: Path) -> dict[str, Any]:
     """Run one cell in a process of its own; {"failed": why} when it does not end well."""
     if isinstance(cell, Measurement):
-        order: dict[str, Any] = {"module": cell.module, "options": cell.options}
+        module = f"benchmarks.{cell.part}.{cell.module}"
+        order: dict[str, Any] = {"module": module, "options": cell.options}
         with _environment() as environment:
             return _asked(Path(sys.executable), "benchmarks.privacy.worker", order, environment)
     python = PEERS_PYTHON if cell.learner in PEERS else Path(sys.executable)

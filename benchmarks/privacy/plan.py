@@ -8,12 +8,13 @@ from typing import Any, Final
 
 @dataclass(frozen=True, slots=True)
 class Measurement:
-    """``measure(**options)`` of one module of this folder; it returns the rows of a table."""
+    """``measure(**options)`` of a module of ``benchmarks.<part>``; it returns a table's rows."""
 
     block: str
     module: str
     options: tuple[tuple[str, Any], ...] = ()
     repeats: int = 1
+    part: str = "privacy"
 
 
 BLOCKS: Final = {

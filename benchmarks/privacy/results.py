@@ -1,20 +1,31 @@
-"""The privacy part of results.json and of the page, drawn from the rows of each measurement."""
+"""A part of results.json and of the page that is drawn from the rows of its measurements."""
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from benchmarks.page import circumstances as in_a_line
 from benchmarks.page import goal_table, table
-from benchmarks.privacy.goals import GOALS, Found
-from benchmarks.privacy.plan import BLOCKS, Measurement
 from benchmarks.results import circumstances
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
     from datetime import datetime
 
-Samples = dict[Measurement, list[dict[str, Any]]]
+    from benchmarks.goals import Goal
+    from benchmarks.privacy.goals import Found
+    from benchmarks.privacy.plan import Measurement
+
+    Samples = dict[Measurement, list[dict[str, Any]]]
+
+
+@dataclass(frozen=True, slots=True)
+class Part:
+    """What a part is made of: its blocks with what they measure, and what it is held to."""
+
+    blocks: Mapping[str, str]
+    goals: Sequence[Goal[Found]]
 
 
 def rows_of(samples: Mapping[Measurement, Sequence[dict[str, Any]]]) -> Found:
@@ -36,18 +47,18 @@ def problems(samples: Mapping[Measurement, Sequence[dict[str, Any]]]) -> dict[st
 
 
 def document(
-    samples: Samples, command: str, began: datetime, before: dict[str, Any]
+    part: Part, samples: Samples, command: str, began: datetime, before: dict[str, Any]
 ) -> dict[str, Any]:
-    """Return what results.json holds of the part."""
+    """Return what results.json holds of ``part``."""
     found = rows_of(samples)
     every = [one for taken in samples.values() for one in taken]
     return {
         **circumstances(command, began, before, every),
-        "goals": [goal.state(found) for goal in GOALS],
+        "goals": [goal.state(found) for goal in part.goals],
         "measurements": [
             {
                 "block": measurement.block,
-                "what": BLOCKS[measurement.block],
+                "what": part.blocks[measurement.block],
                 "problem": problems(samples).get(measurement.block, ""),
                 "seconds": taken[0].get("seconds"),
                 "rows": taken[0].get("rows", []),

@@ -11,7 +11,7 @@ import pytest
 
 from benchmarks.privacy.goals import GOALS, Found
 from benchmarks.privacy.plan import BLOCKS, Measurement, measurements
-from benchmarks.privacy.results import document, rows_table, tables
+from benchmarks.privacy.results import Part, document, rows_table, tables
 from benchmarks.results import machine
 from benchmarks.runner import measure
 
@@ -46,7 +46,9 @@ def test_the_page_tells_figures_and_why_some_are_missing() -> None:
         upload: [{"rows": rows, "seconds": {"wall": 2.0, "cpu": 1.0}, "version": {"numpy": "2"}}],
         absent: [{"unavailable": "adult is not in the data folder"}],
     }
-    content = document(samples, "python -m benchmarks", datetime.now(UTC), machine())
+    content = document(
+        Part(BLOCKS, GOALS), samples, "python -m benchmarks", datetime.now(UTC), machine()
+    )
     text = tables(content)
     assert f"| {UPLOAD} | 0.50 | - | 0.25 | met |" in text
     assert "| a level | 32 | 262,144 |" in text
@@ -67,7 +69,7 @@ def test_a_measurement_has_a_process_of_its_own(tmp_path: Path) -> None:
     sample = measure(small, tmp_path)
     assert sample["rows"][0]["entries"] == 23
     assert sample["seconds"]["cpu"] > 0
-    assert set(sample["version"]) == {"fed-audience", "numpy", "cryptography"}
+    assert set(sample["version"]) == {"fed-audience", "numpy", "cryptography", "grpcio"}
 
 
 def test_a_measurement_that_breaks_is_a_failure(tmp_path: Path) -> None:

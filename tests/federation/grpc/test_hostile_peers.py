@@ -221,7 +221,18 @@ def test_a_peer_that_does_not_read_delays_nobody(federation: Federation) -> None
     limits = replace(LIMITS, silence_seconds=60.0)
     with coordinator(federation, limits) as transport, rogue(federation, transport):
         body = b"x" * 30_000_000
-        assert dict(transport.call(body, ["rogue", "north"], 3)).keys() == {"north"}
+        assert dict(transport.call(body, ["rogue", "north"], 2)).keys() == {"north"}
+
+
+def test_a_peer_that_leaves_too_much_unread_is_hung_up_on(
+    federation: Federation, caplog: pytest.LogCaptureFixture
+) -> None:
+    limits = replace(LIMITS, silence_seconds=60.0, unread=2)
+    with coordinator(federation, limits) as transport, rogue(federation, transport):
+        for _ in range(3):
+            assert not list(transport.call(b"x" * 8_000_000, ["rogue"], 0.2))
+        until(lambda: transport.sites() == ["north"])
+    assert [r.__dict__["reason"] for r in lines(caplog, "turned_away")] == ["not_reading"]
 
 
 def test_the_health_service_answers_and_reflection_does_not_exist(federation: Federation) -> None:

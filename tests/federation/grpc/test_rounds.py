@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import threading
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack
 from pathlib import Path
 from typing import Any
@@ -47,6 +48,18 @@ def test_a_body_arrives_whole_whatever_its_length(federation: Federation, length
     ):
         transport.wait_for(["north"], 10)
         assert dict(transport.call(body, ["north"], 5)) == {"north": body[::-1] + body}
+
+
+def test_bodies_of_rounds_at_the_same_time_do_not_mix(federation: Federation) -> None:
+    with (
+        federation.transport(limits=SMALL_CHUNKS) as transport,
+        federation.link(transport.address, "north", bytes, limits=SMALL_CHUNKS),
+    ):
+        transport.wait_for(["north"], 10)
+        bodies = [bytes([number]) * 15_000 for number in range(8)]
+        with ThreadPoolExecutor(8) as pool:
+            found = list(pool.map(lambda one: list(transport.call(one, ["north"], 10)), bodies))
+    assert found == [[("north", body)] for body in bodies]
 
 
 def test_replies_come_as_the_sites_give_them(federation: Federation) -> None:

@@ -66,9 +66,12 @@ class Admitted:
 
 
 def admit(
-    hello: pb.Hello, address: str, certificate: CertificateFacts, members: Mapping[str, Member]
+    first: pb.FromSite, address: str, certificate: CertificateFacts, members: Mapping[str, Member]
 ) -> Admitted:
-    """Let the sender of ``hello`` in. Raises EnvelopeError with the reason why not."""
+    """Let in whose first message this is. Raises EnvelopeError with the reason why not."""
+    if first.WhichOneof("content") != "hello":
+        raise EnvelopeError("bad_envelope", "its first message is no hello")
+    hello = first.hello
     role = _ROLES.get(hello.role)
     named = 0 < len(hello.site) <= _LONGEST_NAME and hello.site.isprintable()
     if role is None or not named or len(hello.process) != _PROCESS_BYTES:

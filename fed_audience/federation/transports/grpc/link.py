@@ -6,6 +6,7 @@ import itertools
 import logging
 import random
 import threading
+import time
 from concurrent.futures import CancelledError, Future, ThreadPoolExecutor
 from concurrent.futures import TimeoutError as FutureTimeoutError
 from contextlib import suppress
@@ -177,9 +178,10 @@ class SiteLink:
     def _keep_connected(self) -> None:
         pause, reached = FIRST_PAUSE, False
         while not self._stopping.is_set():
+            began = None
             try:
                 with Stream(self._way, "agent") as stream:
-                    pause, reached = FIRST_PAUSE, True
+                    reached, began = True, time.monotonic()
                     self._serve(stream)
             except Unreachable as error:
                 _LOG.warning("%s; trying again", error, extra={"event": "link_lost"})
@@ -192,6 +194,8 @@ class SiteLink:
                 if not reached:
                     raise
                 _LOG.warning("%s; trying again", error, extra={"event": "link_lost"})
+            if began is not None and time.monotonic() - began > LONGEST_PAUSE:
+                pause = FIRST_PAUSE
             # Sites that lost the same coordinator do not all come back in the same moment.
             self._stopping.wait(pause * random.uniform(0.5, 1.0))  # noqa: S311 - no secret
             pause = min(2 * pause, LONGEST_PAUSE)

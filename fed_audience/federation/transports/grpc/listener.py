@@ -109,9 +109,7 @@ class Listener:
             first = await stream.read()
             if not isinstance(first, pb.FromSite):  # it hung up
                 return
-            if first.WhichOneof("content") != "hello":
-                raise EnvelopeError("bad_envelope", "its first message is no hello")
-            admitted = admit(first.hello, who, certificate, self._members)
+            admitted = admit(first, who, certificate, self._members)
             who = f"{admitted.caller.role} {admitted.caller.site} at {who}"
             gate.admit(name)
             session = Session(
@@ -140,7 +138,7 @@ class Listener:
             self.sessions[site] = session
             # No await in between: a call either finds the session, or is found here.
             for call in self._calls.owed_by(site):
-                session.send(call.messages)
+                session.send(call)
         self._note_arrival(session)
         try:
             await session.serve()

@@ -47,7 +47,8 @@ class Limits:
     """What one end takes from the other, and how long it waits.
 
     ``chunk_bytes``: a longer body travels in parts. ``body_bytes``: longest request or reply.
-    ``control_bytes``: longest control message. ``controls``: control messages of one peer that are
+    ``unread``: requests that may wait for one peer to read. ``control_bytes``: longest control
+    message. ``controls``: control messages of one peer that are
     handled at a time. ``handshake_seconds``: for TLS. ``hello_seconds``: from there to a peer's
     first message. ``silence_seconds``: after which a peer is asked whether it lives, and the time
     to answer that. ``visit_seconds``: longest connection of somebody who answers no rounds.
@@ -56,6 +57,7 @@ class Limits:
 
     chunk_bytes: int = 4 * MIB
     body_bytes: int = wire.MAX_BODY_BYTES
+    unread: int = 16
     control_bytes: int = MIB
     controls: int = 8
     handshake_seconds: float = 5.0
@@ -78,11 +80,12 @@ RefusalReason = Literal[
     "bad_envelope",
     "bad_chunk",
     "too_long",
+    "not_reading",
     "removed",
 ]
 """Why a coordinator ends a stream, in a word."""
 
-PASSING: Final[frozenset[str]] = frozenset({"no_hello", "too_many_visitors"})
+PASSING: Final[frozenset[str]] = frozenset({"no_hello", "too_many_visitors", "not_reading"})
 """Reasons that may be gone at the next attempt."""
 
 

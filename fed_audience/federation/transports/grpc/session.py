@@ -13,11 +13,11 @@ from fed_audience.federation.transports.grpc.metrics import METRICS
 from fed_audience.federation.transports.grpc.protocol import Assembly, EnvelopeError
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable
+    from collections.abc import Callable
     from concurrent.futures import Executor
 
     from fed_audience.federation.transports.grpc.admission import Admitted, Caller
-    from fed_audience.federation.transports.grpc.calls import Calls
+    from fed_audience.federation.transports.grpc.calls import Call, Calls
     from fed_audience.federation.transports.grpc.controls import Controls
     from fed_audience.federation.transports.grpc.protocol import Limits, RefusalReason
 
@@ -48,6 +48,8 @@ class Session:
         self._handlers = handlers
         self._limits = limits
         self._writing = asyncio.Lock()
+        self._sending = asyncio.Lock()
+        self._unsent = 0
         self._room = asyncio.Semaphore(limits.controls)
         self._tasks: set[asyncio.Task[None]] = set()
         self._asks: dict[int, asyncio.Future[pb.ControlAnswer]] = {}
@@ -98,9 +100,17 @@ class Session:
         async with self._writing:
             await self._stream.write(message)
 
-    def send(self, messages: Iterable[pb.FromCoordinator]) -> None:
-        """Send messages one after the other without waiting for it."""
-        self._spawn(self._write_all(messages))
+    def send(self, call: Call) -> None:
+        """Send a request without waiting for it; one that nobody waits for any more stays here.
+
+        A peer that leaves too many unread is hung up on: they would pile up in memory.
+        """
+        if self._unsent >= self._limits.unread and self._reading is not None:
+            self._ended = ("not_reading", f"it left {self._unsent} requests unread")
+            self._reading.cancel()
+            return
+        self._unsent += 1
+        self._spawn(self._send(call))
 
     async def alive(self) -> bool:
         """Ask the peer for a sign of life; it answers also while it computes."""
@@ -194,9 +204,16 @@ class Session:
         finally:
             self._room.release()
 
-    async def _write_all(self, messages: Iterable[pb.FromCoordinator]) -> None:
-        for message in messages:
-            await self.write(message)
+    async def _send(self, call: Call) -> None:
+        try:
+            # Parts of two bodies must not mix; control messages may come between them.
+            async with self._sending:
+                if self._calls.waits_for(self.site, call.number):
+                    for message in call.messages:
+                        await self.write(message)
+                    METRICS.bytes.labels(self.site, "to_site").inc(len(call.body))
+        finally:
+            self._unsent -= 1
 
     def _spawn(self, work: Any) -> None:
         task: asyncio.Task[None] = asyncio.ensure_future(work)

@@ -247,8 +247,7 @@ class GrpcTransport:
         METRICS.rounds.inc()
         for site in call.waiting:
             if session := self._listener.sessions.get(site):
-                session.send(call.messages)
-                METRICS.bytes.labels(site, "to_site").inc(len(call.body))
+                session.send(call)
 
     def _run(self, work: Coroutine[Any, Any, Any]) -> Any:
         return asyncio.run_coroutine_threadsafe(work, self._loop).result()

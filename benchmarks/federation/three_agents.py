@@ -1,0 +1,123 @@
+"""Training between three processes, beside XGBoost's plugin on the same rows in the same run."""
+
+from __future__ import annotations
+
+import itertools
+import socket
+import statistics
+import time
+from contextlib import ExitStack, contextmanager
+from dataclasses import replace
+from typing import TYPE_CHECKING, Any, Final
+
+import numpy as np
+
+from benchmarks.datasets import generated
+from benchmarks.federation.agent import warm_up
+from benchmarks.federation.loopback import ROOT, all_connected, federation, processes
+from benchmarks.learners import Task, UnavailableError, quality
+from benchmarks.learners.ours import manifest, predictions
+from benchmarks.plan import Cell
+from benchmarks.runner import measure as measured_cell
+from fed_audience.federation import train
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from pathlib import Path
+
+    from fed_audience.federation import TrainingResult
+
+SITES: Final = ("s0", "s1", "s2")
+TABLES: Final = ROOT / ".bench"
+
+
+def measure(
+    rows: int = 300_000, trees: int = 100, repeats: int = 3, tables: Path = TABLES
+) -> list[dict[str, Any]]:
+    """Train in turn with each; return a row for each, with the medians."""
+    ours: list[dict[str, Any]] = []
+    theirs: list[dict[str, Any]] = []
+    task = Task(trees, threads=1, sites=3)
+    peer = Cell("federated", "xgboost_federated", "mixed", rows, replace(task, threads=2))
+    with agents(rows, tables) as train_once:
+        for repeat in range(repeats):
+            ours.append(train_once(task, f"run {repeat}"))
+            sample = measured_cell(peer, tables)
+            if why := sample.get("unavailable") or sample.get("failed"):
+                raise UnavailableError(why)
+            seconds = sum(sample[part]["wall"] for part in ("binning", "boosting"))
+            theirs.append({"seconds": seconds, "auc": sample["quality"]})
+    if len({one["model"] for one in ours}) > 1:
+        raise SystemExit("our models differ between runs")
+    return [_row("fed-audience", ours), _row("XGBoost federated", theirs)]
+
+
+@contextmanager
+def agents(rows: int, tables: Path, round_trip: float = 0.0) -> Iterator[Any]:
+    """Start three agents that hold their rows; yields what trains once and returns the figures."""
+    table = generated(tables, "mixed", rows, 1)
+    warm_up(tables)
+    borders = np.linspace(0, rows, len(SITES) + 1).astype(int).tolist()
+    with ExitStack() as stack:
+        folder, transport = stack.enter_context(federation(SITES))
+        address = transport.address
+        if round_trip:
+            address = stack.enter_context(_delayed(address, round_trip / 2))
+        orders = [
+            {
+                "address": address,
+                "home": str(folder / site),
+                "tables": str(tables),
+                "rows": rows,
+                "start": start,
+                "stop": stop,
+            }
+            for site, (start, stop) in zip(SITES, itertools.pairwise(borders), strict=True)
+        ]
+        stack.enter_context(processes("benchmarks.federation.agent", orders))
+        all_connected(transport, SITES)
+
+        def train_once(task: Task, run_id: str) -> dict[str, Any]:
+            run = replace(manifest(table, task, SITES), run_id=run_id)
+            processor, began = time.process_time(), time.perf_counter()
+            result: TrainingResult = train(transport, run)
+            seconds = time.perf_counter() - began
+            if not result.protection.secure:
+                raise SystemExit("the sums were not masked")
+            return {
+                "seconds": seconds,
+                "coordinator_cpu_s": time.process_time() - processor,
+                "rounds": result.rounds,
+                "bytes_up_per_site": max(result.bytes_up.values()),
+                "model": result.sha256,
+                "auc": quality(
+                    table, task, lambda start, stop: predictions(result, table, task, start, stop)
+                ),
+            }
+
+        yield train_once
+
+
+@contextmanager
+def _delayed(address: str, seconds: float) -> Iterator[str]:
+    host, _, port = address.rpartition(":")
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        own = probe.getsockname()[1]
+    order = {"host": host, "to": int(port), "port": own, "seconds": seconds}
+    with processes("benchmarks.federation.delay", [order]):
+        yield f"127.0.0.1:{own}"
+
+
+def _row(who: str, samples: list[dict[str, Any]]) -> dict[str, Any]:
+    return {
+        "who": who,
+        "seconds": round(statistics.median(one["seconds"] for one in samples), 2),
+        "fastest": round(min(one["seconds"] for one in samples), 2),
+        "slowest": round(max(one["seconds"] for one in samples), 2),
+        **{
+            name: samples[0][name]
+            for name in ("rounds", "bytes_up_per_site", "auc")
+            if name in samples[0]
+        },
+    }
