@@ -28,7 +28,13 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Final, Self
 
-from fed_audience.federation.transports.grpc import GrpcTransport, Limits, Member
+from fed_audience.errors import FederationError
+from fed_audience.federation.transports.grpc import (
+    GrpcTransport,
+    Limits,
+    Member,
+    ask_coordinator,
+)
 from fed_audience.federation.transports.grpc import envelope_pb2 as pb
 from fed_audience.federation.transports.grpc.protocol import METHOD
 from fed_audience.federation.transports.grpc.tls import split_address
@@ -41,7 +47,7 @@ MEMORY: Final = 48 * 2**20
 
 LOG: Final = 2**20
 DESCRIPTORS: Final = 40
-_PREFACE: Final = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n"
+PREFACE: Final = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n"
 _DATA, _HEADERS, _SETTINGS = 0, 1, 4
 
 
@@ -50,19 +56,19 @@ def frame(kind: int, flags: int, stream: int, payload: bytes) -> bytes:
     return len(payload).to_bytes(3) + bytes([kind, flags]) + stream.to_bytes(4) + payload
 
 
-def headers() -> bytes:
+def headers(path: bytes = METHOD.encode()) -> bytes:
     """Return the headers of a call, as literals without an index (RFC 7541, 6.2.2)."""
     fields = {
-        ":method": "POST",
-        ":scheme": "http",
-        ":path": METHOD,
-        ":authority": "localhost",
-        "content-type": "application/grpc",
-        "te": "trailers",
+        b":method": b"POST",
+        b":scheme": b"http",
+        b":path": path,
+        b":authority": b"localhost",
+        b"content-type": b"application/grpc",
+        b"te": b"trailers",
     }
     text = b""
     for name, value in fields.items():
-        text += bytes([0, len(name)]) + name.encode() + bytes([len(value)]) + value.encode()
+        text += bytes([0, len(name)]) + name + bytes([len(value)]) + value
     return text
 
 
@@ -97,7 +103,7 @@ class Inputs:
         self._seed = seed
         files = federation.files_of("rogue")
         self._hello = hello("rogue", federation.identities["rogue"], files).SerializeToString()
-        self._opening = _PREFACE + frame(_SETTINGS, 0, 0, b"")
+        self._opening = PREFACE + frame(_SETTINGS, 0, 0, b"")
         self._context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
         self._context.check_hostname = False
         self._context.verify_mode = ssl.CERT_NONE
@@ -248,8 +254,13 @@ def _memory() -> int:
 
 
 def tell(**fields: object) -> None:
-    """Print a line of JSON at once."""
-    sys.stdout.write(json.dumps(fields) + "\n")
+    """Print a line of JSON."""
+    say(json.dumps(fields))
+
+
+def say(line: str) -> None:
+    """Print a line at once, for whoever waits for it."""
+    sys.stdout.write(line + "\n")
     sys.stdout.flush()
 
 
@@ -286,23 +297,50 @@ def fuzz(count: int, folder: Path, *, seed: int = 0, progress: bool = False) -> 
                 outcome.memory.append(state["memory"])
                 if not state["served"] or state["north"] != first["north"]:
                     outcome.problems.append(f"north was disturbed before input {number}: {state}")
+                if why := _newcomer(federation, coordinator.address):
+                    outcome.problems.append(f"a newcomer was not served at input {number}: {why}")
                 if progress:
-                    sys.stdout.write(f"{number + 1:,} inputs, {state['memory'] / 2**20:.0f} MiB\n")
-                    sys.stdout.flush()
+                    say(f"{number + 1:,} inputs, {state['memory'] / 2**20:.0f} MiB")
         # What is still open has its deadline.
         time.sleep(LIMITS.hello_seconds + 1.5)
-        last = coordinator.round()
-        outcome.memory.append(last["memory"])
-        outcome.log_bytes = coordinator.log.stat().st_size
-        if "Traceback" in coordinator.log.read_text(errors="replace"):
-            outcome.problems.append(f"a traceback in the log: {coordinator.log}")
+        _judge(outcome, first, coordinator.round(), coordinator.log.read_text(errors="replace"))
+    return outcome
+
+
+def _judge(outcome: Outcome, first: dict[str, Any], last: dict[str, Any], log: str) -> None:
+    """Look for what has grown, and for our own faults in the log."""
+    outcome.memory.append(last["memory"])
+    outcome.log_bytes = len(log)
+    if "fed_audience/" in log:
+        outcome.problems.append(f"a traceback through our code: {log[-2_000:]}")
     if last["descriptors"] > first["descriptors"] + DESCRIPTORS:
         outcome.problems.append(f"descriptors: {first['descriptors']}, then {last['descriptors']}")
     if outcome.memory[-1] > outcome.memory[0] + MEMORY:
         outcome.problems.append(f"memory grew: {outcome.memory}")
     if outcome.log_bytes > LOG:
         outcome.problems.append(f"the log has {outcome.log_bytes:,} bytes")
-    return outcome
+
+
+def _newcomer(federation: Federation, address: str) -> str:
+    """Ask for the status over a connection of its own; return why that was not possible."""
+    deadline = time.monotonic() + 15
+    while True:
+        try:
+            ask_coordinator(
+                address,
+                federation.files_of("north"),
+                "status",
+                b"",
+                site="north",
+                identity=federation.identities["north"],
+            )
+        except FederationError as error:
+            # A server that a peer has stopped is replaced within seconds.
+            if time.monotonic() > deadline:
+                return str(error)
+            time.sleep(0.5)
+        else:
+            return ""
 
 
 def main() -> int:
@@ -319,14 +357,14 @@ def main() -> int:
     with tempfile.TemporaryDirectory() as folder:
         outcome = fuzz(chosen.count, Path(folder), seed=chosen.seed, progress=True)
     for answer, times in outcome.answers.most_common():
-        sys.stdout.write(f"{times:8,}  {answer}\n")
-    sys.stdout.write(
+        say(f"{times:8,}  {answer}")
+    say(
         f"log {outcome.log_bytes:,} bytes, "
         f"memory {outcome.memory[0] / 2**20:.0f} MiB after a tenth, "
-        f"{outcome.memory[-1] / 2**20:.0f} at the end, {time.perf_counter() - began:.0f} s\n"
+        f"{outcome.memory[-1] / 2**20:.0f} at the end, {time.perf_counter() - began:.0f} s"
     )
     for problem in outcome.problems:
-        sys.stdout.write(f"PROBLEM {problem}\n")
+        say(f"PROBLEM {problem}")
     return int(bool(outcome.problems))
 
 

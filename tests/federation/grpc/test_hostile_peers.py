@@ -18,6 +18,7 @@ from fed_audience.federation.transports.grpc import GrpcTransport, Limits
 from fed_audience.federation.transports.grpc import envelope_pb2 as pb
 from fed_audience.federation.transports.grpc.protocol import SERVICE
 from fed_audience.federation.transports.grpc.tls import split_address
+from tests.federation.grpc import fuzz_port
 from tests.federation.grpc.network import LIMITS, Federation, lines, until
 from tests.federation.grpc.rogue import RawStream, hello, raw_stream
 
@@ -284,3 +285,26 @@ def test_an_error_of_ours_ends_the_connection_that_met_it_and_no_other(
             stream.read()
     assert [r.__dict__["reason"] for r in lines(caplog, "turned_away")] == ["fault"]
     assert "ZeroDivisionError" in caplog.text
+
+
+def test_a_peer_that_stops_grpc_from_accepting_stops_nobody(
+    federation: Federation, caplog: pytest.LogCaptureFixture
+) -> None:
+    files = federation.files_of("rogue")
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
+    context.check_hostname = False
+    context.verify_mode = ssl.CERT_NONE
+    context.load_cert_chain(files.certificate, files.key)
+    context.set_alpn_protocols(["h2"])
+    with coordinator(federation, LIMITS) as transport:
+        with (
+            socket.create_connection(split_address(transport.address), timeout=5) as plain,
+            context.wrap_socket(plain) as tls,
+        ):
+            tls.sendall(fuzz_port.PREFACE + fuzz_port.frame(4, 0, 0, b""))
+            tls.sendall(fuzz_port.frame(1, 4, 1, fuzz_port.headers(b"/no\x9autf-8")))
+            until(lambda: bool(lines(caplog, "server_replaced")))
+        federation.enrol("west")
+        with federation.link(transport.address, "west"):
+            assert transport.wait_for(["north", "west"], 15) == []
+    assert "(CN=rogue)" in lines(caplog, "server_replaced")[0].getMessage()

@@ -19,7 +19,12 @@ A single message, as a site beside its agent or as a guest who is not yet in the
     ask_coordinator("coordinator.example:7443", tls, "status", b"", site="north", identity=identity)
 """
 
+import os
+
 from fed_audience.errors import ResourceError
+
+# What peers do wrong is ours to tell; gRPC would print it, their bytes included, without end.
+os.environ.setdefault("GRPC_VERBOSITY", "NONE")
 
 try:
     import google.protobuf  # noqa: F401 - whether it is there

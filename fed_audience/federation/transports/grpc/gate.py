@@ -37,13 +37,15 @@ _LINGER: Final = 1.0
 """Seconds for a peer to read why it was refused, before the connection is reset."""
 
 _BACKLOG: Final = 512
+_REMEMBERED: Final = 5
 _FULL: Final = {errno.EMFILE, errno.ENFILE, errno.ENOBUFS, errno.ENOMEM}
 """Errors of a machine that has no room for another connection just then."""
 
 
 class Gate:
-    """Listens on ``address`` and hands whoever has a valid certificate to the socket ``inner``.
+    """Listens on ``address`` and hands whoever has a valid certificate to the server behind.
 
+    ``folder``: its user's alone; the inner ends of connections are named in it.
     Raises ResourceError when the port cannot be had.
     """
 
@@ -51,12 +53,13 @@ class Gate:
         self,
         address: tuple[str, int],
         tls: ServerContext,
-        inner: Path,
+        folder: Path,
         limits: Limits,
         turned_away: TurnedAway,
     ) -> None:
         self._tls = tls
-        self._inner = inner
+        self._folder = folder
+        self._inner = folder
         self._limits = limits
         self._turned_away = turned_away
         self._listener = _listening(address)
@@ -71,6 +74,7 @@ class Gate:
         self._strangers: dict[str, Connection] = {}
         self._orders: deque[tuple[str, bool]] = deque()
         self._unfinished: deque[Connection] = deque()
+        self._gone: deque[str] = deque(maxlen=_REMEMBERED)
         self._count = 0
         self._accepting = True
         self._stopping = False
@@ -82,8 +86,12 @@ class Gate:
         found = self._listener.getsockname()
         return str(found[0]), int(found[1])
 
+    def lead_to(self, inner: Path) -> None:
+        """Hand peers to the Unix socket ``inner`` from here on."""
+        self._inner = inner
+
     def start(self) -> None:
-        """Begin to accept."""
+        """Begin to accept; ``lead_to`` comes first."""
         self._thread.start()
 
     def stop(self) -> None:
@@ -109,6 +117,19 @@ class Gate:
     def dismiss(self, name: str) -> None:
         """Close the connection of ``name`` soon, from any thread: its last bytes may leave."""
         self._order(name, admit=False)
+
+    def strangers(self) -> list[str]:
+        """Return addresses and subjects of peers that have a certificate and said nothing.
+
+        Those that are there, and the last few that have left.
+        """
+        there = [one.described() for one in list(self._strangers.values()) if one.unexplained]
+        return [*there, *self._gone]
+
+    def dismiss_strangers(self) -> None:
+        """Close the connections of all that have not said who they are: they may come anew."""
+        for name in list(self._strangers):
+            self.dismiss(name)
 
     def _order(self, name: str, *, admit: bool) -> None:
         self._orders.append((name, admit))
@@ -172,7 +193,7 @@ class Gate:
                 self._turned_away.note("crowd", oldest.peer, "too many say not who they are")
             self._end(oldest)
         self._count += 1
-        name = f"{self._inner.parent}/{self._count}"
+        name = f"{self._folder}/{self._count}"
         try:
             plain.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
             plain.setblocking(False)
@@ -268,7 +289,8 @@ class Gate:
 
     def _end(self, connection: Connection) -> None:
         self._connections.pop(connection.name, None)
-        self._strangers.pop(connection.name, None)
+        if self._strangers.pop(connection.name, None) and connection.unexplained:
+            self._gone.append(connection.described())
         for end, watched in connection.watched.items():
             if watched:
                 self._selector.unregister(end)

@@ -50,6 +50,15 @@ class Connection:
         self._outwards = memoryview(b"")
         self._tls_writes = False
 
+    @property
+    def unexplained(self) -> bool:
+        """Whether it has a certificate, and nothing was said of it yet."""
+        return self.facts is not None and not self.dismissed
+
+    def described(self) -> str:
+        """Return address and subject, for a log."""
+        return f"{self.peer} ({self.facts.subject if self.facts else 'no certificate'})"
+
     def wanted(self) -> Iterator[tuple[socket.socket, int]]:
         """Yield each end and the events that let this connection go on."""
         if self.closing or self.inner is None:

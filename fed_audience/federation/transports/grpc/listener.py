@@ -23,6 +23,7 @@ from fed_audience.federation.transports.grpc.protocol import (
     Limits,
     RefusalReason,
 )
+from fed_audience.federation.transports.grpc.servers import UNIX, Servers
 from fed_audience.federation.transports.grpc.session import Session
 
 if TYPE_CHECKING:
@@ -36,7 +37,6 @@ if TYPE_CHECKING:
     from fed_audience.federation.transports.grpc.turned_away import TurnedAway
 
 _LOG: Final = logging.getLogger(__name__)
-_UNIX: Final = "unix:"
 _METADATA_BYTES: Final = 2**13
 _STREAMS: Final = 8
 _REFUSAL_SECONDS: Final = 2.0
@@ -64,32 +64,37 @@ class Listener:
         self._seen: set[str] = set()
         self._visitors = 0
         self._gate: Gate | None = None
-        self._server: Any = None
+        self._servers: Servers | None = None
 
-    async def start(self, inner: Path, gate: Gate) -> None:
-        """Serve on the Unix socket ``inner``, for the peers that ``gate`` lets through."""
+    async def start(self, folder: Path, gate: Gate) -> None:
+        """Serve on Unix sockets in ``folder``, for the peers that ``gate`` lets through."""
         self._gate = gate
-        self._server = grpc.aio.server(options=_options(self._limits))
+        self._servers = Servers(folder, self._made, gate)
+        await self._servers.start()
+
+    async def stop(self) -> None:
+        """End every stream and the server."""
+        self._calls.abandon()
+        if self._servers is not None:
+            await self._servers.stop()
+        self._handlers.shutdown(wait=False, cancel_futures=True)
+
+    async def _made(self) -> Any:
+        """Make a server that knows our service and the standard one for health."""
+        server = grpc.aio.server(options=_options(self._limits))
         join = grpc.stream_stream_rpc_method_handler(
             self._join,
             request_deserializer=_parsed,
             response_serializer=pb.FromCoordinator.SerializeToString,
         )
-        self._server.add_generic_rpc_handlers(
+        server.add_generic_rpc_handlers(
             (grpc.method_handlers_generic_handler(SERVICE, {"Join": join}),)
         )
         status = health.aio.HealthServicer()
-        health_pb2_grpc.add_HealthServicer_to_server(status, self._server)
+        health_pb2_grpc.add_HealthServicer_to_server(status, server)
         for service in ("", SERVICE):
             await status.set(service, health_pb2.HealthCheckResponse.SERVING)
-        self._server.add_insecure_port(f"{_UNIX}{inner}")
-        await self._server.start()
-
-    async def stop(self) -> None:
-        """End every stream and the server."""
-        self._calls.abandon()
-        await self._server.stop(grace=0)
-        self._handlers.shutdown(wait=False, cancel_futures=True)
+        return server
 
     async def remove(self, site: str, text: str) -> None:
         """End the stream of ``site``, if it has one."""
@@ -98,9 +103,10 @@ class Listener:
 
     async def _join(self, _requests: Any, stream: Any) -> None:
         """Serve one stream: what the service's only method does."""
-        gate = self._gate
+        gate, servers = self._gate, self._servers
         assert gate is not None  # noqa: S101 - the server starts with its gate
-        name = stream.peer().removeprefix(_UNIX)
+        assert servers is not None  # noqa: S101 - the same
+        name = stream.peer().removeprefix(UNIX)
         found = gate.peer(name)
         if found is None:  # closed by the gate meanwhile
             return
@@ -120,10 +126,11 @@ class Listener:
                 handlers=self._handlers,
                 limits=self._limits,
             )
-            if admitted.caller.role == "agent":
-                await self._serve_agent(session)
-            else:
-                await self._serve_visitor(session)
+            with servers.in_use():
+                if admitted.caller.role == "agent":
+                    await self._serve_agent(session)
+                else:
+                    await self._serve_visitor(session)
         except EnvelopeError as error:
             self._turned_away.note(error.reason, who, str(error))
             await _refuse(stream, error.reason, str(error))

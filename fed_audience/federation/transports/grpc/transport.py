@@ -102,11 +102,10 @@ class GrpcTransport:
         """Listen. Raises FederationError for certificates, ResourceError for the port."""
         context = ServerContext(self._tls)
         self._folder = Path(tempfile.mkdtemp(prefix="fed-audience-"))
-        inner = self._folder / "grpc"
         try:
-            self._gate = Gate(self._listen, context, inner, self._limits, self._turned_away)
+            self._gate = Gate(self._listen, context, self._folder, self._limits, self._turned_away)
             self._thread.start()
-            self._run(self._listener.start(inner, self._gate))
+            self._run(self._listener.start(self._folder, self._gate))
         except BaseException:
             self.close()
             raise
