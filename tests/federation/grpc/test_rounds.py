@@ -211,7 +211,12 @@ def test_stopping_a_site_lets_it_finish_and_send_the_round_under_way(
         link = federation.link(transport.address, "north", slow, limits=SMALL_CHUNKS)
         link.start()
         transport.wait_for(["north"], 10)
-        stopping = threading.Thread(target=lambda: entered.wait(10) and link.stop())
+
+        def stop_when_asked() -> None:
+            entered.wait(10)
+            link.stop()
+
+        stopping = threading.Thread(target=stop_when_asked)
         stopping.start()
         assert dict(transport.call(b"1", ["north"], 10)) == {"north": b"done" * 1000}
         stopping.join(10)
@@ -231,7 +236,12 @@ def test_control_messages_are_answered_while_a_round_is_computed(federation: Fed
         federation.link(transport.address, "north", slow) as link,
     ):
         transport.on("status", lambda caller, _: f"{caller.site} {caller.role}".encode())
-        link.on("cancel", lambda body: let_go.set() or b"cancelled " + body)
+
+        def cancel(body: bytes) -> bytes:
+            let_go.set()
+            return b"cancelled " + body
+
+        link.on("cancel", cancel)
         transport.wait_for(["north"], 10)
         replies = transport.call(b"1", ["north"], 10)
         answered: list[tuple[str, bytes]] = []

@@ -2,12 +2,17 @@
 
 from __future__ import annotations
 
+import threading
 from contextlib import ExitStack
 from pathlib import Path
+from typing import Any
 
 import numpy as np
+import pytest
 
+from fed_audience.errors import FederationError
 from fed_audience.federation import Envelope, SiteProgram, train
+from fed_audience.federation import messages as m
 from fed_audience.privacy.ledger import SiteLedger
 from fed_audience.privacy.roster import enrol
 from fed_audience.privacy.run_keys import OVERRIDES
@@ -48,3 +53,52 @@ def test_a_model_trained_over_mutual_tls_has_the_bytes_of_the_one_trained_in_pro
     # Each end of the wire saw the same bytes cross the border.
     for site in SITES:
         assert [e for e in left if e.site == site] == [e for e in seen if e.site == site]
+
+
+def test_a_message_of_another_run_ends_its_run_by_name_and_nothing_else(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    federation = Federation(tmp_path)
+    for site in SITES:
+        federation.enrol(site)
+    earlier: list[bytes] = []
+    lying = threading.Event()
+    with federation.transport() as transport, ExitStack() as stack:
+        found = secure_programs(federation, rows=300)
+
+        def north(body: bytes) -> bytes:
+            reply = found["north"].handle(body)
+            earlier.append(reply)
+            return earlier[3] if lying.is_set() else reply
+
+        for site, program in found.items():
+            handle = north if site == "north" else program.handle
+            stack.enter_context(federation.link(transport.address, site, handle))
+        assert transport.wait_for(SITES, 10) == []
+        since = [one.since for one in transport.connected()]
+        few = {"n_estimators": 1, "max_depth": 2, "num_leaves": 4}
+        first = train(transport, manifest(SITES, **few))
+        lying.set()
+        with pytest.raises(FederationError, match="site north answered another question"):
+            train(transport, manifest(SITES, run_id="2", **few))
+        lying.clear()
+        # A request of another run is refused by the sites, which name it.
+        stale = m.encode(m.FinishTraining(**closing("3")))
+        answers = [m.decode_reply(body) for _, body in transport.call(stale, SITES, 5)]
+        assert [getattr(answer, "reason", "") for answer in answers] == ["wrong_run"] * 3
+        assert "a message belongs to another run" in caplog.text
+        again = train(transport, manifest(SITES, run_id="4", **few))
+        assert [one.since for one in transport.connected()] == since
+    assert again.model_text == first.model_text
+
+
+def closing(run_id: str) -> dict[str, Any]:
+    """Fields of a request that closes nothing."""
+    return {
+        "slot": m.Slot(run=run_id, tree=1, level=0),
+        "split_nodes": np.zeros((0, 4), np.int32),
+        "split_rules": np.zeros((0, 3), np.int32),
+        "left_codes": np.zeros((0, 32), np.uint8),
+        "leaf_nodes": np.zeros((0, 2), np.int32),
+        "leaf_values": np.zeros(0),
+    }
