@@ -21,7 +21,10 @@ settings.register_profile(
 settings.load_profile("ours")
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
+
     from tests.end_to_end.finished_demo import FinishedDemo
+    from tests.postgres_server import PostgresServer
 
 REPOSITORY = Path(__file__).resolve().parent.parent
 
@@ -38,6 +41,15 @@ def shared_data() -> Path:
     if not folder.is_dir():
         pytest.skip(f"real data sets not found at {folder}; set FED_AUDIENCE_TEST_DATA")
     return folder
+
+
+@pytest.fixture(scope="session")
+def postgres() -> Iterator[PostgresServer]:
+    """A PostgreSQL server, started when the first test asks and gone with the last."""
+    from tests.postgres_server import running_server  # noqa: PLC0415 - only its tests pay
+
+    with running_server() as server:
+        yield server
 
 
 @pytest.fixture(scope="session")

@@ -72,7 +72,7 @@ def funnel(
     relations = relations or ConsentRelations.of_schema()
     as_of = naive_utc(as_of)
     purposes = [*PURPOSES, *(activation(channel) for channel in channels)]
-    decisions = decisions_sql(relations.ledger.sql(), relations.rules.sql(), as_of)
+    decisions = decisions_sql(warehouse, relations, as_of)
     columns = ", ".join(
         f"coalesce(max(case when d.purpose = '{purpose}' then d.rule end), '{NO_EVENT}') as r{i},"
         f" coalesce(bool_or(d.is_consented and d.purpose = '{purpose}'), false) as a{i}"
@@ -83,7 +83,7 @@ def funnel(
     rows = warehouse.query(
         f"select {keys}, count(*) as people from (select c.customer_id, {columns}"
         f" from {relations.customers.sql()} c left join ({decisions}) d"
-        " on d.subject_id = c.customer_id group by c.customer_id) as outcomes group by all"
+        f" on d.subject_id = c.customer_id group by c.customer_id) as outcomes group by {keys}"
     ).to_pylist()
     allows = {purpose: f"a{i}" for i, purpose in enumerate(purposes)}
 

@@ -46,17 +46,21 @@ class ConsentRelations:
 
 
 def decisions_sql(
-    ledger: str, rules: str, as_of: datetime, purposes: Iterable[str] | None = None
+    warehouse: Warehouse,
+    relations: ConsentRelations,
+    as_of: datetime,
+    purposes: Iterable[str] | None = None,
 ) -> str:
     """Return a select of (subject_id, purpose, is_consented, rule, consent_event_id, ...).
 
-    ``ledger`` and ``rules`` are SQL of relations; ``purposes`` narrows the answer, never the
-    evidence. Raises ConsentError for an unknown purpose or when the macro cannot be rendered.
+    In the SQL of ``warehouse``. ``purposes`` narrows the answer, never the evidence. Raises
+    ConsentError for an unknown purpose or when the macro cannot be rendered.
     """
     instant = f"cast('{naive_utc(as_of):%Y-%m-%d %H:%M:%S.%f}' as timestamp)"
     names = None if purposes is None else [validated(purpose) for purpose in purposes]
     try:
-        return str(_macro(rules)(ledger, instant, names))
+        macro = _macro(relations.rules.sql(), warehouse.dialect)
+        return str(macro(relations.ledger.sql(), instant, names))
     except TemplateError as error:
         raise ConsentError(
             f"the consent macro cannot be rendered: {error}",
@@ -78,13 +82,14 @@ def consenting(
     asked = sorted({validated(purpose) for purpose in purposes})
     if not asked:
         raise ConsentError("no purpose was given", fix="name at least one, such as 'train'")
-    decisions = decisions_sql(relations.ledger.sql(), relations.rules.sql(), as_of, asked)
+    decisions = decisions_sql(warehouse, relations, as_of, asked)
     rows = warehouse.query(
-        f"select subject_id from ({decisions}) where is_consented"
-        " group by subject_id having count(*) = ? order by subject_id",
+        f"select subject_id from ({decisions}) as decisions where is_consented"
+        " group by subject_id having count(*) = ?",
         [len(asked)],
     )
-    return rows["subject_id"].combine_chunks()
+    # Here, not there: engines order text by their own language.
+    return rows["subject_id"].combine_chunks().sort()
 
 
 def _macro_file() -> Any:
@@ -92,15 +97,16 @@ def _macro_file() -> Any:
 
 
 @cache
-def _macro(rules: str) -> Any:
-    """Render what the macro uses of dbt as dbt-duckdb does."""
+def _macro(rules: str, dialect: str) -> Any:
+    """Render what the macro uses of dbt as the adapter of ``dialect`` does."""
     environment = Environment(undefined=StrictUndefined, autoescape=False)  # noqa: S701 - SQL, not HTML
     package: dict[str, Any] = {}
     environment.globals |= {
         "fed_audience": package,
         "ref": lambda *_: rules,
-        "dbt": {"dateadd": lambda part, number, date: f"({date} + {number} * interval 1 {part})"},
+        "dbt": {"dateadd": lambda part, number, date: f"({date} + {number} * interval '1 {part}')"},
     }
+    package["in_byte_order"] = '{} collate "C"'.format if dialect == "postgres" else "{}".format
     module = environment.from_string(_macro_file().read_text(encoding="utf-8")).module
     package.update(vars(module))
     return package["consent_as_of"]

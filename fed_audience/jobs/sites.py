@@ -6,7 +6,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from fed_audience.warehouse.duckdb import open_warehouse
+from fed_audience.warehouse.engines import open_warehouse
 from fed_audience.warehouse.profiles import load_profile
 from fed_audience.warehouse.protocol import Relation
 

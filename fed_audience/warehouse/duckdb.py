@@ -10,7 +10,7 @@ import re
 import time
 from contextlib import contextmanager, suppress
 from pathlib import Path
-from typing import TYPE_CHECKING, TypeVar
+from typing import TYPE_CHECKING, Final, TypeVar
 
 import duckdb
 
@@ -21,12 +21,11 @@ if TYPE_CHECKING:
 
     import pyarrow as pa
 
-    from fed_audience.warehouse.profiles import Profile
-    from fed_audience.warehouse.protocol import Relation, Warehouse
+    from fed_audience.warehouse.protocol import Relation
 
 ResultT = TypeVar("ResultT")
 
-PATIENCE_S = 5.0
+PATIENCE_S: Final = 5.0
 """Seconds for which a file locked by another process is tried again."""
 
 _PAUSE_S = 0.05
@@ -38,32 +37,11 @@ _QUOTED = re.compile(r"'[^']*'|\"[^\"]*\"")
 _SPEAK_OF_DATA = (duckdb.DataError, duckdb.IntegrityError, duckdb.InvalidInputException)
 
 
-def open_warehouse(
-    profile: Profile, *, create: bool = False, patience_s: float = PATIENCE_S
-) -> Warehouse:
-    """Open the warehouse that ``profile`` leads to.
-
-    ``create`` makes a missing file; without it a missing file is a WarehouseError, so that a
-    mistyped path does not become an empty warehouse. ``patience_s`` is how long a file
-    locked by another process is tried again. Raises ConfigError for an unknown engine.
-    """
-    if profile.type != "duckdb":
-        raise ConfigError(
-            "this engine is not supported",
-            value=profile.type,
-            limit="duckdb",
-            looked=profile.source,
-            fix="use a target whose type is duckdb",
-        )
-    return DuckDbWarehouse(
-        profile.path, settings=profile.settings, create=create, patience_s=patience_s
-    )
-
-
 class DuckDbWarehouse:
     """One DuckDB file, or a private database in memory when ``path`` is None."""
 
     dialect = "duckdb"
+    temporary_schema = "temp"
 
     def __init__(
         self,
@@ -85,21 +63,23 @@ class DuckDbWarehouse:
         with self._connection():
             pass
 
-    def query(self, sql: str, parameters: Sequence[object] = ()) -> pa.Table:
-        """Run one statement and return all of its rows."""
+    def query(self, statement: str, parameters: Sequence[object] = ()) -> pa.Table:
+        """Run one SELECT and return all of its rows."""
         with self._working() as connection:
-            rows: pa.Table = _present(connection.sql(sql, params=list(parameters))).to_arrow_table()
+            rows: pa.Table = _present(
+                connection.sql(statement, params=list(parameters))
+            ).to_arrow_table()
             return rows
 
     def stream(
-        self, sql: str, parameters: Sequence[object] = (), *, batch_rows: int = 65_536
+        self, statement: str, parameters: Sequence[object] = (), *, batch_rows: int = 65_536
     ) -> Iterator[pa.RecordBatch]:
         """Yield the committed rows; the file stays open until the last batch or ``close()``."""
         with self._connection() as connection:
-            result = _present(connection.sql(sql, params=list(parameters)))
+            result = _present(connection.sql(statement, params=list(parameters)))
             yield from result.to_arrow_reader(batch_rows)
 
-    def execute(self, sql: str, parameters: Sequence[object] = ()) -> int:
+    def execute(self, statement: str, parameters: Sequence[object] = ()) -> int:
         """Run one statement and return the number of rows it changed.
 
         Outside a transaction, a statement that met another one on the same rows runs again.
@@ -107,7 +87,7 @@ class DuckDbWarehouse:
         deadline = time.monotonic() + self._patience_s
         while True:
             try:
-                return self._changed(sql, parameters)
+                return self._changed(statement, parameters)
             except WarehouseError as error:
                 met_another = isinstance(error.__context__, duckdb.TransactionException)
                 if not met_another or self._transaction or time.monotonic() >= deadline:
@@ -180,9 +160,9 @@ class DuckDbWarehouse:
         ).to_pylist()
         return {row["column_name"]: row["data_type"] for row in rows}
 
-    def _changed(self, sql: str, parameters: Sequence[object]) -> int:
+    def _changed(self, statement: str, parameters: Sequence[object]) -> int:
         with self._working() as connection:
-            result = connection.execute(sql, list(parameters))
+            result = connection.execute(statement, list(parameters))
             counts = [column[0] for column in result.description or ()] == ["Count"]
             row = result.fetchone()
             return int(row[0]) if counts and row else 0

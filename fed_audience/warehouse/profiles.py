@@ -19,19 +19,24 @@ from pydantic import Field
 
 from fed_audience.config import StrictModel
 from fed_audience.errors import ConfigError
+from fed_audience.warehouse.environment import PREFIX, output_of_environment
+from fed_audience.warehouse.postgres.target import PostgresTarget
 
 ENGINE_SETTINGS = ("memory_limit", "threads", "temp_directory", "max_temp_directory_size")
 """Keys of dbt-duckdb's `settings` that we obey; the others concern dbt alone."""
 
+_DEFAULT_SCHEMAS = {"duckdb": "main", "postgres": "public"}
+
 
 class Profile(StrictModel):
-    """The target of a dbt profile, reduced to what we need; it holds no secret.
+    """The target of a dbt profile, reduced to what we need; a password in it never shows.
 
-    ``path`` is the DuckDB file, absolute; None is a private database in memory.
-    ``source`` says where the profile was read, for messages.
+    ``path`` is the DuckDB file, absolute; None is a private database in memory. ``postgres``
+    is how a target of that type is reached. ``source`` says where the profile was read.
     """
 
     path: Path | None = None
+    postgres: PostgresTarget | None = None
     type: str = "duckdb"
     schema_: str = Field(default="main", alias="schema")
     target: str = "dev"
@@ -47,11 +52,16 @@ def load_profile(
     Looked for as dbt does when started there: ``profiles_dir`` or DBT_PROFILES_DIR alone if
     given, else the project folder, then `~/.dbt`. Target: ``target``, DBT_TARGET, the
     profile's `target:`, 'default'. A relative DuckDB path is relative to the project folder.
-    Raises ConfigError naming where we looked.
+    Where there is no such file, the environment may name the connection instead: see
+    ``fed_audience.warehouse.environment``. Raises ConfigError naming where we looked.
     """
     project_dir = project_dir.resolve()
-    name = _profile_name(project_dir)
     file = _profiles_file(project_dir, profiles_dir)
+    if file is None and (output := output_of_environment()) is not None:
+        return _profile_of(output, project_dir, "environment", f"{PREFIX}* in the environment")
+    name = _profile_name(project_dir)
+    if file is None:
+        raise _no_profiles(_folders(project_dir, profiles_dir))
     profiles = _read_mapping(file)
     profile = profiles.get(name)
     if not isinstance(profile, dict):
@@ -84,7 +94,10 @@ def _profile_of(output: dict[str, Any], project_dir: Path, target: str, source: 
             "path": _duckdb_file(output.get("path"), project_dir, source)
             if engine == "duckdb"
             else None,
-            "schema": output.get("schema", "main"),
+            "postgres": PostgresTarget.of_output(output, source=source)
+            if engine == "postgres"
+            else None,
+            "schema": output.get("schema", _DEFAULT_SCHEMAS.get(engine, "main")),
             "target": target,
             "settings": known,
             "source": source,
@@ -117,16 +130,23 @@ def _profile_name(project_dir: Path) -> str:
     return str(_rendered(name, project_file))
 
 
-def _profiles_file(project_dir: Path, profiles_dir: Path | None) -> Path:
+def _folders(project_dir: Path, profiles_dir: Path | None) -> list[Path]:
     given = profiles_dir or os.environ.get("DBT_PROFILES_DIR")
     folders = [Path(given)] if given else [project_dir, Path.home() / ".dbt"]
-    for folder in folders:
-        if (file := folder.resolve() / "profiles.yml").is_file():
-            return file
-    raise ConfigError(
+    return [folder.resolve() for folder in folders]
+
+
+def _profiles_file(project_dir: Path, profiles_dir: Path | None) -> Path | None:
+    files = (folder / "profiles.yml" for folder in _folders(project_dir, profiles_dir))
+    return next((file for file in files if file.is_file()), None)
+
+
+def _no_profiles(folders: list[Path]) -> ConfigError:
+    return ConfigError(
         "no profiles.yml found",
-        looked=", ".join(str(folder.resolve()) for folder in folders),
-        fix="create it there, or say where it is with --profiles-dir or DBT_PROFILES_DIR",
+        looked=", ".join(map(str, folders)),
+        fix="create it there, say where it is with --profiles-dir or DBT_PROFILES_DIR, or name "
+        f"the connection in {PREFIX}TYPE, {PREFIX}HOST and so on",
     )
 
 

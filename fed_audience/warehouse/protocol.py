@@ -61,16 +61,18 @@ class Warehouse(Protocol):
 
     An instance serves one thread at a time. Every method raises WarehouseError in one line
     that holds no value of a row, and ResourceError when the machine has no room left.
+    ``dialect`` is dbt's word for the engine; ``temporary_schema`` holds temporary tables.
     """
 
     dialect: str
+    temporary_schema: str
 
-    def query(self, sql: str, parameters: Sequence[object] = ()) -> pa.Table:
-        """Run one statement with ``?`` placeholders and return all of its rows."""
+    def query(self, statement: str, parameters: Sequence[object] = ()) -> pa.Table:
+        """Run one SELECT with ``?`` placeholders and return all of its rows."""
         ...
 
     def stream(
-        self, sql: str, parameters: Sequence[object] = (), *, batch_rows: int = 65_536
+        self, statement: str, parameters: Sequence[object] = (), *, batch_rows: int = 65_536
     ) -> Iterator[pa.RecordBatch]:
         """Yield the rows in batches of at most ``batch_rows``, in bounded memory.
 
@@ -79,7 +81,7 @@ class Warehouse(Protocol):
         """
         ...
 
-    def execute(self, sql: str, parameters: Sequence[object] = ()) -> int:
+    def execute(self, statement: str, parameters: Sequence[object] = ()) -> int:
         """Run one statement and return the number of rows it changed (0 for DDL)."""
         ...
 

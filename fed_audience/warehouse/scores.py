@@ -123,9 +123,9 @@ def _erase_others(
     parameters: list[object],
     consenting: pa.Array[pa.StringScalar],
 ) -> int:
-    kept = Relation("main", "fed_audience_consenting", "temp")
+    kept = Relation(warehouse.temporary_schema, "fed_audience_consenting")
     with warehouse.transaction():
-        warehouse.execute(f"create or replace temp table {kept.name} (customer_id varchar)")
+        warehouse.execute(f"create temp table {kept.name} (customer_id varchar)")
         warehouse.insert(kept, pa.table({"customer_id": consenting}))
         erased = warehouse.execute(
             f"delete from {table.sql()} where {condition} and not exists"

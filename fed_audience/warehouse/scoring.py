@@ -63,7 +63,9 @@ def _select(
             fix="build the features again with the version of the package that trained the model,"
             " or set missing_features: accept",
         )
-    missing = {feature.name: "varchar" if feature.categorical else "double" for feature in absent}
+    missing = {
+        feature.name: "varchar" if feature.categorical else "double precision" for feature in absent
+    }
     selected = ", ".join(
         f"cast(null as {missing[feature.name]}) as {quoted(feature.name)}"
         if feature.name in missing

@@ -10,7 +10,7 @@ import pyarrow as pa
 import pytest
 
 from fed_audience.consent.statement import ConsentRelations
-from fed_audience.warehouse.duckdb import open_warehouse
+from fed_audience.warehouse.engines import open_warehouse
 from fed_audience.warehouse.profiles import Profile
 from fed_audience.warehouse.protocol import Warehouse
 

@@ -16,7 +16,7 @@ from fed_audience.consent.order import NO_EVENT, decide
 from fed_audience.consent.rules import JurisdictionRule, Rules
 from fed_audience.consent.statement import ConsentRelations, consenting, decisions_sql
 from fed_audience.errors import ConsentError
-from fed_audience.warehouse.duckdb import open_warehouse
+from fed_audience.warehouse.engines import open_warehouse
 from fed_audience.warehouse.profiles import Profile
 from fed_audience.warehouse.protocol import Relation, Warehouse
 

@@ -20,7 +20,7 @@ from fed_audience.jobs.overlap import OverlapSide
 from fed_audience.jobs.settings import FederationSettings, load_federation
 from fed_audience.jobs.sites import site_of
 from fed_audience.warehouse.control import control
-from fed_audience.warehouse.duckdb import open_warehouse
+from fed_audience.warehouse.engines import open_warehouse
 from fed_audience.warehouse.profiles import Profile
 from tests.jobs.small_federation import create
 from tests.warehouse.conftest import with_control_tables

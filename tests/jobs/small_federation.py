@@ -16,7 +16,7 @@ from fed_audience.consent.statement import ConsentRelations
 from fed_audience.jobs.settings import FederationSettings, load_federation
 from fed_audience.jobs.sites import Site, site_of
 from fed_audience.warehouse.control import control
-from fed_audience.warehouse.duckdb import open_warehouse
+from fed_audience.warehouse.engines import open_warehouse
 from fed_audience.warehouse.profiles import Profile
 from fed_audience.warehouse.protocol import Warehouse
 from tests.warehouse.conftest import with_control_tables

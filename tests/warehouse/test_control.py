@@ -23,7 +23,7 @@ from fed_audience.warehouse.control import (
     renew_claim,
     verify_build,
 )
-from fed_audience.warehouse.duckdb import open_warehouse
+from fed_audience.warehouse.engines import open_warehouse
 from fed_audience.warehouse.manifest import ModelSpec
 from fed_audience.warehouse.profiles import Profile
 from fed_audience.warehouse.protocol import Relation, Warehouse
@@ -36,7 +36,7 @@ def queue(warehouse: Warehouse, number: int = 1, **changes: object) -> str:
     row = {
         "request_id": f"r{number}",
         "model_name": "repurchase",
-        "relation": '"memory"."main"."fed_training_repurchase"',
+        "relation": '"main"."fed_training_repurchase"',
         "spec": json.dumps(SPEC),
         "row_count": 3,
         "build_id": f"build{number}",
@@ -52,7 +52,7 @@ def queue(warehouse: Warehouse, number: int = 1, **changes: object) -> str:
 def build(warehouse: Warehouse, *build_ids: str) -> None:
     values = ", ".join(f"('{build_id}')" for build_id in build_ids)
     warehouse.execute(
-        "create or replace table main.fed_training_repurchase as"
+        "create table main.fed_training_repurchase as"
         f" select * from (values {values}) as rows (_fed_build_id)"
     )
 
@@ -79,7 +79,7 @@ def test_a_claim_returns_what_dbt_asked_for(brand: Warehouse) -> None:
     assert claim(brand) == TrainingRequest(
         request_id="r1",
         model_name="repurchase",
-        relation=Relation("main", "fed_training_repurchase", "memory"),
+        relation=Relation("main", "fed_training_repurchase"),
         spec=ModelSpec(
             model="repurchase", task="propensity", partners=("grocery",), cadence_days=7
         ),

@@ -15,7 +15,7 @@ import pyarrow as pa
 import pytest
 
 from fed_audience.errors import ConfigError, WarehouseError
-from fed_audience.warehouse.duckdb import open_warehouse
+from fed_audience.warehouse.engines import open_warehouse
 from fed_audience.warehouse.profiles import Profile
 from fed_audience.warehouse.protocol import Relation, Warehouse
 
@@ -254,7 +254,7 @@ def test_an_abandoned_stream_lets_go_of_the_file(warehouse: Warehouse, path: Pat
 def test_two_processes_take_turns_without_losing_a_write(warehouse: Warehouse, path: Path) -> None:
     code = (
         "import sys; from pathlib import Path\n"
-        "from fed_audience.warehouse.duckdb import open_warehouse\n"
+        "from fed_audience.warehouse.engines import open_warehouse\n"
         "from fed_audience.warehouse.profiles import Profile\n"
         "w = open_warehouse(Profile(path=Path(sys.argv[1])), patience_s=30)\n"
         "for i in range(20): w.execute('insert into people values (?, null)', [1000 + i])\n"

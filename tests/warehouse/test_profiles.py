@@ -157,10 +157,157 @@ def test_a_token_in_a_path_does_not_reach_the_message(project: Path) -> None:
 
 
 def test_credentials_of_another_engine_are_not_kept(project: Path) -> None:
-    write(project, {"type": "postgres", "host": "db", "password": "s3cr3t", "schema": "crm"})
+    write(project, {"type": "oracle", "host": "db", "password": "s3cr3t", "schema": "crm"})
+    profile = load_profile(project)
+    assert (profile.type, profile.schema_, profile.path) == ("oracle", "crm", None)
+    assert "s3cr3t" not in repr(profile)
+
+
+POSTGRES: dict[str, Any] = {
+    "type": "postgres",
+    "host": "db.example.org",
+    "port": 6543,
+    "user": "brand",
+    "password": "s3cr3t",
+    "dbname": "warehouse",
+    "schema": "crm",
+}
+
+
+def test_a_postgres_target_is_taken_and_its_password_never_shows(project: Path) -> None:
+    write(project, POSTGRES)
     profile = load_profile(project)
     assert (profile.type, profile.schema_, profile.path) == ("postgres", "crm", None)
+    assert profile.postgres is not None
+    assert profile.postgres.where == "PostgreSQL at db.example.org:6543/warehouse"
+    assert profile.postgres.password.get_secret_value() == "s3cr3t"
+    assert "s3cr3t" not in repr(profile) + str(profile) + profile.model_dump_json()
+
+
+@pytest.mark.parametrize(
+    ("change", "says"),
+    [
+        ({"user": None}, "user: Field required"),
+        ({"port": "many"}, "port: Input should be a valid integer"),
+        ({"port": 70_000}, "port: .*less than or equal to 65535"),
+        ({"password": 1234}, "password: Input should be a valid string"),
+    ],
+)
+def test_a_wrong_key_of_a_postgres_target_is_named(
+    project: Path, change: dict[str, Any], says: str
+) -> None:
+    write(project, {**POSTGRES, **change})
+    with pytest.raises(ConfigError, match=says) as caught:
+        load_profile(project)
+    assert "1234" not in str(caught.value)
+    assert "s3cr3t" not in str(caught.value)
+
+
+POSTGRES_OUTPUTS: list[dict[str, Any]] = [
+    {},
+    {"port": "{{ env_var('PORT') | as_number }}", "password": "{{ env_var('SECRET') }}"},
+    {"pass": "{{ env_var('DBT_ENV_SECRET_PASS') }}", "password": None},
+    {"database": "other", "dbname": None},
+    {"role": "analyst", "search_path": "crm, public", "sslmode": "require"},
+    {"sslrootcert": "/ca.pem", "sslcert": "/c.pem", "sslkey": "/k.pem"},
+    {"connect_timeout": 3, "keepalives_idle": 60, "threads": 4, "retries": 3},
+    {"port": 5432.5},
+    {"host": None},
+]
+
+
+@pytest.mark.parametrize("output", POSTGRES_OUTPUTS, ids=str)
+def test_a_postgres_target_means_what_it_means_to_dbt(
+    project: Path, monkeypatch: pytest.MonkeyPatch, output: dict[str, Any]
+) -> None:
+    from dbt.adapters.postgres import PostgresCredentials  # noqa: PLC0415 - costs seconds
+
+    variables = {"PORT": "6000", "SECRET": "from the environment"}
+    variables["DBT_ENV_SECRET_PASS"] = "a secret of dbt's"
+    for name, value in variables.items():
+        monkeypatch.setenv(name, value)
+    full = {key: value for key, value in {**POSTGRES, **output}.items() if value is not None}
+    write(project, full)
+    rendered = dbt_renders(full)
+    rendered.pop("type")
+    rendered.pop("threads", None)
+    theirs: Any
+    try:
+        data = PostgresCredentials.translate_aliases(rendered)
+        PostgresCredentials.validate(data)
+        theirs = PostgresCredentials.from_dict(data)
+    except Exception:  # noqa: BLE001 - whatever dbt raises: it refuses
+        with pytest.raises(ConfigError):
+            load_profile(project)
+        return
+    ours = load_profile(project).postgres
+    assert ours is not None
+    for key in type(ours).model_fields:
+        expected = theirs.database if key == "dbname" else getattr(theirs, key)
+        mine = ours.password.get_secret_value() if key == "password" else getattr(ours, key)
+        assert mine == expected, key
+
+
+ENVIRONMENT = {
+    "TYPE": "postgres",
+    "HOST": "db",
+    "USER": "agent",
+    "PASSWORD": "s3cr3t",
+    "DBNAME": "warehouse",
+    "SCHEMA": "crm",
+}
+
+
+@pytest.fixture
+def bare(project: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A project without profiles.yml, its connection in the environment."""
+    (project / "profiles.yml").unlink()
+    for key, value in ENVIRONMENT.items():
+        monkeypatch.setenv(f"FED_AUDIENCE_WAREHOUSE_{key}", value)
+    return project
+
+
+def test_the_environment_names_the_connection_where_no_file_does(bare: Path) -> None:
+    profile = load_profile(bare)
+    assert (profile.type, profile.schema_, profile.target) == ("postgres", "crm", "environment")
+    assert profile.postgres is not None
+    assert (profile.postgres.where, profile.postgres.port) == (
+        "PostgreSQL at db:5432/warehouse",
+        5432,
+    )
     assert "s3cr3t" not in repr(profile)
+
+
+def test_a_file_wins_over_the_environment(bare: Path) -> None:
+    write(bare, {"type": "duckdb", "path": "b.db"})
+    assert load_profile(bare).type == "duckdb"
+
+
+def test_the_password_may_stand_in_a_file(
+    bare: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.delenv("FED_AUDIENCE_WAREHOUSE_PASSWORD")
+    (tmp_path / "password").write_text("from a file\n")
+    monkeypatch.setenv("FED_AUDIENCE_WAREHOUSE_PASSWORD_FILE", str(tmp_path / "password"))
+    profile = load_profile(bare)
+    assert profile.postgres is not None
+    assert profile.postgres.password.get_secret_value() == "from a file"
+
+
+def test_a_mistyped_variable_of_the_connection_is_named(
+    bare: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("FED_AUDIENCE_WAREHOUSE_SSLMOD", "require")
+    with pytest.raises(ConfigError, match="did you mean FED_AUDIENCE_WAREHOUSE_SSLMODE"):
+        load_profile(bare)
+
+
+def test_a_variable_that_is_missing_is_named_by_its_key(
+    bare: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.delenv("FED_AUDIENCE_WAREHOUSE_HOST")
+    with pytest.raises(ConfigError, match=r"host: Field required.*FED_AUDIENCE_WAREHOUSE_\*"):
+        load_profile(bare)
 
 
 @pytest.mark.parametrize(

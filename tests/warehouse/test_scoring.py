@@ -80,7 +80,7 @@ def model(booster: Any, encoder: Encoder) -> RegisteredModel:
 def filled(brand: Warehouse, people: pa.Table) -> Warehouse:
     brand.execute(
         "create table features (customer_id varchar, cutoff_at timestamp, f_city varchar,"
-        " f_orders bigint, f_spent double)"
+        " f_orders bigint, f_spent double precision)"
     )
     brand.insert(FEATURES, people)
     return brand

@@ -195,5 +195,5 @@ where decisive = 1
 
 {# Which of two events decides: the later one, then the refusal, then the smaller id. #}
 {% macro consent_order() %}
-    counts_at desc, case when status = 'granted' then 1 else 0 end, consent_event_id
+    counts_at desc, case when status = 'granted' then 1 else 0 end, {{ fed_audience.in_byte_order('consent_event_id') }}
 {%- endmacro %}

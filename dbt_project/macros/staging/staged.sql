@@ -89,6 +89,19 @@ from (select 1 as nothing) as absent where false -- {{ source('cdp', table) }}
     {%- endif -%}
 {%- endmacro %}
 
+{# PostgreSQL drops the offset in that cast, and takes a text without one to be in the zone of the session. #}
+{% macro postgres__in_utc(column, data_type) -%}
+    {%- if 'char' in data_type | lower or data_type | lower == 'text' -%}
+        case
+            when {{ column }} ~ ':[0-9]{2}([.][0-9]+)? *(Z|[+-][0-9]{2}(:?[0-9]{2})?)$'
+                then cast({{ column }} as timestamp with time zone) at time zone 'UTC'
+            else cast({{ column }} as timestamp)
+        end
+    {%- else -%}
+        {{- fed_audience.default__in_utc(column, data_type) -}}
+    {%- endif -%}
+{%- endmacro %}
+
 {# DuckDB drops the offset when it casts text to a timestamp; the epoch of a zoned one needs no ICU. #}
 {% macro duckdb__in_utc(column, data_type) -%}
     {%- if 'zone' in data_type | lower -%}

@@ -42,3 +42,15 @@
 {% macro default__days_between(earlier, later) -%}
     (cast(extract(epoch from {{ later }}) - extract(epoch from {{ earlier }}) as double precision) / 86400)
 {%- endmacro %}
+
+{# In whole microseconds, so that both engines round once and alike. #}
+{% macro duckdb__days_between(earlier, later) -%}
+    (cast(epoch_us({{ later }}) - epoch_us({{ earlier }}) as double precision) / 86400000000)
+{%- endmacro %}
+
+{% macro postgres__days_between(earlier, later) -%}
+    (
+        cast(1000000 * (extract(epoch from {{ later }}) - extract(epoch from {{ earlier }})) as double precision)
+        / 86400000000
+    )
+{%- endmacro %}

@@ -13,7 +13,7 @@ with links as (
     from {{ ref('stg_cdp__identity_map') }}
     where customer_id is not null
     window each_identity as (
-        partition by source_system, source_id order by valid_from, valid_to, customer_id
+        partition by source_system, source_id order by valid_from, valid_to, {{ fed_audience.in_byte_order('customer_id') }}
     )
 
 )

@@ -46,7 +46,7 @@ ranked as (
         ) }} as share,
         row_number() over (
             partition by customer_id, cutoff_at
-            order by case when category is null then 1 else 0 end, units desc, category
+            order by case when category is null then 1 else 0 end, units desc, {{ fed_audience.in_byte_order('category') }}
         ) as place
     from bought
 

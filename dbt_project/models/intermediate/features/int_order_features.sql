@@ -46,7 +46,7 @@ paced as (
         placed.*,
         gross - discount - refunded as revenue,
         lead(days_ago) over (
-            partition by customer_id, cutoff_at order by ordered_at desc, order_id desc
+            partition by customer_id, cutoff_at order by ordered_at desc, {{ fed_audience.in_byte_order('order_id') }} desc
         ) - days_ago as gap_days
     from placed
 
@@ -89,7 +89,7 @@ channels as (
         cutoff_at,
         channel,
         row_number() over (
-            partition by customer_id, cutoff_at order by count(*) desc, channel
+            partition by customer_id, cutoff_at order by count(*) desc, {{ fed_audience.in_byte_order('channel') }}
         ) as place
     from placed
     where days_ago <= 365 and channel is not null

@@ -41,7 +41,7 @@ summed as (
         sum(case when days_ago <= 30 then 1 else 0 end) as sessions_30d,
         sum(case when days_ago <= 90 then 1 else 0 end) as sessions_90d,
         sum(case when days_ago <= 90 then engaged_s end) as engaged_s_90d,
-        avg(case when days_ago <= 90 then pages end) as pages_mean_90d,
+        avg(case when days_ago <= 90 then cast(pages as double precision) end) as pages_mean_90d,
         sum(case when days_ago <= 90 and channel is not null then 1 else 0 end) as channels_90d,
         {% for channel in ['paid', 'organic', 'email', 'direct'] -%}
         sum(case when days_ago <= 90 and channel = '{{ channel }}' then 1 else 0 end)
@@ -63,7 +63,7 @@ select
     summed.recency_days as f_session_recency_days,
     case when presence.has_sessions then coalesce(summed.sessions_30d, 0) end as f_sessions_30d,
     case when presence.has_sessions then coalesce(summed.sessions_90d, 0) end as f_sessions_90d,
-    case when presence.has_engagement then coalesce(summed.engaged_s_90d, 0) / 60.0 end
+    case when presence.has_engagement then {{ fed_audience.ratio('coalesce(summed.engaged_s_90d, 0)', 60) }} end
         as f_engaged_minutes_90d,
     summed.pages_mean_90d as f_pages_per_session_90d,
     {% for channel in ['paid', 'organic', 'email', 'direct'] -%}

@@ -1,0 +1,50 @@
+"""Opens the warehouse that a profile leads to, whatever its engine."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Final
+
+from fed_audience.errors import ConfigError
+from fed_audience.warehouse.duckdb import DuckDbWarehouse
+
+if TYPE_CHECKING:
+    from fed_audience.warehouse.profiles import Profile
+    from fed_audience.warehouse.protocol import Warehouse
+
+PATIENCE_S: Final = 5.0
+"""Seconds for which what another program holds is tried again: a file, or the same rows."""
+
+
+def open_warehouse(
+    profile: Profile, *, create: bool = False, patience_s: float = PATIENCE_S
+) -> Warehouse:
+    """Open the warehouse that ``profile`` leads to.
+
+    ``create`` makes a missing DuckDB file; without it a missing file is a WarehouseError, so
+    that a mistyped path does not become an empty warehouse. Raises ConfigError for an engine that
+    is unknown or whose drivers are not installed, WarehouseError when it cannot be reached.
+    """
+    if profile.type == "duckdb":
+        return DuckDbWarehouse(
+            profile.path, settings=profile.settings, create=create, patience_s=patience_s
+        )
+    if profile.postgres is not None:
+        try:
+            from fed_audience.warehouse.postgres.warehouse import (  # noqa: PLC0415 - optional
+                PostgresWarehouse,
+            )
+        except ImportError as error:
+            raise ConfigError(
+                "the drivers of PostgreSQL are not installed",
+                value=error.name,
+                looked=profile.source,
+                fix="pip install 'fed-audience[postgres]'",
+            ) from error
+        return PostgresWarehouse(profile.postgres, patience_s=patience_s)
+    raise ConfigError(
+        "this engine is not supported",
+        value=profile.type,
+        limit="duckdb, postgres",
+        looked=profile.source,
+        fix="use a target whose type is one of these",
+    )

@@ -1,0 +1,1 @@
+"""PostgreSQL: rows stream as Arrow through ADBC, statements and transactions use psycopg."""
