@@ -23,6 +23,7 @@ settings.load_profile("ours")
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
+    from fed_audience.warehouse.protocol import Warehouse
     from tests.end_to_end.finished_demo import FinishedDemo
     from tests.postgres_server import PostgresServer
 
@@ -50,6 +51,23 @@ def postgres() -> Iterator[PostgresServer]:
 
     with running_server() as server:
         yield server
+
+
+@pytest.fixture(params=["duckdb", "postgres"])
+def empty_warehouse(request: pytest.FixtureRequest) -> Iterator[Warehouse]:
+    """An empty warehouse of each engine, with schema `main`; DuckDB's is in memory."""
+    from fed_audience.warehouse.engines import open_warehouse  # noqa: PLC0415 - only its tests pay
+    from fed_audience.warehouse.profiles import Profile  # noqa: PLC0415 - the same
+
+    if request.param == "duckdb":
+        yield open_warehouse(Profile(path=None))
+        return
+    server: PostgresServer = request.getfixturevalue("postgres")
+    target = server.emptied_database().model_copy(update={"search_path": "main"})
+    warehouse = open_warehouse(Profile(type="postgres", postgres=target, schema="main"))
+    warehouse.execute("create schema main")
+    yield warehouse
+    warehouse.close()
 
 
 @pytest.fixture(scope="session")

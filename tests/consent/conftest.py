@@ -10,8 +10,6 @@ import pyarrow as pa
 import pytest
 
 from fed_audience.consent.statement import ConsentRelations
-from fed_audience.warehouse.engines import open_warehouse
-from fed_audience.warehouse.profiles import Profile
 from fed_audience.warehouse.protocol import Warehouse
 
 NOW = datetime(2026, 6, 1)  # noqa: DTZ001 - naive and UTC, as everywhere
@@ -52,8 +50,8 @@ class Brand:
 
 
 @pytest.fixture
-def brand() -> Brand:
-    warehouse = open_warehouse(Profile(path=None))
+def brand(empty_warehouse: Warehouse) -> Brand:
+    warehouse = empty_warehouse
     relations = ConsentRelations.of_schema("analytics")
     with warehouse.transaction():
         warehouse.execute("create schema analytics")

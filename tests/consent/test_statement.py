@@ -7,7 +7,7 @@ from datetime import datetime, timedelta
 
 import pyarrow as pa
 import pytest
-from hypothesis import given, settings
+from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from fed_audience.consent.events import ConsentEvent
@@ -16,8 +16,6 @@ from fed_audience.consent.order import NO_EVENT, decide
 from fed_audience.consent.rules import JurisdictionRule, Rules
 from fed_audience.consent.statement import ConsentRelations, consenting, decisions_sql
 from fed_audience.errors import ConsentError
-from fed_audience.warehouse.engines import open_warehouse
-from fed_audience.warehouse.profiles import Profile
 from fed_audience.warehouse.protocol import Relation, Warehouse
 
 AS_OF = datetime(2026, 6, 1, 12, 30, 15, 250_000)  # noqa: DTZ001 - naive and UTC
@@ -26,6 +24,7 @@ MOMENTS = [AS_OF - TERM, AS_OF - TERM + timedelta(microseconds=1), AS_OF, AS_OF 
 MOMENTS += [AS_OF + timedelta(microseconds=1), AS_OF - 2 * TERM, AS_OF - timedelta(days=2)]
 PURPOSES = ["train", "profile", "activate:email"]
 PEOPLE = ["ada", "grace"]
+RELATIONS = ConsentRelations.of_schema()
 
 moments = st.sampled_from(MOMENTS)
 # Half of the draws are ordinary, so that grants meet refusals instead of NULLs.
@@ -59,25 +58,25 @@ rule_rows = st.lists(
 )
 
 
-@pytest.fixture(scope="module")
-def warehouse() -> Warehouse:
-    opened = open_warehouse(Profile(path=None))
+@pytest.fixture
+def warehouse(empty_warehouse: Warehouse) -> Warehouse:
+    opened = empty_warehouse
     opened.execute(
-        "create table ledger (consent_event_id varchar, member_id varchar, subject_id varchar,"
-        " purpose varchar, status varchar, jurisdiction varchar, effective_at timestamp,"
-        " recorded_at timestamp, expires_at timestamp, time_trust varchar, is_minor boolean,"
-        " legal_basis varchar)"
+        "create table int_consent_ledger (consent_event_id varchar, member_id varchar,"
+        " subject_id varchar, purpose varchar, status varchar, jurisdiction varchar,"
+        " effective_at timestamp, recorded_at timestamp, expires_at timestamp,"
+        " time_trust varchar, is_minor boolean, legal_basis varchar)"
     )
     opened.execute(
-        "create table rules (jurisdiction varchar, purpose varchar, default_mode varchar,"
-        " ttl_days integer, minor_unknown_is_minor boolean)"
+        "create table jurisdiction_rules (jurisdiction varchar, purpose varchar,"
+        " default_mode varchar, ttl_days integer, minor_unknown_is_minor boolean)"
     )
     return opened
 
 
 def fill(warehouse: Warehouse, ledger: list[ConsentEvent], rules: list[JurisdictionRule]) -> None:
     with warehouse.transaction():
-        for table, rows in (("ledger", ledger), ("rules", rules)):
+        for table, rows in (("int_consent_ledger", ledger), ("jurisdiction_rules", rules)):
             warehouse.execute(f"delete from {table}")
             if rows:
                 names = warehouse.columns(Relation("main", table))
@@ -89,7 +88,7 @@ def fill(warehouse: Warehouse, ledger: list[ConsentEvent], rules: list[Jurisdict
 def by_sql(warehouse: Warehouse) -> dict[tuple[str, str], tuple[bool, str, str | None]]:
     found = warehouse.query(
         "select subject_id, purpose, is_consented, rule, consent_event_id"
-        f" from ({decisions_sql('ledger', 'rules', AS_OF)})"
+        f" from ({decisions_sql(warehouse, RELATIONS, AS_OF)}) as decisions"
     ).to_pylist()
     decided = {
         (row["subject_id"], row["purpose"]): (
@@ -104,7 +103,7 @@ def by_sql(warehouse: Warehouse) -> dict[tuple[str, str], tuple[bool, str, str |
 
 
 def by_gate(warehouse: Warehouse, purpose: str) -> dict[str, tuple[bool, str, str | None]]:
-    gate = ConsentGate(warehouse, Relation("main", "ledger"), Relation("main", "rules"), 100 * TERM)
+    gate = ConsentGate(warehouse, RELATIONS.ledger, RELATIONS.rules, 100 * TERM)
     decisions = gate.allowed(PEOPLE, purpose, AS_OF)
     return {
         person: (decision.allowed, decision.rule, decision.event_id)
@@ -112,7 +111,8 @@ def by_gate(warehouse: Warehouse, purpose: str) -> dict[str, tuple[bool, str, st
     }
 
 
-@settings(max_examples=120)
+# The tables are emptied for each example, so the examples may share them.
+@settings(max_examples=120, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(
     ledger=st.lists(events, min_size=1, max_size=9, unique_by=lambda event: event.event_id),
     rules=rule_rows,
@@ -138,8 +138,8 @@ def test_the_sql_the_reference_and_the_gate_decide_alike(
     assert in_sql == {}
 
 
-def test_only_those_who_consent_to_all_purposes_are_returned() -> None:
-    warehouse = open_warehouse(Profile(path=None))
+def test_only_those_who_consent_to_all_purposes_are_returned(empty_warehouse: Warehouse) -> None:
+    warehouse = empty_warehouse
     warehouse.execute(
         "create view int_consent_ledger as select subject_id || purpose as consent_event_id, *,"
         " 'crm:' || subject_id as member_id, 'granted' as status, 'EU' as jurisdiction,"
@@ -152,17 +152,16 @@ def test_only_those_who_consent_to_all_purposes_are_returned() -> None:
         "create table jurisdiction_rules as select 'EU' as jurisdiction, 'train' as purpose,"
         " 'opt_in' as default_mode, 365 as ttl_days, true as minor_unknown_is_minor"
     )
-    relations = ConsentRelations.of_schema()
-    both = consenting(warehouse, relations, ("train", "share_model", "train"), AS_OF)
+    both = consenting(warehouse, RELATIONS, ("train", "share_model", "train"), AS_OF)
     assert both.to_pylist() == ["a", "b"]
-    assert consenting(warehouse, relations, ["train"], AS_OF).to_pylist() == [
+    assert consenting(warehouse, RELATIONS, ["train"], AS_OF).to_pylist() == [
         "a",
         "b",
         "only_train",
     ]
     before = datetime(2026, 4, 30)  # noqa: DTZ001 - naive and UTC
-    assert consenting(warehouse, relations, ["train"], before).to_pylist() == []
+    assert consenting(warehouse, RELATIONS, ["train"], before).to_pylist() == []
     with pytest.raises(ConsentError, match="no purpose"):
-        consenting(warehouse, relations, [], AS_OF)
+        consenting(warehouse, RELATIONS, [], AS_OF)
     with pytest.raises(ConsentError, match="did you mean 'train'"):
-        consenting(warehouse, relations, ["trian"], AS_OF)
+        consenting(warehouse, RELATIONS, ["trian"], AS_OF)

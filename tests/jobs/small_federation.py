@@ -141,8 +141,8 @@ def fill(warehouse: Warehouse, brand: str, number: int) -> None:
             ),
         )
         warehouse.execute(
-            "create view fct_scoring_features as select * exclude (label, _fed_build_id)"
-            " from fed_training_repurchase"
+            "create view fct_scoring_features as select customer_id, cutoff_at, f_spend, f_visits,"
+            " f_channel from fed_training_repurchase"
         )
         warehouse.execute("create view fct_scores as select * from fed_audience.scores")
         spec = {"model": "repurchase", "task": "propensity", "partners": list(BRANDS)}
@@ -164,7 +164,7 @@ def fill(warehouse: Warehouse, brand: str, number: int) -> None:
 
 def create(warehouse: Warehouse, name: str, rows: pa.Table) -> None:
     relation = control(name, "main")
-    types = {"string": "varchar", "double": "double", "bool": "boolean", "int64": "bigint"}
+    types = {"string": "varchar", "double": "double precision", "bool": "boolean", "int64": "bigint"}
     columns = ", ".join(
         f"{field.name} {types.get(str(field.type), 'timestamp')}" for field in rows.schema
     )

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -12,30 +11,15 @@ from fed_audience.warehouse.dbt import package_path
 from fed_audience.warehouse.engines import open_warehouse
 from fed_audience.warehouse.profiles import Profile
 from fed_audience.warehouse.protocol import Warehouse
-from tests.postgres_server import PostgresServer
 
 _CREATE = re.compile(
     r"create table if not exists \{\{ fed_audience\.control\('(\w+)'\) \}\}(.*?\n\))", re.DOTALL
 )
 
 
-@pytest.fixture(params=["duckdb", "postgres"])
-def empty(request: pytest.FixtureRequest) -> Iterator[Warehouse]:
-    """An empty warehouse of each engine with a schema `main`; DuckDB's is in memory."""
-    if request.param == "duckdb":
-        yield open_warehouse(Profile(path=None))
-        return
-    server: PostgresServer = request.getfixturevalue("postgres")
-    target = server.new_database().model_copy(update={"search_path": "main"})
-    warehouse = open_warehouse(Profile(type="postgres", postgres=target, schema="main"))
-    warehouse.execute("create schema main")
-    yield warehouse
-    warehouse.close()
-
-
 @pytest.fixture
-def brand(empty: Warehouse) -> Warehouse:
-    return with_control_tables(empty)
+def brand(empty_warehouse: Warehouse) -> Warehouse:
+    return with_control_tables(empty_warehouse)
 
 
 @pytest.fixture

@@ -53,10 +53,10 @@ NOTHING = dict.fromkeys(VALUES)
 
 
 @pytest.fixture
-def warehouse(empty: Warehouse) -> Warehouse:
-    empty.execute("create table main.people (id integer primary key, name varchar)")
-    empty.execute("insert into main.people values (1, 'Ada'), (2, 'Grace')")
-    return empty
+def warehouse(empty_warehouse: Warehouse) -> Warehouse:
+    empty_warehouse.execute("create table main.people (id integer primary key, name varchar)")
+    empty_warehouse.execute("insert into main.people values (1, 'Ada'), (2, 'Grace')")
+    return empty_warehouse
 
 
 def names(warehouse: Warehouse) -> list[str]:

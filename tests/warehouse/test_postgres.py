@@ -26,19 +26,14 @@ from tests.warehouse.test_control import NOW, queue
 PEOPLE = Relation("public", "people")
 
 
-@pytest.fixture(scope="module")
-def template(postgres: PostgresServer) -> str:
-    target = postgres.new_database()
+@pytest.fixture
+def target(postgres: PostgresServer) -> PostgresTarget:
+    target = postgres.emptied_database()
     warehouse = PostgresWarehouse(target)
     warehouse.execute("create table people (id integer primary key, name varchar)")
     warehouse.execute("insert into people values (1, 'Ada'), (2, 'Grace')")
     warehouse.close()
-    return target.dbname
-
-
-@pytest.fixture
-def target(postgres: PostgresServer, template: str) -> PostgresTarget:
-    return postgres.new_database(like=template)
+    return target
 
 
 @pytest.fixture

@@ -60,7 +60,7 @@ def table_of_csv(text: pa.Buffer, schema: pa.Schema) -> pa.Table:
     places = [str(place) for place in range(len(schema))]
     try:
         table = pacsv.read_csv(
-            pa.BufferReader(text),
+            pa.BufferReader(text),  # type: ignore[arg-type] # it is a file to read
             read_options=pacsv.ReadOptions(column_names=places),
             parse_options=pacsv.ParseOptions(newlines_in_values=True, ignore_empty_lines=False),
             convert_options=pacsv.ConvertOptions(

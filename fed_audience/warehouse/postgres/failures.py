@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
 
 _QUOTED: Final = re.compile(r"\"[^\"]*\"|'[^']*'")
-_SERVER_SAID: Final = re.compile(r"(?:ERROR|FATAL|PANIC):\s+(.*)")
+_SERVER_SAID: Final = re.compile(r"(ERROR|FATAL|PANIC):\s+(.*)")
 
 # Classes of SQLSTATE whose sentences name objects and limits. Those of the others, above all of
 # 22 (data) and 23 (integrity), may quote what stands in a row.
@@ -73,4 +73,6 @@ def reading_error(error: Exception, where: str) -> WarehouseError | ResourceErro
     if said is None:
         lost = text.rpartition("[libpq]")[2].strip() or "the connection ended"
         return warehouse_error(_LOST, lost, where)
-    return warehouse_error(getattr(error, "sqlstate", None), said[1], where)
+    severity, sentence = said.groups()
+    state = getattr(error, "sqlstate", None) or (None if severity == "ERROR" else _LOST)
+    return warehouse_error(state, sentence, where)

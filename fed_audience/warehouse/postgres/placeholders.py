@@ -38,9 +38,9 @@ def composed(statement: str, parameters: Sequence[object]) -> sql.Composed:
     For COPY, which takes no values apart.
     """
     first, *rest = _parted(statement, parameters)
-    pieces: list[sql.Composable] = [sql.SQL(first)]  # type: ignore[arg-type] # not a constant
+    pieces: list[sql.Composable] = [sql.SQL(first)]
     for value, part in zip(parameters, rest, strict=True):
-        pieces += [sql.Literal(value), sql.SQL(part)]  # type: ignore[arg-type] # the same
+        pieces += [sql.Literal(value), sql.SQL(part)]
     return sql.Composed(pieces)
 
 

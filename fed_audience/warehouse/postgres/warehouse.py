@@ -7,7 +7,7 @@ from contextlib import contextmanager, suppress
 from typing import TYPE_CHECKING, Any, Final
 
 import adbc_driver_manager
-import adbc_driver_postgresql.dbapi
+import adbc_driver_postgresql.dbapi  # type: ignore[import-untyped] # ships none
 import psycopg
 import pyarrow as pa
 from psycopg import conninfo, sql
@@ -102,7 +102,7 @@ class PostgresWarehouse:
         with (
             self._working() as connection,
             connection.cursor() as cursor,
-            cursor.copy(sql.SQL(into)) as copy,  # type: ignore[arg-type] # quoted names
+            cursor.copy(sql.SQL(into)) as copy,
         ):
             for block in csv_of_table(rows):
                 copy.write(memoryview(block))
@@ -248,7 +248,7 @@ def _castable(bound: sql.Composed, columns: Sequence[Column]) -> sql.Composable:
         return bound
     names = [sql.Identifier(f"c{place}") for place in range(len(columns))]
     chosen = [
-        name if cast is None else sql.SQL("cast({} as {})").format(name, sql.SQL(cast))  # type: ignore[arg-type] # ours
+        name if cast is None else sql.SQL("cast({} as {})").format(name, sql.SQL(cast))
         for name, cast in zip(names, casts, strict=True)
     ]
     return sql.SQL("select {} from ({}\n) as streamed ({})").format(
