@@ -18,6 +18,13 @@ import pytest
 
 from fed_audience.errors import DbtError
 from fed_audience.warehouse.dbt import package_path, run_dbt
+from tests.dbt_package.postgres_brand import (
+    make_postgres_brand,
+    on_postgres,
+    package_on_postgres,
+)
+
+__all__ = ["make_postgres_brand", "on_postgres", "package_on_postgres"]
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping

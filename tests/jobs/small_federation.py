@@ -11,14 +11,17 @@ from pathlib import Path
 import numpy as np
 import pyarrow as pa
 import pytest
+import yaml
 
 from fed_audience.consent.statement import ConsentRelations
 from fed_audience.jobs.settings import FederationSettings, load_federation
 from fed_audience.jobs.sites import Site, site_of
 from fed_audience.warehouse.control import control
 from fed_audience.warehouse.engines import open_warehouse
+from fed_audience.warehouse.postgres.target import PostgresTarget
 from fed_audience.warehouse.profiles import Profile
 from fed_audience.warehouse.protocol import Warehouse
+from tests.postgres_server import PostgresServer
 from tests.warehouse.conftest import with_control_tables
 
 NOW = datetime(2026, 6, 1)  # noqa: DTZ001 - naive and UTC, as everywhere
@@ -103,6 +106,47 @@ def small_federation_template(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.fixture
+def small_postgres_federation(
+    postgres: PostgresServer, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> SmallFederation:
+    """The same federation with both brands on PostgreSQL, each in a database of its own."""
+    for name, value in SECRETS.items():
+        monkeypatch.setenv(name, value)
+    folder = tmp_path / "on_postgres"
+    folder.mkdir()
+    (folder / "federation.yml").write_text(FEDERATION)
+    databases = (postgres.emptied_database(), postgres.new_database())
+    for number, (brand, database) in enumerate(zip(BRANDS, databases, strict=True)):
+        monkeypatch.setenv("TEST_POSTGRES_PASSWORD", database.password.get_secret_value())
+        project = folder / brand
+        project.mkdir()
+        (project / "dbt_project.yml").write_text("name: brand\nprofile: brand\n")
+        (project / "profiles.yml").write_text(profiles_of(database))
+        profile = Profile(type="postgres", postgres=database, schema="main")
+        warehouse = open_warehouse(profile)
+        warehouse.execute("create schema main")
+        warehouse.execute("set search_path to main")
+        fill(with_control_tables(warehouse), brand, number)
+        warehouse.close()
+    return SmallFederation(folder)
+
+
+def profiles_of(database: PostgresTarget) -> str:
+    """Return a profiles.yml that leads to ``database``, its password in the environment."""
+    output = {
+        "type": "postgres",
+        "host": database.host,
+        "port": database.port,
+        "user": database.user,
+        "password": "{{ env_var('TEST_POSTGRES_PASSWORD') }}",
+        "dbname": database.dbname,
+        "schema": "main",
+        "threads": 2,
+    }
+    return yaml.safe_dump({"brand": {"target": "dev", "outputs": {"dev": output}}})
+
+
+@pytest.fixture
 def small_federation(
     small_federation_template: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> SmallFederation:
@@ -164,7 +208,12 @@ def fill(warehouse: Warehouse, brand: str, number: int) -> None:
 
 def create(warehouse: Warehouse, name: str, rows: pa.Table) -> None:
     relation = control(name, "main")
-    types = {"string": "varchar", "double": "double precision", "bool": "boolean", "int64": "bigint"}
+    types = {
+        "string": "varchar",
+        "double": "double precision",
+        "bool": "boolean",
+        "int64": "bigint",
+    }
     columns = ", ".join(
         f"{field.name} {types.get(str(field.type), 'timestamp')}" for field in rows.schema
     )
