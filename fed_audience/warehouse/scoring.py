@@ -1,4 +1,4 @@
-"""Score the rows of a relation at home: Arrow batches through the encoder and LightGBM."""
+"""Score the rows of a relation at home: Arrow batches through the encoder and the trees."""
 
 from __future__ import annotations
 
@@ -7,12 +7,13 @@ from typing import TYPE_CHECKING
 import pyarrow as pa
 
 from fed_audience.errors import DataError
-from fed_audience.gbdt.reader import load_booster
+from fed_audience.gbdt.text_predictor import column_predictor
 from fed_audience.warehouse.protocol import quoted
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping
+    from collections.abc import Iterator, Mapping, Sequence
 
+    from fed_audience.gbdt.bins import Feature
     from fed_audience.gbdt.encoding import Encoder
     from fed_audience.warehouse.protocol import Relation, Warehouse
 
@@ -35,42 +36,52 @@ def score(
     everybody when ``accept_missing``, else a DataError naming all of them. Raises
     ModelFormatError for a text that cannot be trusted.
     """
-    booster = load_booster(model_text)
+    model = column_predictor(model_text, encoder)
     columns = warehouse.columns(relation)
-    statement = _select(relation, columns, encoder, entity, accept_missing=accept_missing)
+    _refuse_absent(relation, columns, encoder, entity, accept_missing=accept_missing)
+    statement = _select(relation, columns, model.features, entity)
     for batch in warehouse.stream(statement, batch_rows=batch_rows):
         features = {name: batch.column(name) for name in batch.schema.names}
-        scores = booster.predict(encoder.to_lightgbm(features, key))
+        scores = model.predict(features, key)
         yield pa.table(
             {"customer_id": batch.column(0).cast(pa.string()), "score": pa.array(scores)}
         )
 
 
-def _select(
+def _refuse_absent(
     relation: Relation,
     columns: Mapping[str, str],
     encoder: Encoder,
     entity: str,
     *,
     accept_missing: bool,
-) -> str:
-    absent = [feature for feature in encoder.features if feature.name not in columns]
+) -> None:
+    absent = [feature.name for feature in encoder.features if feature.name not in columns]
     if entity not in columns or (absent and not accept_missing):
-        names = [entity] if entity not in columns else [feature.name for feature in absent]
+        names = [entity] if entity not in columns else absent
         raise DataError(
             f"columns that the model needs are missing: {', '.join(names)}",
             looked=relation.sql(),
             fix="build the features again with the version of the package that trained the model,"
             " or set missing_features: accept",
         )
+
+
+def _select(
+    relation: Relation, columns: Mapping[str, str], features: Sequence[Feature], entity: str
+) -> str:
+    """Read only what the trees ask for."""
     missing = {
-        feature.name: "varchar" if feature.categorical else "double precision" for feature in absent
+        feature.name: "varchar" if feature.categorical else "double precision"
+        for feature in features
+        if feature.name not in columns
     }
-    selected = ", ".join(
+    selected = [quoted(entity)]
+    selected += [
         f"cast(null as {missing[feature.name]}) as {quoted(feature.name)}"
         if feature.name in missing
         else quoted(feature.name)
-        for feature in encoder.features
+        for feature in features
         if feature.name != entity
-    )
-    return f"select {quoted(entity)}, {selected} from {relation.sql()}"
+    ]
+    return f"select {', '.join(selected)} from {relation.sql()}"
