@@ -26,6 +26,8 @@ from benchmarks.privacy.plan import Measurement
 from benchmarks.privacy.results import Part
 from benchmarks.results import Entry, commit, document, entries, machine, write
 from benchmarks.runner import ROOT, Samples, in_turn, run
+from benchmarks.warehouse import goals as warehouse_goals
+from benchmarks.warehouse import plan as warehouse_plan
 
 if TYPE_CHECKING:
     from benchmarks.runner import Planned
@@ -37,6 +39,7 @@ BUSY: Final = 0.5
 MEASURED: Final = {
     "privacy": Part(privacy_plan.BLOCKS, privacy_goals.GOALS),
     "federation": Part(federation_plan.BLOCKS, federation_goals.GOALS),
+    "warehouse": Part(warehouse_plan.BLOCKS, warehouse_goals.GOALS),
 }
 """Parts that are made of measurements; the learners are cells."""
 
@@ -80,6 +83,7 @@ def chosen(options: argparse.Namespace) -> list[Planned]:
     if not any((options.learners, options.rows, options.trees, options.repeats)):
         found += privacy_plan.measurements()
         found += federation_plan.measurements()
+        found += warehouse_plan.measurements()
     blocks = options.only or [
         block for part, names in PARTS.items() if options.part in {None, part} for block in names
     ]

@@ -19,7 +19,6 @@ from pathlib import Path
 from typing import Any
 
 import psycopg
-import pytest
 from psycopg import conninfo, sql
 from pydantic import SecretStr
 
@@ -28,6 +27,10 @@ from fed_audience.warehouse.postgres.target import PostgresTarget
 DSN = "FED_AUDIENCE_TEST_POSTGRES_DSN"
 # Nothing of it outlives the tests, so nothing waits for a disk.
 _FAST = ("fsync=off", "synchronous_commit=off", "full_page_writes=off", "max_connections=60")
+
+
+class NoServerError(Exception):
+    """There is no PostgreSQL server on this machine, and none was named."""
 
 
 @dataclass
@@ -90,7 +93,7 @@ class PostgresServer:
 
 @contextmanager
 def running_server() -> Iterator[PostgresServer]:
-    """Yield a server; skips the test, visibly, where there is none to start."""
+    """Yield a server; raises NoServerError, saying what to do, where there is none to start."""
     if given := os.environ.get(DSN):
         server = PostgresServer(dict(conninfo.conninfo_to_dict(given)))
         yield server
@@ -98,7 +101,8 @@ def running_server() -> Iterator[PostgresServer]:
         return
     binaries = _binaries()
     if binaries is None:
-        pytest.skip(f"no PostgreSQL server: install Debian's package postgresql, or set {DSN}")
+        message = f"no PostgreSQL server: install Debian's package postgresql, or set {DSN}"
+        raise NoServerError(message)
     # The account that runs the server must be able to enter; a socket's path must be short.
     folder = Path(tempfile.mkdtemp(prefix="fed-audience-pg-", dir="/tmp"))
     try:

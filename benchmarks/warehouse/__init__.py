@@ -1,0 +1,1 @@
+"""What warehouses cost: dbt's build, reading rows into codes, scoring at home."""
