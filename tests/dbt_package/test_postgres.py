@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from datetime import datetime
 from pathlib import Path
 from typing import Any
@@ -13,6 +12,7 @@ from fed_audience.warehouse.control import claim_request, control, verify_build
 from tests.dbt_package.conftest import Stage
 from tests.dbt_package.postgres_brand import PostgresBrand, refused
 from tests.dbt_package.test_package_rules import unit_tests
+from tests.same_rows import assert_same
 
 NOW = datetime(2025, 10, 1)  # noqa: DTZ001 - naive and UTC, as everywhere
 
@@ -28,25 +28,6 @@ COMPARED = {
     "int_contactable": "customer_id",
     "fct_scoring_features": "customer_id",
 }
-
-
-def by_row(rows: list[dict[str, Any]]) -> list[dict[str, Any]]:
-    for row in rows:
-        row.pop("_fed_build_id", None)
-    return sorted(rows, key=lambda row: repr(list(row.values())[:2]))
-
-
-def assert_same(ours: list[dict[str, Any]], theirs: list[dict[str, Any]]) -> None:
-    """Compare row by row; sums of doubles may differ in their last bits, as their order does."""
-    assert len(ours) == len(theirs)
-    for one, other in zip(by_row(ours), by_row(theirs), strict=True):
-        assert one.keys() == other.keys()
-        for name, value in one.items():
-            expected = other[name]
-            if isinstance(value, float) and isinstance(expected, float):
-                assert math.isclose(value, expected, rel_tol=1e-12, abs_tol=1e-12), name
-            else:
-                assert value == expected, (name, value, expected)
 
 
 @pytest.mark.parametrize("relation", COMPARED)
