@@ -6,7 +6,6 @@ import json
 import os
 import subprocess
 import sys
-from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -68,9 +67,7 @@ class FinishedRun:
 
 
 @pytest.fixture(scope="module")
-def finished(
-    postgres: PostgresServer, tmp_path_factory: pytest.TempPathFactory
-) -> Iterator[FinishedRun]:
+def finished(postgres: PostgresServer, tmp_path_factory: pytest.TempPathFactory) -> FinishedRun:
     workspace, data = prepare(
         tmp_path_factory.mktemp("on_postgres"),
         customers=2_500,
@@ -98,7 +95,7 @@ def finished(
         check=False,
     )
     assert done.returncode == 0, done.stdout + done.stderr
-    yield FinishedRun(workspace, targets, done.stdout)
+    return FinishedRun(workspace, targets, done.stdout)
 
 
 def fill(target: PostgresTarget, raw: Path) -> None:
