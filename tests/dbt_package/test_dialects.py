@@ -58,19 +58,19 @@ def test_text_becomes_utc_and_keeps_its_offset(
     empty_warehouse: Warehouse, text: str | None, instant: datetime | None
 ) -> None:
     kind = TEXT[empty_warehouse.dialect]
-    cast = macros(empty_warehouse.dialect).in_utc("t.at", kind)
-    empty_warehouse.execute("create table main.t (at varchar)")
+    cast = macros(empty_warehouse.dialect).in_utc("t.said_at", kind)
+    empty_warehouse.execute("create table main.t (said_at varchar)")
     empty_warehouse.execute("insert into main.t values (?)", [text])
-    found = empty_warehouse.query(f"select {cast} as at from main.t as t")
-    assert found["at"].to_pylist() == [instant]
+    found = empty_warehouse.query(f"select {cast} as said_at from main.t as t")
+    assert found["said_at"].to_pylist() == [instant]
 
 
 def test_a_zoned_column_becomes_utc(empty_warehouse: Warehouse) -> None:
-    cast = macros(empty_warehouse.dialect).in_utc("t.at", ZONED[empty_warehouse.dialect])
-    empty_warehouse.execute("create table main.t (at timestamp with time zone)")
+    cast = macros(empty_warehouse.dialect).in_utc("t.said_at", ZONED[empty_warehouse.dialect])
+    empty_warehouse.execute("create table main.t (said_at timestamp with time zone)")
     empty_warehouse.execute("insert into main.t values ('2026-06-01 14:30:00+02:00')")
-    found = empty_warehouse.query(f"select {cast} as at from main.t as t")
-    assert found["at"].to_pylist() == [datetime(2026, 6, 1, 12, 30)]  # noqa: DTZ001 - UTC
+    found = empty_warehouse.query(f"select {cast} as said_at from main.t as t")
+    assert found["said_at"].to_pylist() == [datetime(2026, 6, 1, 12, 30)]  # noqa: DTZ001 - UTC
 
 
 def test_days_are_whole_microseconds_over_a_day(empty_warehouse: Warehouse) -> None:

@@ -102,14 +102,19 @@ from (select 1 as nothing) as absent where false -- {{ source('cdp', table) }}
     {%- endif -%}
 {%- endmacro %}
 
-{# DuckDB drops the offset when it casts text to a timestamp; the epoch of a zoned one needs no ICU. #}
+{#
+  DuckDB drops the offset when it casts text to a timestamp; the epoch of a zoned one needs no ICU. Of
+  offsets it reads only those with a colon and without a space.
+#}
 {% macro duckdb__in_utc(column, data_type) -%}
     {%- if 'zone' in data_type | lower -%}
         make_timestamp(epoch_us({{ column }}))
     {%- elif 'char' in data_type | lower -%}
         case
             when regexp_matches({{ column }}, ':[0-9]{2}([.][0-9]+)? *(Z|[+-][0-9]{2}(:?[0-9]{2})?)$')
-                then make_timestamp(epoch_us(cast({{ column }} as timestamptz)))
+                then make_timestamp(epoch_us(cast(
+                    regexp_replace({{ column }}, ' *([+-][0-9]{2}):?([0-9]{2})$', '\1:\2') as timestamptz
+                )))
             else cast({{ column }} as timestamp)
         end
     {%- else -%}
