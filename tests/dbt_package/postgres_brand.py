@@ -65,7 +65,7 @@ def copy_raw(file: Path, target: PostgresTarget) -> None:
         names = source.query("select table_name from duckdb_tables() where schema_name = 'raw'")
         for name in names["table_name"].to_pylist():
             rows = source.query(f"select * from raw.{name}")
-            create_table(to, Relation("raw", name), rows)
+            create_table(to, Relation("raw", str(name)), rows)
     to.close()
 
 

@@ -88,7 +88,7 @@ def test_a_text_of_lightgbm_is_scored_as_lightgbm_does(
     model = column_predictor(text, encoder)
     assert isinstance(model, _Compiled)
     assert np.array_equal(model.predict(columns, KEY), expected)
-    assert len(np.unique(expected)) > 10
+    assert len(np.unique(expected)) > 5
 
 
 @pytest.mark.parametrize(
