@@ -80,9 +80,12 @@ _federation.command("sign")(agreement.sign)
 _federation.command("verify")(agreement.verify)
 app.add_typer(_federation, name="federation")
 
-_consent = typer.Typer(help="Why a person may or may not be used, and how many may.")
+_consent = typer.Typer(help="Why a person may or may not be used, how many may, and what grants it.")
 _consent.command()(consent.explain)
 _consent.command()(consent.funnel)
+_consent.command()(consent.coverage)
+_consent.command()(consent.check)
+_consent.command()(consent.decode)
 app.add_typer(_consent, name="consent")
 
 _model = typer.Typer(help="Look at a model file without trusting it.")

@@ -3,6 +3,7 @@
     'source_system': 'text',
     'source_id': 'text',
     'purpose': 'text',
+    'source_flag': 'text',
     'status': 'text',
     'legal_basis': 'text',
     'jurisdiction': 'text',

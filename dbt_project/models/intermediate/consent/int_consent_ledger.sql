@@ -24,22 +24,7 @@ with owners as (
 
 events as (
 
-    select
-        consent_event_id,
-        source_system || ':' || source_id as member_id,
-        purpose,
-        status,
-        legal_basis,
-        jurisdiction,
-        effective_at,
-        coalesce(recorded_at, _loaded_at) as recorded_at,
-        expires_at,
-        time_trust,
-        is_minor,
-        method,
-        policy_version,
-        source_system
-    from {{ ref('stg_cdp__consent_events') }}
+    select * from {{ ref('int_consent_events_mapped') }}
 
 )
 
