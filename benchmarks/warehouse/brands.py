@@ -9,11 +9,14 @@ from typing import TYPE_CHECKING, Final
 
 import numpy as np
 import pyarrow as pa
+import pyarrow.compute as pc
 
 from benchmarks.learners import UnavailableError
 from fed_audience.federation import ArrowSource, InProcessTransport, Manifest, SiteProgram, train
 from fed_audience.federation.manifest import overrides_for
-from fed_audience.gbdt.bins import Feature
+from fed_audience.gbdt.bins import CategoryBins, Feature, NumericBins
+from fed_audience.gbdt.categories import category_hashes
+from fed_audience.gbdt.encoding import Encoder
 from fed_audience.gbdt.parameters import TrainingParameters
 from fed_audience.warehouse.engines import open_warehouse
 from fed_audience.warehouse.profiles import Profile
@@ -54,6 +57,24 @@ def rows_of(start: int, stop: int, features: int) -> pa.Table:
     for place in range(features - TEXTS, features):
         columns[f"f_{place:02}"] = pa.array(words[rng.geometric(0.1, rows).clip(1, 50) - 1])
     return pa.table(columns)
+
+
+def encoder_of(features: int) -> Encoder:
+    """Return bins of 254 cuts for every number, and of every word, as a training would agree."""
+    sample = rows_of(0, 20_000, features)
+    declared, bins = [], []
+    for place in range(features):
+        name = f"f_{place:02}"
+        is_text = place >= features - TEXTS
+        declared.append(Feature(name, categorical=is_text))
+        if is_text:
+            prefixes, _ = category_hashes(pc.unique(sample[name]), KEY)
+            bins.append(CategoryBins(tuple(map(int, prefixes))))
+        else:
+            values = sample[name].drop_null().to_numpy()
+            cuts = np.unique(np.quantile(values, np.linspace(0, 1, 256)[1:-1]))
+            bins.append(NumericBins(tuple(map(float, cuts))))
+    return Encoder(tuple(declared), tuple(bins))
 
 
 def trained(rows: int, features: int, trees: int) -> TrainingResult:

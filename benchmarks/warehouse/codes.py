@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from benchmarks.measuring import Seconds, peak_bytes, restart_peak
-from benchmarks.warehouse.brands import FEATURES, KEY, filled, trained
+from benchmarks.warehouse.brands import FEATURES, KEY, encoder_of, filled
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -25,7 +25,7 @@ def measure(
     repeats: int = 3,
 ) -> list[dict[str, Any]]:
     """Read the features of every customer into codes; the median of ``repeats``."""
-    encoder = trained(min(rows, 50_000), features, trees=1).encoder
+    encoder = encoder_of(features)
     found = []
     for engine in engines:
         with filled(engine, rows, features) as warehouse:

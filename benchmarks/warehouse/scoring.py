@@ -17,6 +17,7 @@ from fed_audience.warehouse.scoring import score
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
+    import pyarrow as pa
     from numpy.typing import NDArray
 
     from fed_audience.federation import TrainingResult
@@ -46,7 +47,7 @@ def measure(
                 restart_peak()
                 whole.append(_score(warehouse, model))
                 peaks.append(peak_bytes())
-            _compare(warehouse, model, booster, features)
+            _compare(warehouse, model, booster, rows_of(0, min(rows, _BLOCK), features))
         bare = _bare(booster, model.encoder, rows, features, repeats)
         walls = [statistics.median(one.wall for one in taken) for taken in (whole, bare)]
         cpus = [statistics.median(one.cpu for one in taken) for taken in (whole, bare)]
@@ -71,15 +72,17 @@ def _score(warehouse: Warehouse, model: TrainingResult) -> Seconds:
     return Seconds.here().since(began)
 
 
-def _compare(warehouse: Warehouse, model: TrainingResult, booster: Any, features: int) -> None:
-    """End the measurement when the scores are not LightGBM's, to the last bit."""
-    rows = rows_of(0, _BLOCK, features)
+def _compare(warehouse: Warehouse, model: TrainingResult, booster: Any, rows: pa.Table) -> None:
+    """End the measurement when the scores are not LightGBM's, to the last bit.
+
+    ``rows``: the first customers, by whom they are compared.
+    """
     columns = {name: rows.column(name) for name in rows.column_names}
     expected = booster.predict(model.encoder.to_lightgbm(columns, KEY))
     written = warehouse.query(
-        "select score from fed_audience.scores order by customer_id limit ?", [_BLOCK]
+        "select score from fed_audience.scores order by customer_id limit ?", [rows.num_rows]
     )["score"]
-    if not np.array_equal(written.to_numpy(), expected[: len(written)]):
+    if not np.array_equal(written.to_numpy(), expected):
         raise SystemExit("the scores in the warehouse are not those of LightGBM")
 
 
