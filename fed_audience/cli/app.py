@@ -80,7 +80,7 @@ _federation.command("sign")(agreement.sign)
 _federation.command("verify")(agreement.verify)
 app.add_typer(_federation, name="federation")
 
-_consent = typer.Typer(help="Why a person may or may not be used, how many may, and what grants it.")
+_consent = typer.Typer(help="Why a person may be used or not, how many may, what grants it.")
 _consent.command()(consent.explain)
 _consent.command()(consent.funnel)
 _consent.command()(consent.coverage)
