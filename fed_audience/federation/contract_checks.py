@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, fields
+from dataclasses import dataclass, fields, replace
 from typing import TYPE_CHECKING, Final
 
 from fed_audience.errors import ContractError
@@ -129,7 +129,9 @@ def _parameters(terms: ModelTerms, manifest: Manifest) -> Iterator[Difference]:
         # How often each feature has its turn costs no privacy: the operator may choose.
         features = len(manifest.features)
         passes = max(1, asked.n_estimators // features)
-        signed = by_the_recipe(signed, manifest.privacy.epsilon, features, passes)
+        recipe = by_the_recipe(signed, manifest.privacy.epsilon, features, passes)
+        held_out = terms.holdout_fraction if manifest.privacy.evaluate else 0.0
+        signed = replace(recipe, validation_fraction=held_out or recipe.validation_fraction)
     for field in fields(TrainingParameters):
         value, agreed = getattr(asked, field.name), getattr(signed, field.name)
         bounds = terms.bounds.get(field.name) if manifest.privacy is None else None

@@ -48,7 +48,9 @@ from fed_audience.federation.private_messages import (
     FixNoisyBins,
     HashCategories,
     NoisyCounts,
+    NoisyScores,
     NoisySums,
+    ScoreNoisily,
     SumFeature,
 )
 from fed_audience.federation.training_messages import (
@@ -101,6 +103,7 @@ __all__ = [
     "LabelCounts",
     "LevelHistogram",
     "NoisyCounts",
+    "NoisyScores",
     "NoisySums",
     "OpenRun",
     "OpeningRequest",
@@ -118,6 +121,7 @@ __all__ = [
     "RunOpened",
     "RunResumed",
     "ScoreHistogram",
+    "ScoreNoisily",
     "ScoreValidation",
     "SeedRevealed",
     "SeedShares",
@@ -162,6 +166,7 @@ REQUESTS: Final[tuple[type[Request], ...]] = (
     CountNoisily,
     FixNoisyBins,
     SumFeature,
+    ScoreNoisily,
     ResumeRun,
     ForgetRun,
 )
@@ -185,6 +190,7 @@ REPLIES: Final[tuple[type[Reply], ...]] = (
     NoisyCounts,
     BinsFixed,
     NoisySums,
+    NoisyScores,
     RunResumed,
     RunForgotten,
     Refused,

@@ -55,6 +55,15 @@ class SumFeature(Request):
     values: Float64Vector
 
 
+class ScoreNoisily(Request):
+    """Count the rows held out by score and label; first add the last tree, as in ``SumFeature``."""
+
+    kind: ClassVar[int] = 15
+    reveals: ClassVar[str] = "To the site: the last tree, which is part of the model."
+    updated: Count
+    values: Float64Vector
+
+
 class CategoryHashes(Reply):
     """Prefixes of the declared categories under the sites' key, feature by feature."""
 
@@ -88,5 +97,15 @@ class NoisySums(VectorReply):
     kind: ClassVar[int] = 78
     reveals: ClassVar[str] = (
         "Sums of gradients and hessians of the site's training rows by bin of one feature, each "
+        "with the site's share of the noise."
+    )
+
+
+class NoisyScores(VectorReply):
+    """Rows held out by score, negatives then positives; the sum of their losses; noised."""
+
+    kind: ClassVar[int] = 79
+    reveals: ClassVar[str] = (
+        "Held-out rows of the site by predicted value and label, and the sum of their losses, each "
         "with the site's share of the noise."
     )

@@ -10,6 +10,7 @@ if TYPE_CHECKING:
 
     from fed_audience.federation.books import LargestMessage
     from fed_audience.federation.boosting import Stopped
+    from fed_audience.federation.private.noisy_metrics import NoisyMetrics
     from fed_audience.federation.protection import Protection
     from fed_audience.gbdt.encoding import Encoder
     from fed_audience.gbdt.evaluation import AnyMetrics
@@ -40,7 +41,7 @@ class TrainingResult:
     ``base_scores`` are those of all brands: where each brand has its own, the model holds none.
     ``label_cap``: a power of two above every training label, 1 for classes. ``clipped``: share of
     gradients beyond it. ``bytes_up``: what left each site. ``privacy``: what a differentially
-    private run promised and spent; its ``counts`` are noisy, and it measures nothing.
+    private run promised and spent; its ``counts`` and ``metrics`` are noisy.
     """
 
     model_text: str
@@ -51,7 +52,7 @@ class TrainingResult:
     best_iteration: int
     trees_grown: int
     stopped: Stopped
-    metrics: AnyMetrics | None
+    metrics: AnyMetrics | NoisyMetrics | None
     validation_losses: tuple[float, ...]
     label_cap: float
     clipped: float

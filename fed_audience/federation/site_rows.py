@@ -182,7 +182,8 @@ def read_rows(
 def _held_out(table: pa.Table, manifest: Manifest) -> NDArray[np.bool_]:
     parameters = manifest.parameters
     groups = plain_column(table, manifest.group_key or manifest.row_key)
-    if parameters.early_stopping_round == 0:
+    measured = manifest.privacy is not None and manifest.privacy.evaluate
+    if parameters.early_stopping_round == 0 and not measured:
         return np.zeros(table.num_rows, dtype=bool)
     hashes = key_hashes(groups, manifest.group_key or manifest.row_key)
     return validation_rows(hashes, seed=parameters.seed, fraction=parameters.validation_fraction)

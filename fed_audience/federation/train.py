@@ -34,6 +34,7 @@ if TYPE_CHECKING:
     from fed_audience.federation.control import RunControl
     from fed_audience.federation.journal import Journal
     from fed_audience.federation.manifest import Manifest
+    from fed_audience.federation.private.noisy_metrics import NoisyMetrics
     from fed_audience.federation.transport import RoundTransport
     from fed_audience.gbdt.evaluation import AnyMetrics
     from fed_audience.gbdt.objectives import Objective
@@ -209,8 +210,10 @@ class _Training:
         promised = json.dumps(plan_of(manifest).document(), sort_keys=True)
         model = Model(manifest.features, found.bins, found.trees, base, rate, text, promised)
         grown = GrownTrees(found.trees, len(found.trees), "all_trees", (), 0.0, ())
-        counts, sites = RowCounts(found.rows, 0, 0), tuple(sorted(manifest.training_sites))
-        return self._result(model, base, grown, counts, None, 1.0, sites)
+        held_out = 0 if found.metrics is None else max(0, round(found.metrics.rows))
+        counts = RowCounts(found.rows, held_out, 0)
+        sites = tuple(sorted(manifest.training_sites))
+        return self._result(model, base, grown, counts, found.metrics, 1.0, sites)
 
     def _result(
         self,
@@ -218,7 +221,7 @@ class _Training:
         base: tuple[float, ...],
         grown: GrownTrees,
         counts: RowCounts,
-        metrics: AnyMetrics | None,
+        metrics: AnyMetrics | NoisyMetrics | None,
         label_cap: float,
         cohort: tuple[str, ...],
     ) -> TrainingResult:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, fields
+from dataclasses import dataclass, fields, replace
 from difflib import get_close_matches
 from typing import TYPE_CHECKING, Self
 
@@ -53,10 +53,11 @@ class PrivateTraining:
         parameters = by_the_recipe(
             asked, model.privacy.epsilon, len(features), model.privacy.passes
         )
+        held_out = model.holdout_fraction
         return cls(
-            model.privacy.terms,
+            replace(model.privacy.terms, evaluate=held_out > 0),
             _public_values(settings, features),
-            parameters,
+            replace(parameters, validation_fraction=held_out),
             _set_aside(asked),
         )
 

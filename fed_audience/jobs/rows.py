@@ -12,7 +12,7 @@ import pyarrow.compute as pc
 from fed_audience.consent.statement import ConsentRelations, consenting
 from fed_audience.errors import DataError
 from fed_audience.gbdt.bins import Feature
-from fed_audience.gbdt.sampling import chosen, keyed, row_hashes
+from fed_audience.gbdt.sampling import chosen, keyed, row_hashes, validation_rows
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -51,10 +51,19 @@ class SiteRows:
             if field.name.startswith(FEATURE_PREFIX) and field.name not in excluded
         }
 
-    def split(self, key: str, fraction: float, seed: int) -> tuple[pa.Table, pa.Table]:
-        """Part the rows into (training, held out) by stable hash of column ``key``."""
-        hashes = keyed(row_hashes(self.table[key]), seed=seed, use="held out")
-        held_out = pa.array(chosen(hashes, fraction))
+    def split(
+        self, key: str, fraction: float, seed: int, *, by_the_site: bool = False
+    ) -> tuple[pa.Table, pa.Table]:
+        """Part the rows into (training, held out) by stable hash of column ``key``.
+
+        ``by_the_site``: as a site program does that is given all rows and holds some out itself.
+        """
+        hashes = row_hashes(self.table[key])
+        held_out = pa.array(
+            validation_rows(hashes, seed=seed, fraction=fraction)
+            if by_the_site
+            else chosen(keyed(hashes, seed=seed, use="held out"), fraction)
+        )
         return self.table.filter(pc.invert(held_out)), self.table.filter(held_out)
 
 

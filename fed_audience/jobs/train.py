@@ -248,12 +248,19 @@ def _train(
     parameters = model.training_parameters() if private is None else private.parameters
     labelled = [one for one in cohort.participants if one.request is not None]
     parts = {
-        one.site.name: one.rows.split(spec.entity, model.holdout_fraction, parameters.seed)
+        one.site.name: one.rows.split(
+            spec.entity,
+            model.holdout_fraction,
+            parameters.seed,
+            by_the_site=private is not None,
+        )
         for one in labelled
     }
     training = {name: part[0] for name, part in parts.items()}
-    tables = {one.site.name: one.rows.table for one in cohort.participants} | training
-    check_rows(cohort.participants, tables, settings.minimum_rows)
+    everything = {one.site.name: one.rows.table for one in cohort.participants}
+    check_rows(cohort.participants, everything | training, settings.minimum_rows)
+    # The rows kept aside are counted with noise by the sites themselves, if they are at all.
+    tables = everything if private is not None else everything | training
     names = tuple(one.site.name for one in cohort.participants)
     branded = bool(model.site_weights) or model.brand_base
     if branded:

@@ -88,6 +88,7 @@ EXAMPLES: dict[type[m.Request | m.Reply], dict[str, Any]] = {
         "thresholds": np.array([0.5, 2.25]),
         "prefixes": np.array([77], dtype=np.uint32),
     },
+    m.ScoreNoisily: {"updated": 4, "values": np.array([0.5, -0.25, 0.0])},
     m.SumFeature: {"feature": 1, "updated": 0, "values": np.array([0.25, -0.5])},
     m.ResumeRun: {},
     m.ForgetRun: {},
@@ -122,6 +123,7 @@ EXAMPLES: dict[type[m.Request | m.Reply], dict[str, Any]] = {
     m.NoisyCounts: VECTOR,
     m.BinsFixed: {},
     m.NoisySums: VECTOR,
+    m.NoisyScores: VECTOR,
     m.Refused: {"reason": "row_keys", "column": "customer"},
 }
 BODIES = {kind: m.encode(kind(slot=SLOT, **fields)) for kind, fields in EXAMPLES.items()}

@@ -13,6 +13,7 @@ from pydantic import SecretStr
 from fed_audience.errors import BudgetError, ConfigError, DataError, FedAudienceError
 from fed_audience.federation import Envelope
 from fed_audience.federation import messages as m
+from fed_audience.federation.private.noisy_metrics import NoisyMetrics
 from fed_audience.gbdt.reader import read_model
 from fed_audience.jobs.facts import report_of
 from fed_audience.jobs.members import Members
@@ -20,6 +21,7 @@ from fed_audience.jobs.pipeline import Listeners, Secrets, run_pipeline
 from fed_audience.jobs.train import TrainedModel, train_model
 from fed_audience.privacy.budget import BudgetBook
 from fed_audience.privacy.dp.accounting import mu_of
+from tests.federation.private.example import no_noise
 from tests.jobs.small_federation import BRANDS, NOW, SmallFederation
 
 PRIVACY = "\n    privacy: {epsilon: 2, delta: 1e-4}"
@@ -99,7 +101,7 @@ def test_model_registry_result_and_log_say_what_was_promised(private: SmallFeder
         if envelope.direction == "from_site"
         and isinstance(reply := m.decode_reply(envelope.body), m.VectorReply)
     }
-    assert vectors == {m.NoisyCounts, m.NoisySums}
+    assert vectors == {m.NoisyCounts, m.NoisySums, m.NoisyScores}
 
 
 def entries(log: Path) -> list[dict[str, Any]]:
@@ -116,7 +118,30 @@ def test_every_brand_pays_for_the_whole_run_and_keeps_what_it_sent(
         assert charge.run_id == trained.manifest.run_id
         assert charge.mu == pytest.approx(mu_of(2.0, 1e-4), rel=1e-9)
         folder = Members(private.settings).releases(brand) / trained.manifest.sha256
-        assert len(list(folder.iterdir())) == 1 + trained.manifest.parameters.n_estimators
+        assert len(list(folder.iterdir())) == 2 + trained.manifest.parameters.n_estimators
+
+
+def test_it_is_measured_on_the_rows_that_each_brand_keeps_aside(
+    private: SmallFederation, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with no_noise(monkeypatch):
+        trained = train(private)
+    kept_aside = sum(rows.num_rows for rows in trained.held_out.values())
+    found = trained.result.metrics
+    assert isinstance(found, NoisyMetrics)
+    assert found.rows == kept_aside == trained.result.counts.validation_rows
+    assert trained.result.counts.rows == sum(rows.num_rows for rows in trained.training.values())
+    told = private.value("ant", "select metrics from fed_audience.model_registry")
+    assert json.loads(str(told))["auc"] == found.auc
+    assert json.loads(str(told))["kind"] == "noisy"
+
+
+def test_without_rows_kept_aside_nothing_is_measured(private: SmallFederation) -> None:
+    private.edit("  - name: repurchase", "  - name: repurchase\n    holdout_fraction: 0")
+    trained = train(private)
+    assert trained.result.metrics is None
+    assert trained.result.privacy is not None
+    assert trained.result.privacy.held_out is None
 
 
 def test_a_run_that_one_brand_cannot_pay_costs_no_brand_anything(private: SmallFederation) -> None:

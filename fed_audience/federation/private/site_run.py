@@ -11,6 +11,7 @@ from fed_audience.errors import BudgetError, DataError, FederationError
 from fed_audience.federation import messages as m
 from fed_audience.federation.frozen_rows import digest_of_rows
 from fed_audience.federation.payload import bins_from_message
+from fed_audience.federation.private.noisy_metrics import SCORES_REACH, score_sums
 from fed_audience.federation.private.recipe import HESSIAN_FACTOR, count_reach, plan_of, row_reach
 from fed_audience.federation.refusal import Refusal
 from fed_audience.federation.site_run import SiteVector
@@ -62,9 +63,11 @@ class PrivateSiteRun:
         self._bins: tuple[FeatureBins, ...] = ()
         self._codes = np.empty((0, 0), dtype=np.uint8)
         self._scores = np.empty(0)
+        self._base_score = 0.0
+        self._finished = False
         self._replaying = False
         self.rows_digest = b""
-        if self._plan.terms.delta * rows.training_rows >= 1:
+        if self._plan.terms.delta * rows.rows >= 1:
             raise Refusal("loose_delta", detail=self._plan.terms.delta)
         try:
             keeper.require_room(manifest)
@@ -121,6 +124,9 @@ class PrivateSiteRun:
                 name = f"tree {request.slot.tree}"
                 noisy = self._released(name, request, lambda: self._sums(request.feature))
                 return SiteVector(m.NoisySums, noisy)
+            case m.ScoreNoisily():
+                self._add_last(request)
+                return SiteVector(m.NoisyScores, self._released("scores", request, self._measured))
             case _:
                 raise Refusal("wrong_state", detail=type(request).__name__)
 
@@ -181,14 +187,13 @@ class PrivateSiteRun:
         codes = np.empty((len(bins), self._rows.rows), dtype=np.uint8)
         for column, feature_bins, out in zip(self._rows.columns, bins, codes, strict=True):
             column.encode(feature_bins, out)
-        front = self._rows.training_rows
-        self._codes = np.ascontiguousarray(codes[:, :front])
-        self._scores = np.full(front, request.base_score)
+        self._codes = codes
+        self._scores = np.full(self._rows.rows, request.base_score)
+        self._base_score = request.base_score
         self._bins = bins
         if self._rows.identities is not None:
-            labels = self._rows.roles.labels[:front]
-            known = self._rows.identities[:front]
-            self.rows_digest = digest_of_rows(known, (labels,), self._codes)
+            labels = self._rows.roles.labels
+            self.rows_digest = digest_of_rows(self._rows.identities, (labels,), codes)
 
     def _update(self, request: m.SumFeature) -> None:
         """Add the values of the tree before. Raises Refusal for what fits no bin."""
@@ -196,12 +201,22 @@ class PrivateSiteRun:
         ready = features > 0 and request.slot.level == 0
         if not ready or not 0 <= tree < self.manifest.parameters.n_estimators:
             raise Refusal("wrong_state", detail=f"tree {tree}")
-        if max(request.feature, request.updated) >= features:
+        if request.feature >= features:
             raise Refusal("bad_message", detail="a feature that the run has not")
-        values = request.values
-        if len(values) == 0 and tree == 0:
-            return
-        size = self._bins[request.updated].size
+        if len(request.values) > 0 or tree > 0:
+            self._add(request)
+
+    def _add_last(self, request: m.ScoreNoisily) -> None:
+        """Add the last tree's values, once. Raises Refusal where nothing is to be measured."""
+        if not self._bins or self._plan.held_out is None or self._finished:
+            raise Refusal("wrong_state", detail="nothing is to be measured")
+        self._add(request)
+        self._finished = True
+
+    def _add(self, request: m.SumFeature | m.ScoreNoisily) -> None:
+        if request.updated >= len(self._bins):
+            raise Refusal("bad_message", detail="a feature that the run has not")
+        values, size = request.values, self._bins[request.updated].size
         if len(values) != size + 1 or not (np.abs(values) <= MOST_STEP).all():
             raise Refusal("bad_message", detail="values do not fit the bins")
         table = np.zeros(MISSING_CODE + 1)
@@ -210,15 +225,23 @@ class PrivateSiteRun:
 
     def _sums(self, feature: int) -> Integers:
         """Gradients and thrice the hessians by bin, with noise: G, 3 H of each bin in turn."""
-        pairs = np.empty(len(self._scores), dtype=np.int64)
-        labels = self._rows.roles.labels[: len(self._scores)]
-        self._objective.gradient_pairs(self._scores, labels, None, pairs)
-        codes, size = self._codes[feature], self._bins[feature].size
+        front = self._rows.training_rows
+        pairs = np.empty(front, dtype=np.int64)
+        labels = self._rows.roles.labels[:front]
+        self._objective.gradient_pairs(self._scores[:front], labels, None, pairs)
+        codes, size = self._codes[feature, :front], self._bins[feature].size
         sums = np.empty((size + 1, 2), dtype=np.int64)
         sums[:, 0] = _by_slot(codes, size, pairs >> HESSIAN_BITS)
         sums[:, 1] = HESSIAN_FACTOR * _by_slot(codes, size, pairs & (2**HESSIAN_BITS - 1))
         flat = sums.ravel()
         return flat + self._noise("trees", row_reach(self._objective.fixed), len(flat))
+
+    def _measured(self) -> Integers:
+        """Rows held out by score, and their losses, with noise."""
+        front = self._rows.training_rows
+        labels = self._rows.roles.labels[front:]
+        sums = score_sums(self._scores[front:], labels, self._base_score)
+        return sums + self._noise("evaluation", SCORES_REACH, len(sums))
 
     def _noise(self, what: Release, reach: int, size: int) -> Integers:
         return discrete_gaussian(self._plan.site_variance(what, reach), size)

@@ -14,6 +14,7 @@ from fed_audience.federation import messages as m
 from fed_audience.federation.payload import bins_to_arrays
 from fed_audience.federation.private import noisy_checks
 from fed_audience.federation.private.noisy_bins import noisy_bins
+from fed_audience.federation.private.noisy_metrics import SCORES_REACH, SUMS, NoisyMetrics
 from fed_audience.federation.private.one_feature_tree import leaf_values, one_feature_tree, ridge
 from fed_audience.federation.private.recipe import HESSIAN_FACTOR, count_reach, plan_of, row_reach
 from fed_audience.gbdt.bins import CategoryBins
@@ -35,12 +36,16 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True)
 class PrivateTrees:
-    """What a private run has learnt. ``rows``: training rows of all sites, as far as is known."""
+    """What a private run has learnt. ``rows``: training rows of all sites, as far as is known.
+
+    ``metrics``: over the rows held out, None where none are.
+    """
 
     bins: tuple[FeatureBins, ...]
     trees: tuple[Tree, ...]
     base_score: float
     rows: int
+    metrics: NoisyMetrics | None
 
 
 class PrivateTraining:
@@ -79,9 +84,12 @@ class PrivateTraining:
         sent = 16 * max(feature_bins.size + 1 for feature_bins in bins)
         cells_in_all = sum(feature_bins.size + 1 for feature_bins in bins)
         self._on_event(e.BinsAgreed(max(0, round(rows)), 0, cells_in_all, sent))
-        trees = self._grow(bins, most)
+        trees, updated, values = self._grow(bins, most)
         self._on_event(e.TrainingStopped("all_trees", len(trees), len(trees)))
-        return PrivateTrees(bins, trees, base, max(0, round(rows)))
+        metrics = None
+        if self._plan.held_out is not None:
+            metrics = self._measure(updated, values, base)
+        return PrivateTrees(bins, trees, base, max(0, round(rows)), metrics)
 
     def _hash_categories(self) -> dict[str, CategoryBins]:
         """Ask under which hash each public category is known: the same at every site."""
@@ -155,7 +163,10 @@ class PrivateTraining:
         of_labels = self._plan.sum_deviation("base_rate", ROW_UNITS) / ROW_UNITS
         return tuple(bins), rows + noisy_checks.TOLERANCE * sqrt(2) * of_labels
 
-    def _grow(self, bins: tuple[FeatureBins, ...], most_rows: float) -> tuple[Tree, ...]:
+    def _grow(
+        self, bins: tuple[FeatureBins, ...], most_rows: float
+    ) -> tuple[tuple[Tree, ...], int, NDArray[np.float64]]:
+        """Return the trees, and of the last one the feature and the values of its bins."""
         parameters, fixed = self._manifest.parameters, self._fixed
         deviation = self._plan.sum_deviation("trees", self._reach) * fixed.gradient_unit
         trees: list[Tree] = []
@@ -187,7 +198,22 @@ class PrivateTraining:
             )
             trees.append(tree)
             self._on_event(e.TreeGrown(number + 1, parameters.n_estimators, tree.leaves))
-        return tuple(trees)
+        return tuple(trees), updated, values
+
+    def _measure(
+        self, updated: int, values: NDArray[np.float64], base_score: float
+    ) -> NoisyMetrics:
+        """Measure the model on the rows held out at all sites."""
+        slot = self._coordinator.slot(m.EVALUATION, 0)
+        request = m.ScoreNoisily(slot=slot, updated=updated, values=values)
+        sites = self._manifest.training_sites
+        sums = self._coordinator.sum(request, sites, m.NoisyScores, SUMS)
+        deviation = self._plan.sum_deviation("evaluation", SCORES_REACH)
+        where = "the rows held out, by score"
+        noisy_checks.check_counts(
+            sums[:-1] / ROW_UNITS, deviation=deviation / ROW_UNITS, where=where
+        )
+        return NoisyMetrics.of(sums, base_score, deviation)
 
     def _sum(
         self, number: int, feature: int, slots: int, updated: int, values: NDArray[np.float64]

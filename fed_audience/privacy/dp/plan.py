@@ -16,7 +16,7 @@ from fed_audience.privacy.dp.accounting import epsilon_of, mu_of
 
 UNIT: Final = "one row at one site"
 
-Release = Literal["bins", "base_rate", "trees"]
+Release = Literal["bins", "base_rate", "trees", "evaluation"]
 
 BINS_SHARE: Final = 0.10
 BASE_RATE_SHARE: Final = 0.01
@@ -31,12 +31,14 @@ class PrivacyTerms:
     """What the sites agree on: everything that leaves is (``epsilon``, ``delta``)-private.
 
     ``colluders``: sites that may give their own noise away; None for a third of them, and of two
-    sites one. Raises ConfigError for a promise that is none.
+    sites one. ``evaluate``: measure the model on rows that are held out of the training. Raises
+    ConfigError for a promise that is none.
     """
 
     epsilon: float
     delta: float
     colluders: int | None = None
+    evaluate: bool = False
 
     def __post_init__(self) -> None:
         for name in ("epsilon", "delta"):  # a whole number is one float in every JSON
@@ -98,7 +100,9 @@ class PrivacyPlan:
 
     ``sites`` send noisy vectors. ``secure``: only their sums can be read, so the shares of
     ``honest`` sites add up to the noise; else each site adds all of it. ``numeric`` features are
-    counted for their bins; ``steps`` trees are grown. Raises ConfigError.
+    counted for their bins; ``steps`` trees are grown. ``held_out``: what is released of rows that
+    no tree has seen; they are others, so that mu is the larger of the two and not their sum (a row
+    is in one of them: McSherry, "Privacy integrated queries", 2009, theorem 4). Raises ConfigError.
     """
 
     terms: PrivacyTerms
@@ -107,6 +111,7 @@ class PrivacyPlan:
     numeric: int
     steps: int
     spendings: tuple[Spending, ...] = field(init=False)
+    held_out: Spending | None = field(init=False)
 
     def __post_init__(self) -> None:
         if self.colluders >= self.sites:
@@ -125,6 +130,8 @@ class PrivacyPlan:
         mu = mu_of(self.terms.epsilon, self.terms.delta)
         spendings = tuple(Spending(w, n, mu * sqrt(share)) for w, n, share in shares if share)
         object.__setattr__(self, "spendings", spendings)
+        measured = Spending("evaluation", 1, self.mu) if self.terms.evaluate else None
+        object.__setattr__(self, "held_out", measured)
 
     @property
     def colluders(self) -> int:
@@ -144,7 +151,8 @@ class PrivacyPlan:
 
     def spending(self, what: Release) -> Spending:
         """Return what is spent on one kind of release. Raises KeyError where nothing is."""
-        return {spending.what: spending for spending in self.spendings}[what]
+        known = (*self.spendings, self.held_out) if self.held_out else self.spendings
+        return {spending.what: spending for spending in known}[what]
 
     def site_variance(self, what: Release, sensitivity: int) -> int:
         """Variance of one site's share in each element of a release, in squared units."""
@@ -194,4 +202,7 @@ class PrivacyPlan:
                 }
                 for spending in self.spendings
             ],
+            "held_out": None
+            if self.held_out is None
+            else {"what": self.held_out.what, "releases": 1, "mu": self.held_out.mu},
         }
