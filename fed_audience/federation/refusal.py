@@ -115,8 +115,8 @@ class Refusal(FederationError):  # noqa: N818 - an answer of the protocol, not a
         self.column = column
 
 
-class RowsChanged(FederationError):  # noqa: N818 - a state of the federation, not a fault
-    """``site`` does not resume a run: rows are gone or changed, or it cannot tell."""
+class SiteRefused(FederationError):  # noqa: N818 - the same, as the coordinator was told
+    """``site`` refused a request for ``reason``, a word of the closed list."""
 
     def __init__(self, site: str, reason: Reason, what: str, fix: str) -> None:
         super().__init__(f"site {site} refused ({reason}): {what}", fix=fix)
@@ -124,15 +124,21 @@ class RowsChanged(FederationError):  # noqa: N818 - a state of the federation, n
         self.reason: Reason = reason
 
 
-class SiteHindered(ResourceError, FederationError):  # noqa: N818 - a state of the federation
+class RowsChanged(SiteRefused):
+    """``site`` does not resume a run: rows are gone or changed, or it cannot tell."""
+
+
+class SiteHindered(ResourceError, SiteRefused):
     """A site cannot write or read what it must keep; the run can be resumed once it can."""
 
 
-def refusal_error(site: str, reason: Reason, column: str) -> FederationError:
+def refusal_error(site: str, reason: Reason, column: str) -> SiteRefused:
     """Return the coordinator's error for a refusal of ``site``."""
     what, fix = EXPLANATIONS[reason]
     named = f"{what}: {column}" if column else what
+    kind = SiteRefused
     if reason in {"withdrawn", "rows_changed", "no_checkpoint"}:
-        return RowsChanged(site, reason, named, fix)
-    kind = SiteHindered if reason in {"checkpoint", "ledger"} else FederationError
-    return kind(f"site {site} refused ({reason}): {named}", fix=fix)
+        kind = RowsChanged
+    elif reason in {"checkpoint", "ledger", "ledger_in_use", "not_kept"}:
+        kind = SiteHindered
+    return kind(site, reason, named, fix)

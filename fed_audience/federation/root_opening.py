@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
 import numpy as np
 
 from fed_audience.federation import messages as m
 from fed_audience.federation.journal_records import SharesLeft
+from fed_audience.federation.refusal import SiteRefused
 from fed_audience.privacy.deposits import RANGE_TREES
 from fed_audience.privacy.opening import MaskedSum, recover_seed
 from fed_audience.privacy.rounds import quorum
@@ -19,6 +20,10 @@ if TYPE_CHECKING:
 
     from fed_audience.federation.coordinator import Coordinator
     from fed_audience.federation.manifest import Manifest
+
+
+_TOO_ALIKE: Final = ("earlier_cohort", "small_change")
+"""Why a site may refuse a set that the coordinator, who knows no earlier runs, thinks allowed."""
 
 
 class RootOpening:
@@ -69,10 +74,7 @@ class RootOpening:
 
         Raises SiteMissing when one does not sign, or vanishes and no shares stand in for it.
         """
-        sign = m.SignSurvivors(slot=slot, absent=absent, survivors=self._places_of(survivors))
-        consents, silent = self._coordinator.gather(sign, survivors, m.SurvivorsSigned)
-        if silent:
-            raise self._coordinator.missing(silent, "the set of survivors is not signed by all")
+        consents = self._signed(slot, cohort, survivors, absent)
         signatures = tuple(consents[site].signature for site in survivors)
         reveal = m.RevealSeed(slot=slot, absent=absent, signatures=signatures)
         revealed, vanished = self._coordinator.gather(reveal, survivors, m.SeedRevealed)
@@ -91,6 +93,30 @@ class RootOpening:
             for site, reply in consents.items()
         }
         return total.opened(cohort, survivors, seeds, pair_keys)
+
+    def _signed(
+        self,
+        slot: m.Slot,
+        cohort: tuple[str, ...],
+        survivors: tuple[str, ...],
+        absent: tuple[int, ...],
+    ) -> dict[str, m.SurvivorsSigned]:
+        """Let every survivor sign the set.
+
+        One that refuses it, since an earlier run was over almost the same sites, ends the run as
+        the missing sites do: what was summed before is not lost.
+        """
+        sign = m.SignSurvivors(slot=slot, absent=absent, survivors=self._places_of(survivors))
+        try:
+            consents, silent = self._coordinator.gather(sign, survivors, m.SurvivorsSigned)
+        except SiteRefused as error:
+            dropped = sorted(set(cohort) - set(survivors))
+            if error.reason not in _TOO_ALIKE or not dropped:
+                raise
+            raise self._coordinator.missing(dropped, error.what) from error
+        if silent:
+            raise self._coordinator.missing(silent, "the set of survivors is not signed by all")
+        return consents
 
     def _recovered(
         self, request: m.ReleaseShares, vanished: Sequence[str], left: Collection[str]

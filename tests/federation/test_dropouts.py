@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
+from dataclasses import replace
 from math import isnan
 from typing import Any
 
@@ -279,7 +280,9 @@ def test_a_run_that_sites_left_is_evaluated_and_explained_over_the_others() -> N
         evaluate(transport, agreed, result.model, number=3)
 
 
-def members(sites: dict[str, pa.Table]) -> tuple[dict[str, SiteProgram], Callable[[str], None]]:
+def members(
+    sites: dict[str, pa.Table], build: str | None = None
+) -> tuple[dict[str, SiteProgram], Callable[[str], None]]:
     """Sites with ledgers that outlive them, and what starts one of them anew."""
     identities = {name: SiteIdentity.generate(name) for name in sites}
     roster = enrol(identities.values())
@@ -287,7 +290,7 @@ def members(sites: dict[str, pa.Table]) -> tuple[dict[str, SiteProgram], Callabl
     found = programs(sites)
 
     def start(name: str) -> None:
-        secure = SecureSite(identities[name], roster, ledgers[name])
+        secure = SecureSite(identities[name], roster, ledgers[name], build=build)
         found[name] = SiteProgram(name, programs(sites)[name]._source, KEY, secure=secure)
 
     for name in sites:
@@ -313,6 +316,34 @@ def test_a_site_that_is_started_anew_has_lost_the_run() -> None:
     assert "s01 (started anew)" in result.warnings[-1]
     plain = trained(4, losing(["s01"], (2, 1)), secure=False)
     assert result.model_text == plain.model_text
+
+
+def test_survivors_too_like_an_earlier_runs_end_it_with_its_finished_trees() -> None:
+    """Twelve sites trained on these rows before; sixteen less three leave one that was not there.
+
+    The difference of both sums would be that one site's own.
+    """
+    everyone, build = tables(16), "table@build 1"
+    earlier = {name: rows for name, rows in everyone.items() if name < "s12"}
+    sites, start = members(everyone, build)
+    train(
+        Faulty({name: sites[name] for name in earlier}, arriving), manifest(list(earlier), **CHOSEN)
+    )
+    for name in sites:
+        start(name)
+    agreed = replace(manifest(list(everyone), **CHOSEN), run_id="a later run")
+    gone = ("s12", "s13", "s14")
+    result = train(Faulty(sites, losing(gone, (2, 0))), agreed, timeout=1.0)
+    assert (result.stopped, result.missing) == ("site_missing", gone)
+    assert len(result.model.trees) == 2
+    assert result.cohort == tuple(everyone)
+    assert "earlier_cohort" in result.warnings[-1]
+    assert "the 2 finished trees are kept" in result.warnings[-1]
+    other = replace(agreed, run_id="a third run")
+    for name in sites:
+        start(name)
+    fewer = train(Faulty(sites, losing(("s01", "s02", "s03"), (2, 0))), other, timeout=1.0)
+    assert (fewer.stopped, len(fewer.cohort)) == ("all_trees", 13)
 
 
 def test_a_run_is_not_begun_again_with_an_old_ledger() -> None:
