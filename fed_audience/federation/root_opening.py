@@ -140,4 +140,4 @@ class RootOpening:
 
 def _row_of(holder: str, cohort: Sequence[str], sender: str) -> int:
     """Row of ``holder`` among the envelopes of ``sender``: the others of the cohort by name."""
-    return [site for site in cohort if site != sender].index(holder)
+    return cohort.index(holder) - (sender < holder)

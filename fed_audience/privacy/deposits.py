@@ -72,10 +72,10 @@ class Deposits:
         parties = len(self.cohort)
         shares = split_seeds(seeds, threshold=quorum(parties), parties=parties)
         envelopes = {}
+        context = self._context(self._name, first_tree)
         for place, peer in enumerate(self.cohort):
             if peer != self._name:
                 nonce = os.urandom(_NONCE_BYTES)
-                context = self._context(self._name, first_tree)
                 box = AESGCM(self._key(peer, context))
                 envelopes[peer] = nonce + box.encrypt(nonce, shares[place].tobytes(), context)
         return envelopes

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import stat
+from functools import lru_cache
 from typing import TYPE_CHECKING, Self
 
 from cryptography.exceptions import InvalidSignature, UnsupportedAlgorithm
@@ -76,8 +77,16 @@ class SiteIdentity:
 
 
 def check_signature(site: str, public_key: bytes, signature: bytes, text: bytes) -> None:
-    """Raise SecureSumError (bad_signature) unless ``public_key`` signed ``text``."""
+    """Raise SecureSumError (bad_signature) unless ``public_key`` signed ``text``.
+
+    Sites of one process are shown the same signatures; one that was good is good again.
+    """
     try:
-        Ed25519PublicKey.from_public_bytes(public_key).verify(signature, text)
+        _verify(public_key, signature, text)
     except (InvalidSignature, ValueError):
         raise SecureSumError("bad_signature", detail=site) from None
+
+
+@lru_cache(maxsize=4096)  # an exception is not remembered
+def _verify(public_key: bytes, signature: bytes, text: bytes) -> None:
+    Ed25519PublicKey.from_public_bytes(public_key).verify(signature, text)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hmac
 from dataclasses import dataclass
+from functools import lru_cache
 from hashlib import sha256
 from typing import TYPE_CHECKING, Final, Literal
 
@@ -94,12 +95,17 @@ def check_cards(cards: Mapping[str, KeyCard], terms: RunTerms, roster: Roster) -
     texts = []
     for site in terms.sites:
         card = cards[site]
-        text = terms.text(site, card.counter, card.public_key)
+        text = _card_text(terms, site, card.counter, card.public_key)
         check_signature(site, roster.key_of(site), card.signature, text)
         texts.append(text.hex())
     if len({card.public_key for card in cards.values()}) != len(cards):
         raise SecureSumError("repeated_key")
     return sha256(statement("key transcript", cards=texts)).hexdigest()
+
+
+@lru_cache(maxsize=1024)  # every site of one process checks the same cards
+def _card_text(terms: RunTerms, site: str, counter: int, public_key: bytes) -> bytes:
+    return terms.text(site, counter, public_key)
 
 
 def pair_secrets(
@@ -109,7 +115,7 @@ def pair_secrets(
 
     The secret is bound to the terms of the run and to both public keys.
     """
-    mine = cards[own].public_key
+    mine, agreed = cards[own].public_key, terms.sha256
     secrets: dict[str, bytes] = {}
     for site, card in cards.items():
         if site == own:
@@ -119,7 +125,7 @@ def pair_secrets(
         except ValueError:
             raise SecureSumError("bad_signature", detail=f"{site}: not a usable key") from None
         both = sorted((mine.hex(), card.public_key.hex()))
-        info = statement("pair secret", terms=terms.sha256, keys=both)
+        info = statement("pair secret", terms=agreed, keys=both)
         kdf = HKDF(algorithm=SHA256(), length=_SECRET_BYTES, salt=None, info=info)
         secrets[site] = kdf.derive(shared)
     return secrets

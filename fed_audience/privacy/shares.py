@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from functools import lru_cache
 from typing import TYPE_CHECKING, Final
 
 import numpy as np
@@ -32,10 +33,9 @@ def split_seeds(seeds: list[bytes], *, threshold: int, parties: int) -> NDArray[
     """
     if not 1 <= threshold <= parties < PRIME:
         raise SecureSumError("bad_shares", detail=f"{threshold} of {parties}")
-    limbs = np.array([_limbs(seed) for seed in seeds], dtype=np.int64).reshape(1, -1)
+    limbs = _limbs(seeds)
     polynomials = np.vstack((limbs, _uniform((threshold - 1, limbs.size))))
-    points = np.arange(1, parties + 1, dtype=np.int64)
-    values = _product(_powers(points, threshold), polynomials)
+    values = _product(_powers(parties, threshold), polynomials)
     return values.astype(np.uint32).reshape(parties, len(seeds), LIMBS)
 
 
@@ -58,9 +58,13 @@ def join_seed(shares: Mapping[int, NDArray[np.uint32]], *, threshold: int) -> by
     return number.to_bytes(SEED_BYTES, "little")
 
 
-def _limbs(seed: bytes) -> list[int]:
-    number = int.from_bytes(seed, "little")
-    return [(number >> (_LIMB_BITS * place)) & (2**_LIMB_BITS - 1) for place in range(LIMBS)]
+def _limbs(seeds: list[bytes]) -> NDArray[np.int64]:
+    """Cut each seed into limbs of 30 bits, the lowest first: int64[1, 9 seeds]."""
+    text = np.frombuffer(b"".join(seeds), dtype=np.uint8).reshape(len(seeds), SEED_BYTES)
+    bits = np.zeros((len(seeds), LIMBS * _LIMB_BITS), dtype=np.int64)
+    bits[:, : 8 * SEED_BYTES] = np.unpackbits(text, axis=1, bitorder="little")
+    limbs: NDArray[np.int64] = bits.reshape(-1, _LIMB_BITS) @ (1 << np.arange(_LIMB_BITS))
+    return limbs.reshape(1, -1)
 
 
 def _uniform(shape: tuple[int, int]) -> NDArray[np.int64]:
@@ -73,8 +77,10 @@ def _uniform(shape: tuple[int, int]) -> NDArray[np.int64]:
     return drawn.reshape(shape)
 
 
-def _powers(points: NDArray[np.int64], count: int) -> NDArray[np.int64]:
-    """Return point ** 0 .. point ** (count - 1) by row; points stay below 2^32."""
+@lru_cache(maxsize=8)
+def _powers(parties: int, count: int) -> NDArray[np.int64]:
+    """Return point ** 0 .. point ** (count - 1) by row, of the points 1 to ``parties``."""
+    points = np.arange(1, parties + 1, dtype=np.int64)
     powers = np.ones((len(points), count), dtype=np.int64)
     for exponent in range(1, count):
         powers[:, exponent] = powers[:, exponent - 1] * points % PRIME
@@ -84,16 +90,15 @@ def _powers(points: NDArray[np.int64], count: int) -> NDArray[np.int64]:
 def _product(left: NDArray[np.int64], right: NDArray[np.int64]) -> NDArray[np.int64]:
     """Multiply matrices over the field.
 
-    Factors are cut into halves of 16 bits, so that sums of up to 2^21 products stay below 2^53
-    and floating-point matrix products are exact.
+    Factors are cut into halves of 16 bits, so that sums of up to 2^19 products stay below 2^53
+    and floating-point matrix products are exact; three of them instead of four (Karatsuba).
     """
     high_left, low_left = (left >> _HALF).astype(np.float64), _low(left)
     high_right, low_right = (right >> _HALF).astype(np.float64), _low(right)
-    high = (high_left @ high_right).astype(np.int64) % PRIME
-    middle = (high_left @ low_right + low_left @ high_right).astype(np.int64) % PRIME
-    low = (low_left @ low_right).astype(np.int64) % PRIME
-    shifted = ((high << _HALF) % PRIME + middle) % PRIME
-    return ((shifted << _HALF) % PRIME + low) % PRIME
+    high, low = high_left @ high_right, low_left @ low_right
+    middle = (high_left + low_left) @ (high_right + low_right) - high - low
+    shifted = ((high.astype(np.int64) % PRIME << _HALF) + middle.astype(np.int64)) % PRIME
+    return ((shifted << _HALF) + low.astype(np.int64)) % PRIME
 
 
 def _low(values: NDArray[np.int64]) -> NDArray[np.float64]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import lru_cache
 from typing import TYPE_CHECKING
 
 from fed_audience.privacy.identity import check_signature
@@ -16,6 +17,7 @@ if TYPE_CHECKING:
     from fed_audience.privacy.rounds import Round
 
 
+@lru_cache(maxsize=16)  # every survivor of one process asks for the same
 def survivors_text(
     asked: Round, cohort: tuple[str, ...], survivors: tuple[str, ...], transcript: str
 ) -> bytes:
