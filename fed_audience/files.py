@@ -15,9 +15,10 @@ if TYPE_CHECKING:
 def write_whole(path: Path, content: bytes, what: str, *, mode: int = 0o666) -> None:
     """Write ``content`` to ``path``; a file already there is replaced in one step.
 
-    Folders on the way are made; ``what`` names the file in an error. ``mode``: its permissions,
-    less what the process masks; 0o600 for a secret, which nobody else can read at any moment.
-    Raises ResourceError when the disk refuses, and leaves then what was there before.
+    It returns when the disk holds the file under its name. Folders on the way are made; ``what``
+    names the file in an error. ``mode``: its permissions, less what the process masks; 0o600 for a
+    secret, which nobody else can read at any moment. Raises ResourceError when the disk refuses,
+    and leaves then what was there before.
     """
     temporary = path.with_name(f".{path.name}.{os.getpid()}.part")
     try:
@@ -28,6 +29,7 @@ def write_whole(path: Path, content: bytes, what: str, *, mode: int = 0o666) -> 
             file.flush()
             os.fsync(file.fileno())
         temporary.replace(path)
+        _sync(path.parent)
     except OSError as error:
         raise ResourceError(
             f"{what} could not be written: {error.strerror}",
@@ -38,6 +40,15 @@ def write_whole(path: Path, content: bytes, what: str, *, mode: int = 0o666) -> 
     finally:
         with suppress(OSError):
             temporary.unlink()
+
+
+def _sync(folder: Path) -> None:
+    """Wait until the disk holds the names in ``folder``."""
+    descriptor = os.open(folder, os.O_RDONLY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
 
 
 def check_place(path: Path, what: str, option: str) -> None:

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from fed_audience.audit import entries as e
+from fed_audience.audit.fields import band
 from fed_audience.audit.keys import LOG_KEY, KeyFile, VerifierKey
 from fed_audience.audit.log import AuditLog, utc_now
 from fed_audience.audit.verification import verify
@@ -68,7 +69,7 @@ def _begun(folder: Path, path: Path) -> AuditLog:
         features_sha256="3" * 64,
         sites=SITES,
         label_sites=SITES,
-        rows=[{"site": site, "used": e.band(4_321), "withdrawn": e.band(0)} for site in SITES],
+        rows=[{"site": site, "used": band(4_321), "withdrawn": band(0)} for site in SITES],
         secure=True,
         record=None,
     )

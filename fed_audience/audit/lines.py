@@ -7,7 +7,7 @@ import json
 from dataclasses import dataclass
 from typing import Final
 
-from fed_audience.audit.entries import canonical
+from fed_audience.audit.fields import canonical
 
 SIGNATURE_BYTES: Final = 64
 _HEAD: Final = b'{"entry":'

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any, Final, Self, TypeVar
 
 from fed_audience.audit import entries as e
 from fed_audience.audit import notes
+from fed_audience.audit.fields import TIME_FORMAT
 from fed_audience.audit.keys import LOG_KEY, VerifierKey
 from fed_audience.audit.lines import EntryLine, checkpoint_line, entry_line, read_line
 from fed_audience.audit.replay import DISTRUST, Replay
@@ -95,7 +96,7 @@ class AuditLog:
         ordered = sorted(witnesses, key=lambda witness: witness.key.name)
         entry = e.LogOpened(
             sequence=0,
-            at=clock().astimezone(UTC).strftime(e.TIME_FORMAT),
+            at=clock().astimezone(UTC).strftime(TIME_FORMAT),
             checkpoint=0,
             coordinator_key=str(key),
             site_keys=tuple(str(witness.key) for witness in ordered),
@@ -140,7 +141,7 @@ class AuditLog:
         """
         self._refuse_broken()
         order, tree = self._replay.order, self._replay.tree
-        self._last_at = max(self._last_at, self._clock().astimezone(UTC).strftime(e.TIME_FORMAT))
+        self._last_at = max(self._last_at, self._clock().astimezone(UTC).strftime(TIME_FORMAT))
         entry = kind(sequence=tree.size, at=self._last_at, checkpoint=order.checkpoint, **fields)
         order.follow(entry)
         leaf = e.encode_entry(entry)

@@ -18,6 +18,7 @@ _AFTER_IT = (
     e.Scored,
     e.AudienceBuilt,
     e.AudienceDelivered,
+    e.ProcessingDeclared,
     e.OverlapCompared,
     e.OverlapReleased,
 )

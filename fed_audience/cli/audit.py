@@ -73,7 +73,9 @@ def show(
 
 
 def export(
-    path: Annotated[Path, typer.Argument(metavar="LOG", help="The log of one run.")],
+    path: Annotated[
+        Path, typer.Argument(metavar="LOG", help="The log of one run, or of a pair's overlaps.")
+    ],
     *,
     form: Annotated[
         str,
@@ -85,14 +87,18 @@ def export(
     """Retell a verified log: an in-toto statement of the model, or a GDPR Art. 30 record."""
     import json  # noqa: PLC0415 - start-up time
 
-    from fed_audience.audit import export as retold  # noqa: PLC0415 - the same
+    from fed_audience.audit.export import in_toto_statement  # noqa: PLC0415 - the same
+    from fed_audience.audit.processing import (  # noqa: PLC0415 - the same
+        processing_markdown,
+        processing_record,
+    )
     from fed_audience.audit.verification import verify as verified  # noqa: PLC0415 - the same
     from fed_audience.errors import UsageError  # noqa: PLC0415 - the same
 
     forms = {
-        "in-toto": lambda log: json.dumps(retold.in_toto_statement(log), indent=2) + "\n",
-        "art30": lambda log: json.dumps(retold.processing_record(log), indent=2) + "\n",
-        "art30-markdown": retold.processing_markdown,
+        "in-toto": lambda log: json.dumps(in_toto_statement(log), indent=2) + "\n",
+        "art30": lambda log: json.dumps(processing_record(log), indent=2) + "\n",
+        "art30-markdown": processing_markdown,
     }
     if form not in forms:
         raise UsageError(

@@ -77,6 +77,8 @@ def words(entry: e.Entry) -> str:  # noqa: C901, PLR0911, PLR0912 - one case an 
                 f"{entry.site} -> {entry.destination}, {entry.audience}: {entry.status}; "
                 f"added {entry.added}, removed {entry.removed}, withdrawn {entry.withdrawn}"
             )
+        case e.ProcessingDeclared():
+            return f"processing is declared for: {entry.record.purpose}"
         case e.OverlapCompared():
             whom = f"audience {entry.audience}" if entry.audience else "customers"
             return (

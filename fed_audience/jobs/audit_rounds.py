@@ -7,6 +7,7 @@ from hashlib import sha256
 from typing import TYPE_CHECKING, Final
 
 from fed_audience.audit import entries as e
+from fed_audience.audit.fields import ReceivedMessage, canonical
 from fed_audience.errors import FederationError
 from fed_audience.federation import messages as m
 from fed_audience.federation.manifest import Manifest
@@ -37,7 +38,7 @@ class RoundRecorder:
         self._bodies: list[bytes] = []
         self._request: m.Request | None = None
         self._asked: list[str] = []
-        self._received: dict[str, e.ReceivedMessage] = {}
+        self._received: dict[str, ReceivedMessage] = {}
         self._counts_ring = self._ring = RING_64
         self._manifest: Manifest | None = None
         self._sum: RingVector | None = None
@@ -74,7 +75,7 @@ class RoundRecorder:
             e.RoundSummed,
             **place,
             kind=type(request).__name__,
-            cohort_sha256=sha256(e.canonical(sorted(self._asked))).hexdigest(),
+            cohort_sha256=sha256(canonical(sorted(self._asked))).hexdigest(),
             sent=self._digest(b"".join(self._bodies)),
             received=[self._received[site] for site in sorted(self._received)],
             aggregate=self._aggregate(),
@@ -103,7 +104,7 @@ class RoundRecorder:
                 elements = reply.elements(self._ring)
         except FederationError:
             pass  # the coordinator refuses it by name; what came is told all the same
-        self._received[envelope.site] = e.ReceivedMessage(
+        self._received[envelope.site] = ReceivedMessage(
             site=envelope.site, kind=kind, digest=self._digest(envelope.body)
         )
         self._add(elements)

@@ -6,7 +6,7 @@ import os
 from pathlib import Path
 from typing import Final
 
-from fed_audience.audit.entries import ProcessingRecord
+from fed_audience.audit.fields import ProcessingRecord
 from fed_audience.config import StrictModel
 
 KEYS_VARIABLE: Final = "FED_AUDIENCE_AUDIT_KEYS"

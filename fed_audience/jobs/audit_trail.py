@@ -11,7 +11,7 @@ from importlib.metadata import distributions
 from typing import TYPE_CHECKING, Final, Self
 
 from fed_audience import __version__
-from fed_audience.audit import entries as e
+from fed_audience.audit.fields import canonical
 from fed_audience.audit.keys import LOG_KEY, WITNESS_KEY, KeyFile, VerifierKey, write_pinned
 from fed_audience.audit.log import AuditLog, signing_sites, utc_now
 from fed_audience.audit.witness import Witness
@@ -145,4 +145,4 @@ class AuditTrail:
 def packages_sha256() -> str:
     """Return a hash of the installed packages and their versions."""
     names = {f"{one.name.lower()}=={one.version}" for one in distributions()}
-    return sha256(e.canonical(sorted(names))).hexdigest()
+    return sha256(canonical(sorted(names))).hexdigest()

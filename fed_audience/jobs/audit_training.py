@@ -7,6 +7,7 @@ from hashlib import sha256
 from typing import TYPE_CHECKING, Any, Self
 
 from fed_audience.audit import entries as e
+from fed_audience.audit.fields import SiteRows, band, canonical, figure
 from fed_audience.federation.private.recipe import plan_of
 from fed_audience.jobs.audit_rounds import RoundRecorder
 
@@ -61,7 +62,7 @@ class TrainingAccount:
             sites=manifest.sites,
             label_sites=manifest.training_sites,
             rows=[
-                e.SiteRows(site=site, used=e.band(used), withdrawn=e.band(withdrawn[site]))
+                SiteRows(site=site, used=band(used), withdrawn=band(withdrawn[site]))
                 for site, used in rows.items()
                 if manifest.privacy is None
             ],
@@ -76,9 +77,9 @@ class TrainingAccount:
             terms = promised.terms
             log.append(
                 e.PrivacyPromised,
-                epsilon=e.figure(terms.epsilon),
-                delta=e.figure(terms.delta),
-                mu=e.figure(promised.mu),
+                epsilon=figure(terms.epsilon),
+                delta=figure(terms.delta),
+                mu=figure(promised.mu),
                 colluders=promised.colluders,
             )
         self._begun = log, RoundRecorder(log, self._trail.digest_key(manifest.run_id))
@@ -115,9 +116,9 @@ class TrainingAccount:
                 log.append(
                     e.BudgetCharged,
                     site=site,
-                    epsilon=e.figure(balance.epsilon or 0.0),
-                    limit_epsilon=e.figure(balance.limit.epsilon),
-                    delta=e.figure(balance.limit.delta),
+                    epsilon=figure(balance.epsilon or 0.0),
+                    limit_epsilon=figure(balance.limit.epsilon),
+                    delta=figure(balance.limit.delta),
                     book=keeper.book.head,
                 )
         log.append(
@@ -185,4 +186,4 @@ def _configuration_sha256(settings: FederationSettings) -> str:
 
 
 def _sha256(document: Any) -> str:
-    return sha256(e.canonical(document)).hexdigest()
+    return sha256(canonical(document)).hexdigest()

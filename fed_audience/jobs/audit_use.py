@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from fed_audience.audit import entries as e
+from fed_audience.audit.fields import TIME_FORMAT, band
 from fed_audience.warehouse.registry import active_run
 
 if TYPE_CHECKING:
@@ -31,7 +32,7 @@ class ModelUse:
         self._trail = trail
         self._name = name
         self._sites = [site.name for site in settings.sites_of(settings.model(name).sites)]
-        self._as_of = as_of.strftime(e.TIME_FORMAT)
+        self._as_of = as_of.strftime(TIME_FORMAT)
 
     def scored(self, site: str, held: RegisteredModel, customers: int) -> None:
         """Tell that a brand scored so many of its customers, as a band."""
@@ -41,7 +42,7 @@ class ModelUse:
             model_sha256=held.sha256,
             site=site,
             as_of=self._as_of,
-            customers=e.band(customers),
+            customers=band(customers),
         )
 
     def built(self, site: Site, audience: AudienceSettings, made: SiteAudience) -> None:
@@ -53,8 +54,8 @@ class ModelUse:
             site=site.name,
             purpose=audience.purpose,
             as_of=self._as_of,
-            eligible=e.band(made.eligibility.count),
-            chosen=e.band(made.cut.count),
+            eligible=band(made.eligibility.count),
+            chosen=band(made.cut.count),
         )
 
     def delivered(self, site: Site, audience: AudienceSettings, done: SiteReport) -> None:
@@ -68,12 +69,12 @@ class ModelUse:
             purpose=audience.purpose,
             as_of=self._as_of,
             status=report.status,
-            withdrawn=e.band(report.withdrawn),
-            removed=e.band(report.removed),
-            added=e.band(report.added),
-            updated=e.band(report.updated),
-            rejected=e.band(report.rejected),
-            held_back=e.band(report.held_back),
+            withdrawn=band(report.withdrawn),
+            removed=band(report.removed),
+            added=band(report.added),
+            updated=band(report.updated),
+            rejected=band(report.rejected),
+            held_back=band(report.held_back),
         )
 
     def _log_at(self, site: Site) -> AuditLog:

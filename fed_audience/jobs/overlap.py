@@ -13,6 +13,7 @@ from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from fed_audience.audit import entries as e
+from fed_audience.audit.fields import TIME_FORMAT, band
 from fed_audience.errors import ConfigError, UsageError
 from fed_audience.federation import wire
 from fed_audience.federation.overlap_messages import (
@@ -43,6 +44,7 @@ if TYPE_CHECKING:
 
     from pydantic import SecretStr
 
+    from fed_audience.audit.log import AuditLog
     from fed_audience.federation.overlap_messages import MessageT
     from fed_audience.jobs.overlap_settings import OverlapSettings
     from fed_audience.jobs.settings import FederationSettings
@@ -264,7 +266,9 @@ class OverlapSide:
         document = {"terms": terms.to_document(), "kept": kept}
         self._open.keep(query.site, query.step, query.query, document)
         with AuditTrail(self._settings) as trail:
-            trail.of_run(_log(query.site, query.partner), [query.site]).append(
+            log = trail.of_run(_log(query.site, query.partner), [query.site])
+            self._declare(log)
+            log.append(
                 e.OverlapCompared,
                 query=terms.sha256,
                 site=query.site,
@@ -273,8 +277,8 @@ class OverlapSide:
                 purpose=terms.policy.purpose,
                 matched_by=terms.policy.identifier,
                 audience=audience,
-                as_of=self._as_of.strftime(e.TIME_FORMAT),
-                listed=e.band(listed),
+                as_of=self._as_of.strftime(TIME_FORMAT),
+                listed=band(listed),
                 number=number,
             )
         return Compared(
@@ -287,6 +291,13 @@ class OverlapSide:
             number,
             allowed,
         )
+
+    def _declare(self, log: AuditLog) -> None:
+        """Tell the log what federation.yml declares of such processing, unless it knows."""
+        record = self._settings.audit.record
+        told = [one.record for one in log.entries if isinstance(one, e.ProcessingDeclared)]
+        if record is not None and (not told or told[-1] != record):
+            log.append(e.ProcessingDeclared, record=record)
 
     def _kept(
         self, side: Side, query: str, terms_sha256: str, read: Callable[[dict[str, Any]], KeptT]
@@ -316,7 +327,7 @@ class OverlapSide:
                 query=terms.sha256,
                 site=site,
                 partner=partner,
-                overlap=None if released.count is None else e.band(released.count),
+                overlap=None if released.count is None else band(released.count),
             )
 
     def _write(self, message: OverlapMessage, site: str, out: Path, what: str) -> None:

@@ -8,7 +8,7 @@ from typing import Annotated, Any, Literal, Self, TypeVar
 
 from pydantic import Field, field_validator, model_validator
 
-from fed_audience.audit.entries import Statement
+from fed_audience.audit.fields import Statement
 from fed_audience.config import StrictModel, load_yaml
 from fed_audience.errors import ConfigError
 from fed_audience.federation.contract import ContractTerms, ModelDeclaration, ModelTerms

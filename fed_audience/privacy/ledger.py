@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import json
-import os
 import secrets
 from dataclasses import asdict, dataclass, field, fields
 from hashlib import sha256
 from typing import TYPE_CHECKING, Any, Final, TypeVar
 
+from fed_audience.errors import ResourceError
+from fed_audience.files import write_whole
+from fed_audience.privacy.folder_lock import lock_of
 from fed_audience.privacy.refusals import SecureSumError
 
 if TYPE_CHECKING:
@@ -18,8 +20,6 @@ if TYPE_CHECKING:
 LoadedT = TypeVar("LoadedT")
 
 BEFORE_THE_RUN: Final = -(2**31)
-
-_NEW_FILE: Final = os.O_WRONLY | os.O_CREAT | os.O_TRUNC
 
 
 @dataclass(frozen=True, slots=True)
@@ -94,8 +94,9 @@ class FileLedger(SiteLedger):
 
     A file is written beside the old one, flushed to the disk and renamed, so that a crash leaves
     the old or the new. Without ``keep_runs`` runs live in memory, for a process that ends with its
-    run and begins none twice; what trained on a build is always kept. Two processes must not share
-    a folder. Raises SecureSumError (ledger).
+    run and begins none twice; what trained on a build is always kept. A folder is one process's
+    while a ledger of it is in use: two that answer rounds would forget each other's.
+    Raises SecureSumError (ledger, ledger_in_use).
     """
 
     def __init__(self, folder: Path, *, keep_runs: bool = True) -> None:
@@ -104,6 +105,9 @@ class FileLedger(SiteLedger):
         self._keep_runs = keep_runs
         try:
             folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+            self._lock = lock_of(folder)
+        except BlockingIOError:
+            raise SecureSumError("ledger_in_use", detail=folder) from None
         except OSError as error:
             raise SecureSumError("ledger", detail=f"{folder}: {error.strerror}") from error
 
@@ -140,21 +144,11 @@ class FileLedger(SiteLedger):
             raise SecureSumError("ledger", detail=detail) from error
 
     def _write(self, path: Path, document: dict[str, Any]) -> None:
-        text = json.dumps(document, sort_keys=True)
-        beside = path.with_suffix(".tmp")
+        content = json.dumps(document, sort_keys=True).encode("ascii")
         try:
-            with os.fdopen(os.open(beside, _NEW_FILE, 0o600), "w", encoding="ascii") as file:
-                file.write(text)
-                file.flush()
-                os.fsync(file.fileno())
-            beside.replace(path)
-            folder = os.open(self._folder, os.O_RDONLY)
-            try:
-                os.fsync(folder)
-            finally:
-                os.close(folder)
-        except OSError as error:
-            raise SecureSumError("ledger", detail=f"{path}: {error.strerror}") from error
+            write_whole(path, content, "the ledger", mode=0o600)
+        except ResourceError as error:
+            raise SecureSumError("ledger", detail=f"{path}: {error.what}") from error
 
 
 def _record_of(document: dict[str, Any]) -> RunRecord:

@@ -34,6 +34,7 @@ SecureSumReason = Literal[
     "bad_shares",
     "out_of_range",
     "ledger",
+    "ledger_in_use",
 ]
 
 _NEW_RUN: Final = "start the run again under a new run id"
@@ -141,6 +142,10 @@ EXPLANATIONS: Final[dict[SecureSumReason, tuple[str, str]]] = {
     "ledger": (
         "the site's ledger cannot be read or written",
         "check the folder of the ledger; without it no round is answered twice safely",
+    ),
+    "ledger_in_use": (
+        "another process uses the site's ledger",
+        "wait until the other training has ended, or stop the site's agent",
     ),
 }
 

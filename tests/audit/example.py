@@ -8,13 +8,14 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 from fed_audience.audit import entries as e
+from fed_audience.audit.fields import ProcessingRecord, band
 from fed_audience.audit.keys import LOG_KEY, KeyFile, VerifierKey, write_pinned
 from fed_audience.audit.log import AuditLog
 from fed_audience.audit.witness import Witness
 
 SITES = ("fashion", "grocery", "travel")
 RUN = "repurchase-20261001"
-RECORD = e.ProcessingRecord(
+RECORD = ProcessingRecord(
     purpose="find customers who are likely to buy again",
     legal_basis="consent (Art. 6(1)(a) GDPR), kept in each brand's ledger",
     controllers=("Fashion Ltd", "Grocery Ltd", "Travel Ltd"),
@@ -91,7 +92,7 @@ def start(log: AuditLog) -> None:
         features_sha256="3" * 64,
         sites=SITES,
         label_sites=SITES,
-        rows=[{"site": site, "used": e.band(4_321), "withdrawn": e.band(3)} for site in SITES],
+        rows=[{"site": site, "used": band(4_321), "withdrawn": band(3)} for site in SITES],
         secure=True,
         record=RECORD,
     )

@@ -9,13 +9,14 @@ from typing import Any
 import pytest
 
 from fed_audience.audit import entries as e
-from fed_audience.audit.export import in_toto_statement, processing_markdown, processing_record
+from fed_audience.audit.export import in_toto_statement
+from fed_audience.audit.fields import band
 from fed_audience.audit.merkle import includes
 from fed_audience.audit.notes import check_note
 from fed_audience.audit.replay import Replay
 from fed_audience.audit.verification import Verification, verify
 from fed_audience.errors import AuditError
-from tests.audit.example import RECORD, SITES, Parties, start, whole_log
+from tests.audit.example import SITES, Parties, start, whole_log
 
 
 @pytest.fixture
@@ -31,9 +32,9 @@ def log(tmp_path: Path) -> Verification:
             purpose="activate:email",
             as_of="2026-10-01T00:00:00.000000Z",
             status="succeeded",
-            **{name: e.band(0) for name in ("withdrawn", "removed", "updated", "rejected")},
-            held_back=e.band(0),
-            added=e.band(2_000),
+            **{name: band(0) for name in ("withdrawn", "removed", "updated", "rejected")},
+            held_back=band(0),
+            added=band(2_000),
         )
     return verify(path, pinned=parties.pinned)
 
@@ -72,37 +73,10 @@ def test_the_statement_proves_by_itself_that_the_log_holds_the_model(log: Verifi
     assert not includes(leaf.replace(b"abc", b"bbc"), index, head.size, proof, head.root)
 
 
-def test_the_record_of_processing_holds_what_was_declared_and_done(log: Verification) -> None:
-    record = processing_record(log)
-    assert record["declared"] == RECORD.model_dump(mode="json")
-    assert record["rounds"] == 6
-    assert record["sites"][0] == {
-        "site": "fashion",
-        "used": "1,000 to 9,999",
-        "withdrawn": "under 100",
-    }
-    assert record["delivered"][0]["added"] == "1,000 to 9,999"
-
-
-def test_the_page_of_the_record_tells_the_same(log: Verification) -> None:
-    page = processing_markdown(log)
-    assert page.startswith("# Record of processing: repurchase-20261001\n")
-    for words in (
-        "- **purpose**: find customers who are likely to buy again",
-        "- **processors**: none",
-        "| fashion | 1,000 to 9,999 | under 100 |",
-        "| top | fashion | crm | activate:email |",
-        "## Overrides\n\nNone.",
-        log.root,
-    ):
-        assert words in page
-
-
 def test_a_log_without_a_model_is_not_retold(tmp_path: Path) -> None:
     with Parties(tmp_path).begin() as log:
         start(log)
         log.append(e.RunEnded, status="failed", error="FederationError")
     failed = verify(log.path)
-    for retell in (in_toto_statement, processing_record, processing_markdown):
-        with pytest.raises(AuditError, match="no training that came to a model"):
-            retell(failed)
+    with pytest.raises(AuditError, match="no training that came to a model"):
+        in_toto_statement(failed)

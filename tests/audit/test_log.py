@@ -10,6 +10,7 @@ import pytest
 
 from fed_audience.audit import entries as e
 from fed_audience.audit import log as log_module
+from fed_audience.audit.fields import band
 from fed_audience.audit.log import AuditLog
 from fed_audience.audit.verification import verify
 from fed_audience.errors import AuditError, ResourceError
@@ -28,7 +29,7 @@ def scored(log: AuditLog, site: str = "fashion") -> None:
         model_sha256="a" * 64,
         site=site,
         as_of="2026-10-01T00:00:00.000000Z",
-        customers=e.band(20_000),
+        customers=band(20_000),
     )
 
 

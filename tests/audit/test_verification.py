@@ -13,6 +13,7 @@ from hypothesis import strategies as st
 
 from fed_audience.audit import entries as e
 from fed_audience.audit import notes
+from fed_audience.audit.fields import band
 from fed_audience.audit.keys import write_pinned
 from fed_audience.audit.lines import (
     CheckpointLine,
@@ -160,7 +161,7 @@ def test_an_entry_after_the_training_cut_off_is_noticed_by_who_kept_a_checkpoint
             model_sha256="a" * 64,
             site="fashion",
             as_of="2026-10-01T00:00:00.000000Z",
-            customers=e.band(70_000),
+            customers=band(70_000),
         )
     path.write_bytes(before)
     assert "entries are missing" in verify(path, pinned=parties.pinned).unchecked[0]

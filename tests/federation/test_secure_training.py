@@ -322,3 +322,29 @@ def test_replaced_sites_keep_an_override_that_is_not_needed() -> None:
     alone = replace(agreed, sites=("a",))
     result = train(InProcessTransport(programs({"a": ROWS})), alone)
     assert result.protection.secure is False
+
+
+class Misled(InProcessTransport):
+    """Asks site a for a sum without b, twice, before it asks as it should."""
+
+    refused: tuple[str, ...] = ()
+
+    def call(self, body: bytes, to: Sequence[str], timeout: float) -> Iterator[tuple[str, bytes]]:
+        request = m.decode_request(body)
+        if request.slot.position == (1, 0) and isinstance(request, m.StartTree):
+            wrong = m.encode(request.model_copy(update={"absent": (1,)}))
+            for _ in range(2):
+                for _, reply in super().call(wrong, ["a"], timeout):
+                    found = m.decode_reply(reply)
+                    assert isinstance(found, m.Refused)
+                    self.refused = (*self.refused, found.reason)
+        yield from super().call(body, to, timeout)
+
+
+def test_a_round_that_the_masks_refuse_may_be_asked_rightly_afterwards() -> None:
+    """The vector was computed, and did not leave: no row is counted twice and none is lost."""
+    agreed = manifest(list(FOUR), **SHORT)
+    network = Misled(members(FOUR))
+    result = train(network, agreed)
+    assert network.refused == ("wrong_cohort", "wrong_cohort")
+    assert result.sha256 == train(InProcessTransport(members(FOUR)), agreed).sha256

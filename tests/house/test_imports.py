@@ -22,7 +22,7 @@ FLOORS = [
 FLOOR_OF = {room: number for number, rooms in enumerate(FLOORS) for room in rooms}
 # The demo's brands are data; its report is drawn for any caller.
 GIVEN_DATA = {"report"}
-ONLY_ERRORS = {"gbdt", "privacy"}
+NARROW = {"gbdt": {"errors"}, "privacy": {"errors", "files"}}
 
 
 def imported_rooms(path: Path) -> Iterator[tuple[int, str]]:
@@ -56,8 +56,8 @@ def complaints(package: Path) -> list[str]:
             where = f"{path.name}:{line} ({room} -> {target})"
             if target == room:
                 continue
-            if room in ONLY_ERRORS and target != "errors":
-                found.append(f"{where}: may import only errors")
+            if target not in (allowed := NARROW.get(room, {target})):
+                found.append(f"{where}: may import only {' and '.join(sorted(allowed))}")
             elif room in GIVEN_DATA and target not in {"errors", "config", "files"}:
                 found.append(f"{where}: is given data, may import only errors, config and files")
             elif target in GIVEN_DATA:

@@ -12,6 +12,7 @@ import numpy as np
 import pytest
 
 from fed_audience.audit import entries as e
+from fed_audience.audit.fields import TIME_FORMAT
 from fed_audience.audit.order import EntryOrder
 from fed_audience.audit.verification import Verification, verify
 from fed_audience.config import secret_from_environment
@@ -351,4 +352,4 @@ def test_rounds_of_ten_sites_are_told_in_order() -> None:
 def test_the_logs_own_clock_is_the_wall_clock(small_federation: SmallFederation) -> None:
     trained(small_federation)
     opened = verified(small_federation).opened
-    assert opened.at > (NOW + timedelta(days=1)).strftime(e.TIME_FORMAT)
+    assert opened.at > (NOW + timedelta(days=1)).strftime(TIME_FORMAT)

@@ -13,6 +13,7 @@ import pytest
 from pydantic import SecretStr
 
 from fed_audience.audit import entries as e
+from fed_audience.audit.fields import band
 from fed_audience.audit.keys import LOG_KEY, KeyFile, VerifierKey
 from fed_audience.audit.verification import verify
 from fed_audience.errors import BudgetError, ConfigError, ConsentError, DataError, UsageError
@@ -226,7 +227,7 @@ def test_both_logs_tell_of_the_query_and_hold_no_count(
         assert isinstance(released, e.OverlapReleased)
         assert compared.query == released.query == message(question).terms.terms().sha256
         assert (compared.side, compared.purpose, compared.number) == (side, "share_partner", 1)
-        assert compared.listed == e.band(listed)
+        assert compared.listed == band(listed)
         assert released.overlap == "100 to 999"
         log = (brand.folder / "audit" / f"overlap-{brand.brand}-{partner}.jsonl").read_text()
         counts = {told.released.count, read.released.count, COMMON, listed, told.query}

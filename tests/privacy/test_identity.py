@@ -20,6 +20,18 @@ def test_a_signature_verifies_under_the_signers_key_and_text_only() -> None:
         assert caught.value.reason == "bad_signature"
 
 
+def test_what_was_verified_once_says_nothing_of_anything_else() -> None:
+    """One process remembers good signatures: never a bad one, nor for another key or text."""
+    ada = SiteIdentity.generate("ada")
+    signature = ada.sign(b"text")
+    for _ in range(2):
+        check_signature("ada", ada.public_key, signature, b"text")
+        flipped = bytes([signature[0] ^ 1]) + signature[1:]
+        for wrong in (flipped, signature[:-1], b""):
+            with pytest.raises(SecureSumError, match="ada"):
+                check_signature("ada", ada.public_key, wrong, b"text")
+
+
 def test_an_identity_is_read_back_from_its_file(tmp_path: Path) -> None:
     identity = SiteIdentity.generate("ada")
     path = tmp_path / "identity.pem"

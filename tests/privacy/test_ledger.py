@@ -73,8 +73,8 @@ def test_a_record_is_on_the_disk_before_saving_returns(
     monkeypatch.setattr(os, "fsync", watched)
     ledger = FileLedger(tmp_path)
     ledger.save(ledger.record("run", "terms"))
-    (path,) = tmp_path.iterdir()
-    assert flushed == [path.with_suffix(".tmp").name, tmp_path.name]
+    (path,) = tmp_path.glob("*.json")
+    assert flushed == [f".{path.name}.{os.getpid()}.part", tmp_path.name]
 
 
 def test_a_failed_write_leaves_the_old_record_and_is_named(
@@ -99,7 +99,7 @@ def test_a_failed_write_leaves_the_old_record_and_is_named(
 def test_a_damaged_record_stops_the_site(text: str, tmp_path: Path) -> None:
     ledger = FileLedger(tmp_path)
     ledger.save(ledger.record("run", "terms"))
-    (path,) = tmp_path.iterdir()
+    (path,) = tmp_path.glob("*.json")
     path.write_text(text)
     with pytest.raises(SecureSumError) as caught:
         FileLedger(tmp_path).record("run", "terms")

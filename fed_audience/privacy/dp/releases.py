@@ -6,13 +6,13 @@ a round that is asked again, also of a site that was restarted, gets the vector 
 
 from __future__ import annotations
 
-import os
 from hashlib import sha256
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING
 
 import numpy as np
 
 from fed_audience.errors import ResourceError
+from fed_audience.files import write_whole
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -20,8 +20,6 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     Integers = NDArray[np.int64]
-
-_NEW_FILE: Final = os.O_WRONLY | os.O_CREAT | os.O_TRUNC
 
 
 class Releases:
@@ -75,21 +73,10 @@ class StoredReleases(Releases):
         """Write ``vector``, int64[n], and wait until the disk holds it."""
         path = self._path(run, round_)
         body = bytes.fromhex(request) + vector.astype("<i8").tobytes()
-        beside = path.with_suffix(".tmp")
         try:
-            path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
-            with os.fdopen(os.open(beside, _NEW_FILE, 0o600), "wb") as file:
-                file.write(sha256(body).digest() + body)
-                file.flush()
-                os.fsync(file.fileno())
-            beside.replace(path)
-            folder = os.open(path.parent, os.O_RDONLY)
-            try:
-                os.fsync(folder)
-            finally:
-                os.close(folder)
-        except OSError as error:
-            raise _unusable(path, error.strerror) from error
+            write_whole(path, sha256(body).digest() + body, "a noisy vector", mode=0o600)
+        except ResourceError as error:
+            raise _unusable(path, error.what) from error
         super().keep(run, round_, request, vector)
 
     def _path(self, run: str, round_: str) -> Path:
