@@ -54,6 +54,7 @@ DataReason = Literal[
     "plain_sums",
     "loose_delta",
     "over_budget",
+    "not_kept",
     "other_contract",
 ]
 Reason = Literal[DataReason, SecureSumReason]

@@ -97,6 +97,10 @@ EXPLANATIONS: Final[dict[str, tuple[str, str]]] = {
         "the privacy budget of its rows does not suffice",
         "choose a smaller epsilon, or let the site's owner raise the limit; see the site's log",
     ),
+    "not_kept": (
+        "it cannot keep what it would release, or charge it, so nothing is released",
+        "free some space at the site, or correct its folders; see the site's log",
+    ),
     "other_contract": (
         "the run is not what the site signed in the federation's contract",
         "run what was signed, or let every site sign the changed contract",

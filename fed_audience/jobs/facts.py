@@ -157,6 +157,7 @@ def _privacy(model: TrainedModel) -> r.Privacy | None:
             r.PrivacySpending(one.what.replace("_", " "), one.releases, one.mu**2 / plan.mu**2)
             for one in plan.spendings
         ),
+        measured=model.result.metrics.headline if model.result.metrics else None,
     )
 
 

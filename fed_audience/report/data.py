@@ -141,7 +141,7 @@ class Privacy:
     """What training with noise promised for one ``unit``, such as 'one row at one site'.
 
     ``epsilon_against[k]`` holds when k sites give their noise away; it was promised against
-    ``colluders`` of them.
+    ``colluders`` of them. ``measured``: the model's quality over all brands, noise included.
     """
 
     epsilon: float
@@ -151,6 +151,7 @@ class Privacy:
     colluders: int
     epsilon_against: tuple[float, ...]
     spent_on: tuple[PrivacySpending, ...]
+    measured: str | None = None
 
 
 @dataclass(frozen=True, slots=True)

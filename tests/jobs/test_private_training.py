@@ -21,6 +21,7 @@ from fed_audience.jobs.pipeline import Listeners, Secrets, run_pipeline
 from fed_audience.jobs.train import TrainedModel, train_model
 from fed_audience.privacy.budget import BudgetBook
 from fed_audience.privacy.dp.accounting import mu_of
+from fed_audience.report.page import render
 from tests.federation.private.example import no_noise
 from tests.jobs.small_federation import BRANDS, NOW, SmallFederation
 
@@ -247,4 +248,8 @@ def test_the_report_says_it_and_a_brand_alone_trains_without_noise(
     assert facts.privacy is not None
     assert (facts.privacy.epsilon, facts.privacy.delta) == (2.0, 1e-4)
     assert sum(part.share for part in facts.privacy.spent_on) == pytest.approx(1)
+    assert "differentially private for one row at one site" in render(facts)
+    metrics = outcome.trained["repurchase"].result.metrics
+    assert metrics is not None
+    assert facts.privacy.measured == metrics.headline
     assert all(one.alone is not None for one in outcome.quality["repurchase"])

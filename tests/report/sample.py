@@ -164,6 +164,7 @@ def privacy() -> Privacy:
         colluders=1,
         epsilon_against=(0.79, 1.0, 1.51),
         spent_on=tuple(PrivacySpending(*part) for part in spent),
+        measured="AUC 0.772 (95 %: 0.749 to 0.795, with noise)",
     )
 
 

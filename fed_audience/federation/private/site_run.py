@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Final
 
 import numpy as np
 
-from fed_audience.errors import BudgetError, DataError, FederationError
+from fed_audience.errors import BudgetError, DataError, FederationError, ResourceError
 from fed_audience.federation import messages as m
 from fed_audience.federation.frozen_rows import digest_of_rows
 from fed_audience.federation.payload import bins_from_message
@@ -46,7 +46,7 @@ class PrivateSiteRun:
     """The rows of one site in one private run. It answers no request of another recipe.
 
     Begun only where the budget suffices, so that no site is charged for a run that another's
-    owner refuses. Raises Refusal (over_budget, loose_delta).
+    owner refuses. Raises Refusal (over_budget, not_kept, loose_delta).
     """
 
     def __init__(
@@ -73,6 +73,8 @@ class PrivateSiteRun:
             keeper.require_room(manifest)
         except BudgetError as error:
             raise Refusal("over_budget", detail=error) from error
+        except ResourceError as error:
+            raise Refusal("not_kept", detail=error) from error
 
     def compute(self, request: m.Request) -> Steps[SiteVector | m.Reply]:
         """Answer ``request``, in one step, with a SiteVector or a reply.
@@ -84,6 +86,8 @@ class PrivateSiteRun:
             return self._compute(request)
         except BudgetError as error:
             raise Refusal("over_budget", detail=error) from error
+        except ResourceError as error:
+            raise Refusal("not_kept", detail=error) from error
         except (DataError, FederationError) as error:
             if isinstance(error, Refusal):
                 raise

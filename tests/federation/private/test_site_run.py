@@ -170,6 +170,27 @@ def test_a_budget_that_was_spent_meanwhile_is_found_before_the_first_vector(
     assert reply.reason == "over_budget"
 
 
+def test_a_vector_that_cannot_be_kept_does_not_leave(tmp_path: Path) -> None:
+    """Drawn anew after a crash, it would be a second look at the same sums."""
+    (tmp_path / "taken").write_text("a file where the folder would be")
+    seen: list[Envelope] = []
+    keeper = PrivacyKeeper(releases=StoredReleases(tmp_path / "taken"))
+    with pytest.raises(FederationError, match="not_kept"):
+        train(InProcessTransport({"a": site(keeper)}, seen.append), private_manifest(["a"]))
+    sent = {type(m.decode_reply(e.body)) for e in seen if e.direction == "from_site"}
+    assert sent == {m.RunOpened, m.CategoryHashes, m.Refused}
+
+
+def test_a_book_that_cannot_be_read_opens_no_run(tmp_path: Path) -> None:
+    (tmp_path / "taken").write_text("a file where the folder would be")
+    keeper = PrivacyKeeper(BudgetBook(tmp_path / "taken" / "budget.sqlite"), "customers")
+    agreed = private_manifest(["a"])
+    slot = m.Slot(run=agreed.run_id, tree=m.PREPARATION, level=0)
+    reply = ask(site(keeper), m.OpenRun(slot=slot, manifest=agreed.to_json()))
+    assert isinstance(reply, m.Refused)
+    assert reply.reason in {"not_kept", "over_budget"}
+
+
 def test_a_run_is_charged_once_and_a_second_one_again(tmp_path: Path) -> None:
     book = BudgetBook(tmp_path / "budget.sqlite")
     book.limit("customers", 6.0, 1e-6)
