@@ -2,10 +2,17 @@
 
 from __future__ import annotations
 
+from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
-from fed_audience.errors import ConfigError, DataError, FedAudienceError, WarehouseError
+from fed_audience.errors import (
+    ConfigError,
+    DataError,
+    FedAudienceError,
+    FederationError,
+    WarehouseError,
+)
 from fed_audience.jobs.rows import SiteRows, read_consented_rows
 from fed_audience.warehouse.control import (
     LEASE,
@@ -17,7 +24,7 @@ from fed_audience.warehouse.control import (
 )
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping, Sequence
+    from collections.abc import Callable, Iterator, Mapping, Sequence
     from datetime import datetime
 
     import pyarrow as pa
@@ -83,6 +90,29 @@ class Claims:
             self._held[site.name] = (site, request)
             verify_build(warehouse, request, now=self._now)
 
+    @contextmanager
+    def settled(self) -> Iterator[None]:
+        """Give every request what became of the work inside.
+
+        They end as failed when the rounds break; after Ctrl-C, and after an error that the user
+        mends, they are pending again. An error says of requests that could not be reached.
+        """
+        try:
+            yield
+        except KeyboardInterrupt:
+            self.give_back()
+            raise
+        except FederationError as error:
+            _add(error, self.fail(str(error)))
+            raise
+        except FedAudienceError as error:
+            # Brands that did nothing wrong keep their place in the queue.
+            _add(error, self.give_back())
+            raise
+        except BaseException as error:
+            self.fail(f"unexpected {type(error).__name__}")
+            raise
+
     def succeed(self) -> None:
         """End every claimed request as succeeded."""
         for site, request in self._held.values():
@@ -123,6 +153,11 @@ class Claims:
             except FedAudienceError:
                 lost.append(site.name)
         return f"the request at {', '.join(lost)} stays claimed for {LEASE}" if lost else ""
+
+
+def _add(error: FedAudienceError, fate: str) -> None:
+    if fate:
+        error.fix = f"{error.fix or 'run this again'}; {fate}"
 
 
 def agreed_spec(requests: dict[str, TrainingRequest]) -> ModelSpec:

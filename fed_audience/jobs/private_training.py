@@ -11,6 +11,7 @@ from fed_audience.federation.private.keeper import PrivacyKeeper
 from fed_audience.federation.private.recipe import NOT_OF_THE_RECIPE, by_the_recipe
 from fed_audience.gbdt.parameters import TrainingParameters
 from fed_audience.jobs.members import Members
+from fed_audience.jobs.privacy_settings import PublicFeature
 from fed_audience.privacy.budget import BudgetBook
 from fed_audience.privacy.dp.releases import StoredReleases
 
@@ -18,6 +19,7 @@ if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
     from fed_audience.federation import Manifest
+    from fed_audience.federation.contract import Contract
     from fed_audience.federation.private.public_values import PublicValues
     from fed_audience.gbdt.bins import Feature
     from fed_audience.jobs.settings import FederationSettings, ModelSettings
@@ -41,10 +43,12 @@ class PrivateTraining:
         model: ModelSettings,
         spec: ModelSpec,
         features: Sequence[Feature],
+        contract: Contract | None = None,
     ) -> Self | None:
         """Return what ``model``'s settings ask for; None without privacy.
 
-        Raises ConfigError for a feature without public values, and for what cannot be private.
+        Categories that the brands signed as a feature's vocabulary are public. Raises ConfigError
+        for a feature without public values, and for what cannot be private.
         """
         if model.privacy is None:
             return None
@@ -56,7 +60,7 @@ class PrivateTraining:
         held_out = model.holdout_fraction
         return cls(
             replace(model.privacy.terms, evaluate=held_out > 0),
-            _public_values(settings, features),
+            _public_values(_declared(settings, model, contract), features),
             replace(parameters, validation_fraction=held_out),
             _set_aside(asked),
         )
@@ -102,10 +106,19 @@ def _refuse_what_looks_again(model: ModelSettings, spec: ModelSpec) -> None:
             )
 
 
+def _declared(
+    settings: FederationSettings, model: ModelSettings, contract: Contract | None
+) -> dict[str, PublicFeature]:
+    signed = () if contract is None else contract.model(model.name).features
+    vocabularies = {
+        one.name: PublicFeature(categories=one.vocabulary) for one in signed if one.vocabulary
+    }
+    return vocabularies | settings.public_values
+
+
 def _public_values(
-    settings: FederationSettings, features: Sequence[Feature]
+    declared: Mapping[str, PublicFeature], features: Sequence[Feature]
 ) -> tuple[PublicValues, ...]:
-    declared: Mapping[str, object] = settings.public_values
     missing = [feature for feature in features if feature.name not in declared]
     if missing:
         first = missing[0]
@@ -120,9 +133,7 @@ def _public_values(
             fix=f"declare what each can be from what everybody knows, as `{first.name}: "
             f"{{{kind}}}`, or list it in exclude_features of the dbt models{typed}",
         )
-    return tuple(
-        settings.public_values[feature.name].values_of(feature.name) for feature in features
-    )
+    return tuple(declared[feature.name].values_of(feature.name) for feature in features)
 
 
 def _set_aside(asked: TrainingParameters) -> tuple[str, ...]:

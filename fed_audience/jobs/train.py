@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 import time
-from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Final
 from uuid import uuid4
@@ -12,7 +11,7 @@ from uuid import uuid4
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from fed_audience.errors import ConfigError, DataError, FedAudienceError, FederationError
+from fed_audience.errors import ConfigError, DataError
 from fed_audience.federation import (
     ArrowSource,
     InProcessTransport,
@@ -50,7 +49,7 @@ from fed_audience.jobs.rows import agreed_features, require_column, require_feat
 from fed_audience.jobs.sites import Site, site_of
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator, Mapping, Sequence
+    from collections.abc import Callable, Mapping, Sequence
     from datetime import datetime
 
     from fed_audience.audiences.lookalike import BrandDifference, CommonFeatures, LookalikeSettings
@@ -130,7 +129,7 @@ def train_model(
     members = Members(settings)
     members.open(dict.fromkeys(site.name for site in sites))
     claims = Claims(sites, model.name, as_of)
-    with _settled(claims), AuditTrail(settings) as trail:
+    with claims.settled(), AuditTrail(settings) as trail:
         cohort = _cohort(settings, model, contract, sites, claims, as_of)
         with TrainingAccount(trail, settings, model, on_message) as account:
             trained = _train(
@@ -139,30 +138,6 @@ def train_model(
             register(trained, run_id, as_of, account)
             claims.succeed()
     return trained
-
-
-@contextmanager
-def _settled(claims: Claims) -> Iterator[None]:
-    try:
-        yield
-    except KeyboardInterrupt:
-        claims.give_back()
-        raise
-    except FederationError as error:
-        _add(error, claims.fail(str(error)))
-        raise
-    except FedAudienceError as error:
-        # Brands that did nothing wrong keep their place in the queue.
-        _add(error, claims.give_back())
-        raise
-    except BaseException as error:
-        claims.fail(f"unexpected {type(error).__name__}")
-        raise
-
-
-def _add(error: FedAudienceError, fate: str) -> None:
-    if fate:
-        error.fix = f"{error.fix or 'run this again'}; {fate}"
 
 
 def _cohort(
@@ -244,7 +219,7 @@ def _train(
     account: TrainingAccount,
 ) -> TrainedModel:
     spec, rules = cohort.spec, cohort.lookalike
-    private = PrivateTraining.of(settings, model, spec, cohort.features)
+    private = PrivateTraining.of(settings, model, spec, cohort.features, cohort.contract)
     parameters = model.training_parameters() if private is None else private.parameters
     labelled = [one for one in cohort.participants if one.request is not None]
     parts = {

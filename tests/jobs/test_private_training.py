@@ -10,7 +10,13 @@ import lightgbm
 import pytest
 from pydantic import SecretStr
 
-from fed_audience.errors import BudgetError, ConfigError, DataError, FedAudienceError
+from fed_audience.errors import (
+    BudgetError,
+    ConfigError,
+    ContractError,
+    DataError,
+    FedAudienceError,
+)
 from fed_audience.federation import Envelope
 from fed_audience.federation import messages as m
 from fed_audience.federation.private.noisy_metrics import NoisyMetrics
@@ -24,6 +30,7 @@ from fed_audience.privacy.dp.accounting import mu_of
 from fed_audience.report.page import render
 from tests.federation.private.example import no_noise
 from tests.jobs.small_federation import BRANDS, NOW, SmallFederation
+from tests.jobs.test_contracts import agreed, signed
 
 PRIVACY = "\n    privacy: {epsilon: 2, delta: 1e-4}"
 PUBLIC = """\
@@ -218,6 +225,30 @@ def test_settings_that_promise_nothing_are_refused_when_they_are_read(
     with pytest.raises(ConfigError, match=words) as caught:
         _ = private.settings
     assert "\n" not in str(caught.value)
+
+
+def test_what_the_brands_signed_bounds_the_noise_and_makes_categories_public(
+    small_federation: SmallFederation,
+) -> None:
+    agreed(small_federation)
+    small_federation.edit(
+        "overrides: [two_sites]", "overrides: [two_sites], epsilon: 2, delta: 1e-4"
+    )
+    small_federation.edit("type: category}", "type: category, vocabulary: [email, paid]}")
+    small_federation.edit("  - name: repurchase\n", f"  - name: repurchase{PRIVACY}\n")
+    public = "public_values: {f_spend: {low: 0, high: 300}}\n"
+    small_federation.edit("models:\n", f"{public}models:\n")
+    for brand in BRANDS:
+        book(small_federation).limit(brand, 9, 1e-4)
+    trained = train(signed(small_federation))
+    (channel, spend) = trained.manifest.public
+    assert (channel.categories, spend.high) == (("email", "paid"), 300)
+    for brand in BRANDS:
+        small_federation.execute(brand, QUEUE)
+    small_federation.edit(PRIVACY, PRIVACY.replace("epsilon: 2", "epsilon: 2.5"))
+    with pytest.raises(ContractError, match=r"differs from the signed contract in privacy.epsilon"):
+        train(small_federation)
+    assert [len(one.charges) for one in book(small_federation).balances()] == [1, 1]
 
 
 def test_a_brand_that_lacks_a_feature_takes_no_part(private: SmallFederation) -> None:
