@@ -132,10 +132,10 @@ class Pool:
     ) -> TrainingResult:
         """Train with noise on the rows ``members``; a single site adds all of it itself.
 
-        ``how``: ``secure``, ``colluders`` and ``on_message``.
+        ``how``: ``secure``, ``colluders``, ``evaluate`` and ``on_message``.
         """
-        colluders = how.pop("colluders", 0)
-        privacy = PrivacyTerms(epsilon, DELTA, colluders)
+        colluders, evaluate = how.pop("colluders", 0), how.pop("evaluate", False)
+        privacy = PrivacyTerms(epsilon, DELTA, colluders, evaluate=evaluate)
         parameters = private_parameters(epsilon, self.table.features, ROW_CAP)
         return self.fitted(members, parameters, sites=sites, privacy=privacy, **how)
 

@@ -35,6 +35,8 @@ BLOCKS: Final = {
     "which choose the threshold; what is proved of epsilon with 95 % confidence",
     "dp_quality": "what noise costs: AUC on held-out rows of Adult (30,162 rows without gaps) and "
     "Bank (41,188 rows), delta 1e-6",
+    "dp_measures": "what a noisy run tells of its own model: AUC from noisy counts over a fifth of "
+    "its rows, beside that on other rows; how far off, and whether its interval holds it",
 }
 """Block -> what it measures, and how often."""
 

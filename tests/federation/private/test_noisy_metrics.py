@@ -99,7 +99,7 @@ def test_measuring_is_in_the_plan_and_costs_no_mu() -> None:
     assert measuring.held_out is not None
     assert measuring.held_out.mu == measuring.mu
     spent = SCORES_REACH**2 / measuring.site_variance("evaluation", SCORES_REACH)
-    assert spent**0.5 == pytest.approx(measuring.mu / measuring.honest**0.5, rel=1e-5)
+    assert spent**0.5 == pytest.approx(measuring.mu * measuring.honest**0.5, rel=1e-5)
     assert measuring.document()["held_out"]["mu"] == measuring.mu
     assert silent.document()["held_out"] is None
     with pytest.raises(KeyError):
