@@ -11,7 +11,7 @@ from fed_audience.audit.fields import band, figure
 from fed_audience.audit.processing import processing_markdown, processing_record
 from fed_audience.audit.verification import Verification, verify
 from fed_audience.errors import AuditError
-from tests.audit.example import RECORD, RUN, Parties, end, start, sum_round, whole_log
+from tests.audit.example import RECORD, RUN, SITES, Parties, end, start, sum_round, whole_log
 
 AT = "2026-10-01T00:00:00.000000Z"
 
@@ -82,8 +82,8 @@ def test_noise_is_told_and_no_rows(tmp_path: Path) -> None:
             manifest_sha256="1" * 64,
             configuration_sha256="2" * 64,
             features_sha256="3" * 64,
-            sites=("fashion",),
-            label_sites=("fashion",),
+            sites=SITES,
+            label_sites=SITES,
             rows=[],
             secure=True,
             record=None,

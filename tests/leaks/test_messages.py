@@ -15,6 +15,7 @@ from fed_audience.federation import messages as m
 from fed_audience.federation import site as site_module
 from fed_audience.federation.site_run import SiteVector
 from fed_audience.gbdt.histogram import SlotLayout
+from fed_audience.privacy.dp.plan import PrivacyTerms
 from tests.federation.example import KEY, manifest, programs, run, split, table
 from tests.federation.faults import Faulty, losing
 from tests.federation.private.example import private_manifest
@@ -52,7 +53,8 @@ def sent_by_sites(*, secure: bool) -> list[Envelope]:
     agreed = manifest(list(tables), n_estimators=15, early_stopping_round=3, secure=secure)
     transport = InProcessTransport(programs(tables), seen.append)
     explain(transport, agreed, train(transport, agreed).model)
-    train(transport, private_manifest(list(tables), secure=secure))
+    noise = PrivacyTerms(4.0, 1e-6, evaluate=True)
+    train(transport, private_manifest(list(tables), secure=secure, privacy=noise))
     return [envelope for envelope in seen if envelope.direction == "from_site"]
 
 

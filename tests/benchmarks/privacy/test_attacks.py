@@ -32,6 +32,6 @@ def test_a_leaver_is_read_to_the_last_cell_where_cohorts_are_free_and_not_at_all
     assert [row["answer"] for row in ruled] == [
         "noise",
         "refused: wrong_cohort",
-        "refused: wrong_cohort",
+        "refused: stale_slot",
         "refused: small_change",
     ]
