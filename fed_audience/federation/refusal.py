@@ -132,7 +132,7 @@ class RowsChanged(SiteRefused):
     """``site`` does not resume a run: rows are gone or changed, or it cannot tell."""
 
 
-class SiteHindered(ResourceError, SiteRefused):
+class SiteHindered(ResourceError, SiteRefused):  # noqa: N818 - a state of the federation
     """A site cannot write or read what it must keep; the run can be resumed once it can."""
 
 
