@@ -33,7 +33,7 @@ class SiteMissing(FederationError):  # noqa: N818 - a state of the federation, n
             f"no answer from {named}",
             value=waited,
             limit=why,
-            fix="bring the site back and start the run again",
+            fix="bring the site back, then resume the run where it has a journal, or start anew",
         )
         self.sites = tuple(sorted(sites))
 
@@ -97,7 +97,6 @@ class Coordinator:
         Raises RunPaused or RunCancelled when nothing more is to be asked.
         """
         known = self.journal.announce(request, self.books)
-        self.books = known.books or self.books
         if known.sums is None and known.replies is None:
             self._control.check()
         return known

@@ -22,14 +22,13 @@ class Known:
     """What is known of a round from before an interruption; of a new round, nothing.
 
     ``survivors``: the set that its sites were asked to sign. ``sums``: int64[n], its outcome;
-    ``replies``: site -> body, that of a round without sums. ``books``: as of then.
+    ``replies``: site -> body, that of a round without sums.
     """
 
     request: bytes = b""
     survivors: tuple[str, ...] = ()
     sums: NDArray[np.int64] | None = None
     replies: Mapping[str, bytes] | None = None
-    books: Books | None = None
 
 
 class Journal:

@@ -48,6 +48,7 @@ SUMMED: Final = 18
 REPLIED: Final = 19
 
 _SUM: Final = np.dtype("<i8")
+_UNDER_WAY: Final = "journal of the rounds under way"
 
 
 class RunJournal(Journal):
@@ -111,6 +112,9 @@ class RunJournal(Journal):
         self._leave_phase()
         self._tidy()
         self._unkept = []
+        for path in (self._path(m.PREPARATION), *sorted(self.folder.glob("tree-*.log"))):
+            self._take_books(path)
+        self._take_books(self._path(m.EVALUATION))
         if self.preparation is None:
             self._open_phase(m.PREPARATION)
         self.resumed = self.preparation is not None or any(r.replies for r in self._rounds)
@@ -228,17 +232,23 @@ class RunJournal(Journal):
             return
         self._leave_phase()
         self._phase = phase
-        self._under_way = RecordLog(self._path(phase), "rounds under way")
+        self._under_way = RecordLog(self._path(phase), _UNDER_WAY)
         for record in self._under_way.records:
             self._recall(record)
 
+    def _take_books(self, path: Path) -> None:
+        """Take over the books as they stood with the last rounds in the file."""
+        if path.exists():
+            with RecordLog(path, _UNDER_WAY) as log:
+                for record in log.records:
+                    self.books = unpacked(record.content)[2] or self.books
+
     def _recall(self, record: Record) -> None:
-        document, blob, books = unpacked(record.content)
+        document, blob, _ = unpacked(record.content)
         if record.kind == ANNOUNCED:
-            self._rounds.append(Known(blob, books=books))
+            self._rounds.append(Known(blob))
             return
         known = self._rounds[-1]
-        known.books = books or known.books
         if record.kind == SURVIVORS:
             known.survivors = tuple(document["survivors"])
         elif record.kind == SUMMED:

@@ -73,12 +73,12 @@ def test_a_journal_changes_neither_the_model_nor_the_books(
     assert result.largest_message == undisturbed.largest_message
 
 
-@pytest.mark.parametrize("moment", ["before", "after"])
+@pytest.mark.parametrize(("moment", "first_call"), [("before", 0), ("after", 1)])
 def test_killed_at_any_message_the_run_ends_in_the_same_bytes(
-    moment: str, tmp_path: Path, undisturbed: TrainingResult
+    moment: str, first_call: int, tmp_path: Path, undisturbed: TrainingResult
 ) -> None:
     """And no round is asked again but the one that was under way."""
-    for number in range(calls_of_a_run(tmp_path / "whole")):
+    for number in range(first_call, calls_of_a_run(tmp_path / "whole"), 2):
         folder = tmp_path / f"{moment} {number}"
         sites = Sites(TABLES, folder / "sites")
 
@@ -136,6 +136,23 @@ def test_what_was_finished_is_never_asked_again_however_often_the_coordinator_di
     rounds = {key: count for key, count in sent.items() if key[1] != "ResumeRun"}
     assert set(rounds.values()) == {2}
     assert all(len(bodies) == 1 for bodies in replies.values())
+
+
+def test_one_process_may_go_on_itself(tmp_path: Path, undisturbed: TrainingResult) -> None:
+    sites, control = Sites(TABLES, tmp_path / "sites"), RunControl()
+    journal = RunJournal(tmp_path / "journal")
+
+    def pause(_call: int, request: m.Request) -> None:
+        if request.slot.position == (1, 0):
+            control.pause()
+
+    with pytest.raises(RunPaused):
+        train(Mortal(sites, after=pause), AGREED, journal=journal, control=control)
+    result = train(Mortal(sites), AGREED, journal=journal)
+    assert same(result, undisturbed)
+    assert result.bytes_up.keys() == undisturbed.bytes_up.keys()
+    assert result.rounds == undisturbed.rounds + 1
+    assert train(Mortal(sites), AGREED, journal=journal).rounds == result.rounds
 
 
 def test_a_run_that_is_over_is_had_again_without_a_message(
