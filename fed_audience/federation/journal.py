@@ -34,6 +34,7 @@ class Known:
 class Journal:
     """The journal of a run that lives and dies with its process: it keeps nothing."""
 
+    lasts = False
     resumed = False
     cancelled = False
     completed = False

@@ -152,8 +152,9 @@ class _Training:
         return result
 
     def _reach_sites(self) -> None:
+        """Refuse a run that lacks a site; one that lasts waits for it as in any round."""
         absent = sorted(set(self._manifest.sites) - set(self._transport.sites()))
-        if absent and not self._journal.resumed:
+        if absent and not self._journal.lasts:
             raise FederationError(
                 "a site of the manifest cannot be reached",
                 value=", ".join(absent),

@@ -138,6 +138,16 @@ def test_what_was_finished_is_never_asked_again_however_often_the_coordinator_di
     assert all(len(bodies) == 1 for bodies in replies.values())
 
 
+def test_a_site_that_is_away_when_the_run_begins_is_waited_for(
+    tmp_path: Path, undisturbed: TrainingResult, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    transport = Mortal(Sites(TABLES, tmp_path / "sites"))
+    monkeypatch.setattr(transport, "sites", lambda: ["a", "b"])
+    with pytest.raises(FederationError, match="a site of the manifest cannot be reached"):
+        train(transport, AGREED)
+    assert same(trained(transport, AGREED, tmp_path / "journal"), undisturbed)
+
+
 def test_one_process_may_go_on_itself(tmp_path: Path, undisturbed: TrainingResult) -> None:
     sites, control = Sites(TABLES, tmp_path / "sites"), RunControl()
     journal = RunJournal(tmp_path / "journal")
