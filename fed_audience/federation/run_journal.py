@@ -55,8 +55,9 @@ class RunJournal(Journal):
     """The journal of one run in ``folder``, held by this process alone.
 
     ``manifest``: that of the run in the folder, None before one has begun. ``lasts``: a site that
-    is away when the run begins is waited for. ``resumed``: whether sites have opened it. Raises FederationError for a damaged file, naming it, and
-    ResourceError where the disk refuses; the run can then be resumed once it does not.
+    is away when the run begins is waited for. ``resumed``: whether sites have opened it. Raises
+    FederationError for a damaged file, naming it, and ResourceError where the disk refuses; the
+    run can then be resumed once it does not.
     """
 
     lasts = True
