@@ -311,7 +311,11 @@ class SiteProgram:
         """Keep that ``request`` is answered, then release the answer."""
         if self._checkpoint is not None:
             digest = digest_of(computed.answer, run.state.rows_digest)
-            self._checkpoint.keep_answer(body, digest)
+            try:
+                self._checkpoint.keep_answer(body, digest)
+            except Refusal:
+                self._run = None  # what is not kept has not happened: it is taken up without
+                raise
         released = self._release(request, computed.answer)
         run.answer = Computed(request.slot, computed.request, computed.answer, released)
         return released

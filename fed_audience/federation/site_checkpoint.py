@@ -131,7 +131,12 @@ class SiteCheckpoint:
             self._log = None
 
     def _records(self) -> list[Record]:
-        return [] if self._log is None else self._log.records
+        try:
+            if self._log is None:
+                self._log = RecordLog(self._path, _WHAT)
+        except FedAudienceError as error:
+            raise _refusal(error) from error
+        return self._log.records
 
     def _append(self, kind: int, content: bytes, *, durable: bool = True) -> None:
         try:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import shutil
+from contextlib import ExitStack
 from pathlib import Path
 from typing import Any
 
@@ -297,6 +298,26 @@ def test_a_full_disk_stops_the_run_by_name_and_it_goes_on_with_room(
     assert any("the journal of the run cannot be written" in text for text in named)
     assert any("refused (checkpoint)" in text for text in named)
     assert result.model_text == undisturbed.model_text
+
+
+def test_what_a_full_disk_did_not_keep_has_not_happened(
+    tmp_path: Path, undisturbed: TrainingResult
+) -> None:
+    """A site that could not keep a round is killed before there is room: nothing is missing."""
+    sites = Sites(TABLES, tmp_path / "sites")
+    path = tmp_path / "sites" / "c" / "checkpoint" / "run.log"
+
+    def fill(_call: int, request: m.Request) -> None:
+        if request.slot.position == (1, 1):
+            disk.enter_context(full_disk(path.stat().st_size + 10))
+
+    with (
+        ExitStack() as disk,
+        pytest.raises(ResourceError, match=r"(refused \(checkpoint\)|cannot be written)"),
+    ):
+        trained(Mortal(sites, before=fill), AGREED, tmp_path / "journal")
+    sites.start("c")
+    assert trained(Mortal(sites), AGREED, tmp_path / "journal").model_text == undisturbed.model_text
 
 
 def test_two_programs_do_not_share_a_checkpoint(tmp_path: Path) -> None:
