@@ -5,7 +5,6 @@ from __future__ import annotations
 import argparse
 import json
 import random
-import shlex
 import sys
 from collections import Counter
 from collections.abc import Callable
@@ -18,7 +17,7 @@ from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
 
 from benchmarks.results import circumstances, machine, write
-from tests.chaos.disturbance import Outcome, disturbed, leaving, returning, written
+from tests.chaos.disturbance import Outcome, disturbed, leaving, returning
 from tests.chaos.federation import Members, Processes
 from tests.chaos.tables import federation
 
@@ -51,9 +50,8 @@ def runs(
     return outcomes
 
 
-def part(outcomes: list[Outcome], title: str, began: datetime) -> dict[str, Any]:
+def part(outcomes: list[Outcome], title: str, command: str, began: datetime) -> dict[str, Any]:
     """Say in one document what came of the runs and where."""
-    command = shlex.join(["python", "-m", "tests.chaos", *sys.argv[1:]])
     return {
         **circumstances(command, began, machine(), []),
         "what": title,
@@ -61,7 +59,7 @@ def part(outcomes: list[Outcome], title: str, began: datetime) -> dict[str, Any]
         "kills": sum(outcome.kills for outcome in outcomes),
         "stopped": dict(Counter(outcome.stopped for outcome in outcomes)),
         "faults": sum(bool(outcome.fault) for outcome in outcomes),
-        "outcomes": written(outcomes),
+        "outcomes": [outcome.document() for outcome in outcomes],
     }
 
 
@@ -85,15 +83,16 @@ def main() -> int:
             for outcome in outcomes:
                 if not outcome.fault and outcome.sha256 != whole.sha256:
                     outcome.fault = f"other bytes than {whole.sha256}"
-        parts[name] = part(outcomes, title, began)
+        counts = f"--runs {options.runs} --leaving {options.leaving}"
+        command = f"python -m tests.chaos {counts} --seed {options.seed}"
+        parts[name] = part(outcomes, title, command, began)
         faults += [outcome for outcome in outcomes if outcome.fault]
         found = {key: parts[name][key] for key in ("runs", "kills", "stopped", "faults")}
         console.print(f"{name}: {json.dumps(found)}", highlight=False)
     write(parts, options.results)
     for outcome in faults:
-        console.print(
-            f"run {outcome.number}: {outcome.fault}\n  {outcome.blows}\n  left in {folder}"
-        )
+        hit = "; ".join(map(str, outcome.blows))
+        console.print(f"run {outcome.number}: {outcome.fault}\n  {hit}\n  left in {folder}")
     return int(bool(faults))
 
 

@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-import json
 import random
 import shutil
 import signal
 import time
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any, Final
 
@@ -35,6 +34,10 @@ class Blow:
     how: str
     away: float
 
+    def __str__(self) -> str:
+        back = "for good" if self.away > LONGEST else f"for {self.away:.3f} s"
+        return f"{self.after:.3f} s: {', '.join(self.victims)} {self.how} {back}"
+
 
 @dataclass(slots=True)
 class Outcome:
@@ -49,13 +52,10 @@ class Outcome:
     cohort: int = 0
     trees: int = 0
     fault: str = ""
-    notes: dict[str, Any] = field(default_factory=dict)
 
     def document(self) -> dict[str, Any]:
         """Return what JSON can hold."""
-        blows = [{**asdict(blow), "after": round(blow.after, 3)} for blow in self.blows]
-        for blow in blows:
-            blow["away"] = "for good" if blow["away"] == float("inf") else round(blow["away"], 3)
+        blows = [str(blow) for blow in self.blows]
         return {**asdict(self), "blows": blows, "seconds": round(self.seconds, 2)}
 
 
@@ -219,8 +219,3 @@ def _tidy(processes: Processes, outcome: Outcome) -> None:
     """Remove what a good run left; what a bad one left stays to be looked at."""
     if not outcome.fault:
         shutil.rmtree(processes.folder)
-
-
-def written(outcomes: list[Outcome]) -> list[dict[str, Any]]:
-    """Return the outcomes as JSON can hold them."""
-    return [json.loads(json.dumps(outcome.document())) for outcome in outcomes]
