@@ -107,7 +107,9 @@ def _compiled(model: ModelText, encoder: Encoder) -> _Compiled | None:
     cuts: dict[int, set[float]] = {}
     for tree in model.trees:
         for feature, cut in zip(tree.split_feature, tree.threshold, strict=True):
-            cuts.setdefault(feature, set()).add(cut)
+            own_cuts = cuts.setdefault(feature, set())
+            # One beyond every number only tells what is there from what is missing.
+            own_cuts |= {cut} if abs(cut) <= LARGEST else set()
     # A column must be there for its length, even for a model that reads none.
     used = sorted(cuts) or [0]
     bins: list[FeatureBins] = []
@@ -133,9 +135,7 @@ def _splits_are_plain(model: ModelText, encoder: Encoder) -> bool:
             own = encoder.bins[tree.split_feature[node]]
             if is_category != isinstance(own, CategoryBins):
                 return False
-            if not is_category and (
-                decision >> _MISSING_IS == _ZERO or abs(tree.threshold[node]) > LARGEST
-            ):
+            if not is_category and decision >> _MISSING_IS == _ZERO:
                 return False
     return True
 
@@ -188,7 +188,10 @@ def _left_set(tree: TreeText, node: int, codes: Mapping[float, int]) -> int:
         mask = sum(word << (32 * at) for at, word in enumerate(words))
         # What is missing, rare or unseen is NaN to LightGBM, and goes right.
         return mask & ((1 << MISSING_CODE) - 1)
-    mask = (1 << (codes[cut] + 1)) - 1
+    if abs(cut) > LARGEST:
+        mask = (1 << MISSING_CODE) - 1 if cut > 0 else 0
+    else:
+        mask = (1 << (codes[cut] + 1)) - 1
     # Where the text does not know missing values they count as zero.
     missing_left = bool(decision & _DEFAULT_LEFT) if decision >> _MISSING_IS == _NAN else cut >= 0.0
     return mask | (1 << MISSING_CODE if missing_left else 0)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from typing import Any
 
 import lightgbm
@@ -13,11 +14,49 @@ from fed_audience.errors import DataError, ModelFormatError
 from fed_audience.gbdt.bins import CategoryBins, Feature, NumericBins
 from fed_audience.gbdt.categories import category_hashes
 from fed_audience.gbdt.encoding import Encoder
+from fed_audience.gbdt.reader import load_booster
 from fed_audience.gbdt.text_predictor import _Compiled, _LightGbm, column_predictor
 
 KEY = b"the sites' category key"
+SPLIT_ON_MISSING = """tree
+version=v4
+num_class=1
+num_tree_per_iteration=1
+label_index=0
+max_feature_idx=0
+objective=binary sigmoid:1
+feature_names=spent
+feature_infos=none
+tree_sizes=SIZE
+
+Tree=0
+num_leaves=2
+num_cat=0
+split_feature=0
+split_gain=1
+threshold=CUT
+decision_type=DECISION
+left_child=-1
+right_child=-2
+leaf_value=0.25 -0.5
+leaf_weight=0 0
+leaf_count=0 0
+internal_value=0
+internal_weight=0
+internal_count=0
+is_linear=0
+shrinkage=1
+
+
+end of trees
+"""
 ROWS = 3_000
 CITIES = [f"city {number}" for number in range(40)]
+
+
+def with_tree_size(text: str) -> str:
+    tree = text[text.index("Tree=0") : text.index("end of trees")]
+    return text.replace("SIZE", str(len(tree)))
 
 
 @pytest.fixture(scope="module")
@@ -119,6 +158,20 @@ def test_only_the_columns_that_trees_ask_for_are_read(
     assert np.array_equal(model.predict(needed, KEY), expected)
     with pytest.raises(DataError, match="'city'"):
         model.predict({"spent": columns["spent"], "visits": columns["visits"]}, KEY)
+
+
+def test_a_cut_beyond_every_number_tells_what_is_there_from_what_is_missing() -> None:
+    """As our own texts write it; infinities are the largest numbers that are told apart."""
+    text = SPLIT_ON_MISSING
+    encoder = Encoder((Feature("spent"),), (NumericBins(()),))
+    columns = {"spent": pa.array([1.0, None, math.inf, -math.inf, 0.0])}
+    for cut in ("1.7976931348623157e308", "-1.7976931348623157e308"):
+        for decision in (8, 10):
+            own = with_tree_size(text.replace("CUT", cut).replace("DECISION", str(decision)))
+            model = column_predictor(own, encoder)
+            assert isinstance(model, _Compiled)
+            expected = load_booster(own).predict(encoder.to_lightgbm(columns, KEY))
+            assert np.array_equal(model.predict(columns, KEY), expected)
 
 
 def test_a_model_of_one_leaf_scores_everyone_alike(
