@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import tempfile
 from contextlib import contextmanager
+from multiprocessing import get_context
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
@@ -35,7 +36,7 @@ TEXTS: Final = 6
 """So many of the features are text, the others numbers."""
 
 _BLOCK: Final = 100_000
-_MEMORY: Final = "256MB"
+_MEMORY: Final = "128MB"
 """Of DuckDB, which else keeps every block of the file that it has read."""
 
 
@@ -104,40 +105,48 @@ def filled(engine: str, rows: int, features: int) -> Iterator[Warehouse]:
 
     Raises UnavailableError without a PostgreSQL server.
     """
-    with _empty(engine) as warehouse:
-        types = ["varchar", "bigint"] + ["double precision"] * (features - TEXTS)
-        types += ["varchar"] * TEXTS
-        names = ["customer_id", "label", *(f"f_{place:02}" for place in range(features))]
-        columns = ", ".join(
-            f"{quoted(name)} {kind}" for name, kind in zip(names, types, strict=True)
-        )
-        warehouse.execute(f"create table {FEATURES.sql()} ({columns})")
-        for start in range(0, rows, _BLOCK):
-            warehouse.insert(FEATURES, rows_of(start, min(start + _BLOCK, rows), features))
-        warehouse.execute("create schema fed_audience")
-        warehouse.execute(
-            "create table fed_audience.scores (model_name varchar not null,"
-            " model_version varchar not null, customer_id varchar not null,"
-            " score double precision not null, is_rank boolean not null,"
-            " scored_at timestamp not null)"
-        )
+    with _empty(engine) as profile:
+        # In a process of its own: what generating leaves behind is not what reading takes.
+        filling = get_context("spawn").Process(target=_fill, args=(profile, rows, features))
+        filling.start()
+        filling.join()
+        if filling.exitcode:
+            raise SystemExit(f"the generated rows did not reach {engine}")
+        warehouse = open_warehouse(profile)
         yield warehouse
+        warehouse.close()
 
 
 @contextmanager
-def _empty(engine: str) -> Iterator[Warehouse]:
+def _empty(engine: str) -> Iterator[Profile]:
     if engine == "duckdb":
         with tempfile.TemporaryDirectory(prefix="warehouse-") as folder:
-            profile = Profile(
-                path=Path(folder) / "brand.duckdb", settings={"memory_limit": _MEMORY}
-            )
-            yield open_warehouse(profile, create=True)
+            path = Path(folder) / "brand.duckdb"
+            yield Profile(path=path, settings={"memory_limit": _MEMORY})
         return
     try:
         with running_server() as server:
-            warehouse = open_warehouse(Profile(type="postgres", postgres=server.new_database()))
-            warehouse.execute("create schema main")
-            yield warehouse
-            warehouse.close()
+            yield Profile(type="postgres", postgres=server.new_database())
     except NoServerError as error:
         raise UnavailableError(str(error)) from error
+
+
+def _fill(profile: Profile, rows: int, features: int) -> None:
+    warehouse = open_warehouse(profile, create=True)
+    if profile.type == "postgres":
+        warehouse.execute("create schema main")
+    types = ["varchar", "bigint"] + ["double precision"] * (features - TEXTS)
+    types += ["varchar"] * TEXTS
+    names = ["customer_id", "label", *(f"f_{place:02}" for place in range(features))]
+    columns = ", ".join(f"{quoted(name)} {kind}" for name, kind in zip(names, types, strict=True))
+    warehouse.execute(f"create table {FEATURES.sql()} ({columns})")
+    for start in range(0, rows, _BLOCK):
+        warehouse.insert(FEATURES, rows_of(start, min(start + _BLOCK, rows), features))
+    warehouse.execute("create schema fed_audience")
+    warehouse.execute(
+        "create table fed_audience.scores (model_name varchar not null,"
+        " model_version varchar not null, customer_id varchar not null,"
+        " score double precision not null, is_rank boolean not null,"
+        " scored_at timestamp not null)"
+    )
+    warehouse.close()
