@@ -72,7 +72,7 @@ class DuckDbWarehouse:
             return rows
 
     def stream(
-        self, statement: str, parameters: Sequence[object] = (), *, batch_rows: int = 65_536
+        self, statement: str, parameters: Sequence[object] = (), *, batch_rows: int = 16_384
     ) -> Iterator[pa.RecordBatch]:
         """Yield the committed rows; the file stays open until the last batch or ``close()``."""
         with self._connection() as connection:

@@ -72,7 +72,7 @@ class Warehouse(Protocol):
         ...
 
     def stream(
-        self, statement: str, parameters: Sequence[object] = (), *, batch_rows: int = 65_536
+        self, statement: str, parameters: Sequence[object] = (), *, batch_rows: int = 16_384
     ) -> Iterator[pa.RecordBatch]:
         """Yield the rows in batches of at most ``batch_rows``, in bounded memory.
 

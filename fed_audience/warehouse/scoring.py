@@ -27,7 +27,7 @@ def score(
     key: bytes = b"",
     entity: str = "customer_id",
     accept_missing: bool = False,
-    batch_rows: int = 65_536,
+    batch_rows: int = 16_384,
 ) -> Iterator[pa.Table]:
     """Yield (customer_id, score) for every row of ``relation``, in bounded memory.
 

@@ -66,7 +66,7 @@ class PostgresWarehouse:
         return table_of_csv(sink.getvalue(), schema)
 
     def stream(
-        self, statement: str, parameters: Sequence[object] = (), *, batch_rows: int = 65_536
+        self, statement: str, parameters: Sequence[object] = (), *, batch_rows: int = 16_384
     ) -> Iterator[pa.RecordBatch]:
         """Yield the committed rows of one SELECT over a connection of its own."""
         with self._connected() as connection, connection.cursor() as cursor:
