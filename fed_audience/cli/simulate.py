@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 from contextlib import contextmanager
 from pathlib import Path  # noqa: TC003 - typer reads annotations while the program runs
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any, Final
 
 import typer
 
@@ -16,6 +16,8 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
     from fed_audience.simulate.run import Stage
+
+_USUAL_MBPS: Final = 100.0
 
 
 def simulate(  # noqa: PLR0913 - one parameter a flag
@@ -89,6 +91,14 @@ def simulate(  # noqa: PLR0913 - one parameter a flag
     threads: Annotated[
         int | None, typer.Option(help="Threads of every learner. [default: one a core]")
     ] = None,
+    rtt_ms: Annotated[
+        float | None,
+        typer.Option(help="Estimate the training over a link: its round trip in ms."),
+    ] = None,
+    mbps: Annotated[
+        float | None,
+        typer.Option(help="Of --rtt-ms: megabits a second at the coordinator. [default: 100]"),
+    ] = None,
     secure: Annotated[
         bool, typer.Option(help="Sum over the sites under masks, as between brands.")
     ] = True,
@@ -150,6 +160,7 @@ def simulate(  # noqa: PLR0913 - one parameter a flag
         )
     if json is not None:
         _refuse_place(json, file, test)
+    from fed_audience.simulate.link import Link  # noqa: PLC0415 - start-up time
     from fed_audience.simulate.outcome import write_json  # noqa: PLC0415 - start-up time
     from fed_audience.simulate.run import simulate as run  # noqa: PLC0415 - the same
     from fed_audience.simulate.settings import (  # noqa: PLC0415 - the same
@@ -170,6 +181,8 @@ def simulate(  # noqa: PLR0913 - one parameter a flag
     }
     if delta is not None and epsilon is None:
         raise UsageError("--delta belongs to --epsilon", fix="add --epsilon 1")
+    if mbps is not None and rtt_ms is None:
+        raise UsageError("--mbps belongs to --rtt-ms", fix="add --rtt-ms 50")
     settings = SimulationSettings(
         path=file,
         label=label,
@@ -196,6 +209,7 @@ def simulate(  # noqa: PLR0913 - one parameter a flag
         public_ranges=parse_ranges(public_range or ()),
         public_categories=parse_categories(public_categories or ()),
         budget_book=budget_book,
+        link=None if rtt_ms is None else Link(rtt_ms, _USUAL_MBPS if mbps is None else mbps),
         **{name: value for name, value in chosen.items() if value is not None},
     )
     with _progress() as on_stage, recording(record_egress) as recorder:

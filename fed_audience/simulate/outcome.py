@@ -12,6 +12,8 @@ from fed_audience.errors import ResourceError
 if TYPE_CHECKING:
     from pathlib import Path
 
+    from fed_audience.simulate.link import LinkEstimate
+
 Verdict = Literal["gains", "no difference", "loses"]
 
 
@@ -180,6 +182,7 @@ class Outcome:
     """The whole result. What does not belong to the task or the objective is None.
 
     ``mean_shap``: mean |SHAP| of each column in raw scores, over the rows of all sites.
+    ``link``: how long the training would take between machines, where a link was described.
     """
 
     file: str
@@ -212,6 +215,7 @@ class Outcome:
     lookalike: LookalikeOutcome | None
     brand_comparison: BrandComparison | None
     mean_shap: dict[str, float] | None
+    link: LinkEstimate | None
     warnings: tuple[str, ...]
     notes: tuple[str, ...]
     parameters: dict[str, Any]

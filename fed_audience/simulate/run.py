@@ -15,6 +15,7 @@ from fed_audience.simulate.comparison import (
     site_warnings,
 )
 from fed_audience.simulate.learners import Learners
+from fed_audience.simulate.link import estimate
 from fed_audience.simulate.lookalike import check_seed_site, measure_lookalike
 from fed_audience.simulate.measures import measures_of
 from fed_audience.simulate.outcome import ModelHashes, Outcome, Seconds
@@ -95,6 +96,10 @@ def simulate(
     measures = measures_of(settings.parameters)
     quality = {measure.name: comparison.quality(measure, labels) for measure in measures}
     per_site = site_outcomes(problem, dealt, comparison, measures)
+    link = None
+    if settings.link is not None:
+        rows = [site.rows for site in per_site]
+        link = estimate(settings.link, federated, comparison.federated.seconds, rows)
     largest = federated.largest_message
     return Outcome(
         file=settings.path.name,
@@ -127,6 +132,7 @@ def simulate(
         lookalike=lookalike,
         brand_comparison=brand_comparison,
         mean_shap=mean_shap,
+        link=link,
         warnings=(
             *problem.warnings,
             *private_warnings,

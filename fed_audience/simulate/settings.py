@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from fed_audience.federation.manifest import Task
+    from fed_audience.simulate.link import Link
 
 MAX_SITES: Final = 500
 
@@ -47,7 +48,8 @@ class SimulationSettings:
     ``compare`` measures what each brand gains by a base score, a feature or trees of its own,
     ``explain`` how far each feature moves the scores. ``epsilon`` trains the federated model by the
     private recipe, over public ranges (column, low, high) and categories (column, values); what is
-    not declared is read off the table. ``budget_book`` is charged for it.
+    not declared is read off the table. ``budget_book`` is charged for it. ``link`` asks how long
+    the federated training would take between machines.
     """
 
     path: Path
@@ -81,6 +83,7 @@ class SimulationSettings:
     public_ranges: tuple[tuple[str, float, float], ...] = ()
     public_categories: tuple[tuple[str, tuple[str, ...]], ...] = ()
     budget_book: Path | None = None
+    link: Link | None = None
 
     def __post_init__(self) -> None:
         if not _SPLITS.fullmatch(self.split) or self.alpha == 0:

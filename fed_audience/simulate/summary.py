@@ -9,11 +9,13 @@ from rich.markup import escape
 from rich.table import Table
 
 from fed_audience.simulate.brand_summary import BRAND_FOOTNOTE, brand_meaning, brand_table
+from fed_audience.simulate.link import ADVICE
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
     from pathlib import Path
 
+    from fed_audience.simulate.link import LinkEstimate
     from fed_audience.simulate.outcome import LookalikeOutcome, Outcome, SiteOutcome
 
 _SHOWN_SITES: Final = 20
@@ -92,6 +94,8 @@ def meaning(outcome: Outcome) -> Iterator[str]:
         f"{outcome.rounds:,} rounds; at most {_size(largest)} left a site, sums of histograms "
         "and never a row."
     )
+    if outcome.link is not None:
+        yield from _link_meaning(outcome.link)
     yield f"Privacy: {'; '.join(outcome.privacy.sentences)}."
     if outcome.privacy.epsilon is not None:
         yield "The models that the federated one is compared with are not private."
@@ -115,6 +119,19 @@ def next_step(outcome: Outcome) -> str:
             f"--task lookalike --seed-site '{richest.name}'"
         )
     return "fed-audience demo, the whole way from raw tables to a delivered audience"
+
+
+def _link_meaning(link: LinkEstimate) -> Iterator[str]:
+    parts = {
+        "computing": link.computing,
+        "round trips": link.round_trips,
+        "transfer": link.transfer,
+    }
+    told = ", ".join(f"{name} {seconds:,.1f} s" for name, seconds in parts.items())
+    yield (
+        f"Between machines at {link.rtt_ms:g} ms and {link.mbps:g} Mbit/s this training would take "
+        f"about {link.total:,.1f} s ({told}): {ADVICE[link.dominated_by]}."
+    )
 
 
 def _lookalike_meaning(lookalike: LookalikeOutcome) -> Iterator[str]:

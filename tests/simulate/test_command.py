@@ -112,6 +112,16 @@ def test_features_are_explained_from_the_sums_of_all_sites(
     assert line.count("█") == 30
 
 
+def test_the_time_over_a_link_is_told_in_words(settings: MakeSettings) -> None:
+    path = settings().path
+    flags = ("--site-column", "brand", "--rtt-ms", 50)
+    text = " ".join(call("simulate", path, *SMALL, *flags).split())
+    assert "Between machines at 50 ms and 100 Mbit/s this training would take" in text
+    assert "fewer rounds would shorten it" in text
+    with pytest.raises(UsageError, match="--mbps belongs to --rtt-ms"):
+        call("simulate", path, *SMALL, "--mbps", 10)
+
+
 def test_objectives_options_and_brands_by_their_flags(settings: MakeSettings) -> None:
     flags = ("--objective", "poisson", "--weight", "spend", "--param", "lambda_l1=0.5")
     table = customers()
