@@ -10,7 +10,7 @@ from fed_audience.errors import UsageError
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from fed_audience.federation.train import TrainingResult
+    from fed_audience.federation.result import TrainingResult
 
 Part = Literal["computing", "round trips", "transfer"]
 
