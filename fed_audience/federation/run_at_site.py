@@ -141,6 +141,10 @@ class RunOpening:
         if found is not None:
             detail = f"{found.asked}; signed: {found.signed}"
             raise Refusal("other_contract", found.place[:500], detail=detail)
+        unpaid = manifest.privacy is not None and self._keeper.book is None
+        if self._contract is not None and unpaid:
+            # A member of a federation spends from a book, or nothing.
+            raise Refusal("over_budget", detail="the site keeps no budget book")
 
     def _check_protection(self, manifest: Manifest, secure: SecureSite | None) -> None:
         """Refuse a run that would show this site's own sums, unless its owner accepts that."""

@@ -207,6 +207,15 @@ def test_a_site_refuses_a_run_that_it_did_not_sign_and_says_where() -> None:
         train(InProcessTransport(programs), manifest())
 
 
+def test_a_member_without_a_budget_book_takes_no_part_in_a_private_run() -> None:
+    """Without one nobody would know what its rows have spent."""
+    agreed = contract(privacy={"epsilon": 1.0, "delta": 1e-6})
+    rows = pa.table({"customer_id": ["a"], "f_channel": ["x"], "f_spend": [1.0], "label": [1]})
+    sites = {s: SiteProgram(s, ArrowSource(rows), b"key", contract=agreed) for s in SITES}
+    with pytest.raises(FederationError, match=r"refused \(over_budget\)"):
+        train(InProcessTransport(sites), noisy(by_the_recipe(PARAMETERS, 1.0, 2)))
+
+
 def test_what_a_site_may_report_is_its_own_list_or_that_of_every_site() -> None:
     agreed = contract(reports={"every_site": ("software",), "bee": ()})
     assert agreed.may_report("ant", "software")
