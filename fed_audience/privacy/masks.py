@@ -21,7 +21,7 @@ RingVector = NDArray[np.uint32] | NDArray[np.uint64]
 BLOCK_BYTES: Final = 128 * 1024
 """Length of one stretch of a stream: vector and stream stay in the cache together."""
 
-_ZERO_COUNTER: Final = bytes(16)
+_FROM_ZERO: Final = modes.CTR(bytes(16))
 _SLACK: Final = 15
 _ZEROS: Final = memoryview(bytes(BLOCK_BYTES))
 _OWN: Final = threading.local()
@@ -104,4 +104,4 @@ def _own_stretch() -> bytearray:
 
 
 def _stream(key: bytes) -> CipherContext:
-    return Cipher(algorithms.AES256(key), modes.CTR(_ZERO_COUNTER)).encryptor()
+    return Cipher(algorithms.AES256(key), _FROM_ZERO).encryptor()

@@ -136,6 +136,7 @@ def round_key(pair_secret: bytes, asked: Round, cohort: tuple[str, ...], bits: i
     return hmac.digest(pair_secret, round_context(asked, cohort, bits), "sha256")
 
 
+@lru_cache(maxsize=64)  # the same for every site of the round
 def round_context(asked: Round, cohort: tuple[str, ...], bits: int) -> bytes:
     """Return what the keys of a round are bound to."""
     return statement(
@@ -151,5 +152,9 @@ def round_context(asked: Round, cohort: tuple[str, ...], bits: int) -> bytes:
 
 def self_mask_seed(run_secret: bytes, asked: Round) -> bytes:
     """Seed of a site's own mask in a root round: HMAC-SHA-256 of the slot, 32 bytes."""
-    text = statement("self mask", run=asked.run, tree=asked.tree, attempt=asked.attempt)
-    return hmac.digest(run_secret, text, "sha256")
+    return hmac.digest(run_secret, _slot_text(asked.run, asked.tree, asked.attempt), "sha256")
+
+
+@lru_cache(maxsize=256)  # the same for every site of the run
+def _slot_text(run: str, tree: int, attempt: int) -> bytes:
+    return statement("self mask", run=run, tree=tree, attempt=attempt)
