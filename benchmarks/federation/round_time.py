@@ -66,6 +66,7 @@ def _bare(size: int, sites: int, rounds: int, warm_up: int) -> dict[str, float]:
     body = bytes(size)
     with ExitStack() as stack:
         listener = stack.enter_context(socket.create_server(("127.0.0.1", 0)))
+        listener.settimeout(60)
         ends = []
         for _ in range(sites):
             process = context.Process(
