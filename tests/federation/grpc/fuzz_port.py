@@ -24,6 +24,7 @@ import sys
 import tempfile
 import time
 from collections import Counter
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Final, Self
@@ -47,6 +48,7 @@ MEMORY: Final = 48 * 2**20
 
 LOG: Final = 2**20
 DESCRIPTORS: Final = 40
+SENDERS: Final = 4
 PREFACE: Final = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n"
 _DATA, _HEADERS, _SETTINGS = 0, 1, 4
 
@@ -287,20 +289,23 @@ def fuzz(count: int, folder: Path, *, seed: int = 0, progress: bool = False) -> 
     with (
         Coordinator(folder) as coordinator,
         federation.link(coordinator.address, "north", limits=LIMITS),
+        ThreadPoolExecutor(SENDERS) as senders,
     ):
         address = split_address(coordinator.address)
         first = coordinator.round()
-        for number in range(count):
-            outcome.answers[inputs.send(number, address)] += 1
-            if (number + 1) % max(1, count // 10) == 0:
-                state = coordinator.round()
-                outcome.memory.append(state["memory"])
-                if not state["served"] or state["north"] != first["north"]:
-                    outcome.problems.append(f"north was disturbed before input {number}: {state}")
-                if why := _newcomer(federation, coordinator.address):
-                    outcome.problems.append(f"a newcomer was not served at input {number}: {why}")
-                if progress:
-                    say(f"{number + 1:,} inputs, {state['memory'] / 2**20:.0f} MiB")
+        for tenth in range(10):
+            begin, end = tenth * count // 10, (tenth + 1) * count // 10
+            outcome.answers.update(
+                senders.map(lambda number: inputs.send(number, address), range(begin, end))
+            )
+            state = coordinator.round()
+            outcome.memory.append(state["memory"])
+            if not state["served"] or state["north"] != first["north"]:
+                outcome.problems.append(f"north was disturbed before input {end}: {state}")
+            if why := _newcomer(federation, coordinator.address):
+                outcome.problems.append(f"a newcomer was not served at input {end}: {why}")
+            if progress:
+                say(f"{end:,} inputs, {state['memory'] / 2**20:.0f} MiB")
         # What is still open has its deadline.
         time.sleep(LIMITS.hello_seconds + 1.5)
         _judge(outcome, first, coordinator.round(), coordinator.log.read_text(errors="replace"))

@@ -25,6 +25,7 @@ from fed_audience.federation.transports.grpc.protocol import (
 )
 from fed_audience.federation.transports.grpc.servers import UNIX, Servers
 from fed_audience.federation.transports.grpc.session import Session
+from fed_audience.federation.transports.grpc.turned_away import Ration
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -63,6 +64,7 @@ class Listener:
         self._entrances: dict[str, asyncio.Lock] = {}
         self._seen: set[str] = set()
         self._visitors = 0
+        self._comings = Ration()
         self._gate: Gate | None = None
         self._servers: Servers | None = None
 
@@ -153,7 +155,10 @@ class Listener:
             if self.sessions.get(site) is session:
                 del self.sessions[site]
             METRICS.connected.set(len(self.sessions))
-            _LOG.info("site %s hung up", site, extra={"event": "site_left", "site": site})
+            if (also := self._comings.take(f"{site} left")) is not None:
+                _LOG.info(
+                    "site %s hung up%s", site, also, extra={"event": "site_left", "site": site}
+                )
 
     async def _make_room_for(self, session: Session) -> None:
         """End the stream that the site has, unless another agent lives at its other end."""
@@ -193,11 +198,14 @@ class Listener:
             METRICS.reconnections.labels(site).inc()
         self._seen.add(site)
         METRICS.connected.set(len(self.sessions))
+        if (also := self._comings.take(f"{site} came")) is None:
+            return
         _LOG.info(
-            "site %s connected from %s, program %s",
+            "site %s connected from %s, program %s%s",
             site,
             caller.address,
             session.admitted.program,
+            also,
             extra={"event": "site_connected", "site": site, "peer": caller.address},
         )
 

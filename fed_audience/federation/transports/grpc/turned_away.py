@@ -1,4 +1,4 @@
-"""What is said of peers that are turned away: each counted, few of them logged."""
+"""What is said of peers that come and go, or are turned away: all counted, few of them logged."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 
 _LOG: Final = logging.getLogger(__name__)
 LINES: Final = 10
-"""Lines a minute for each reason."""
+"""Lines a minute for each reason, or each site."""
 
 _MINUTE: Final = 60.0
 
@@ -27,8 +27,8 @@ class _Budget:
     unwritten: int = 0
 
 
-class TurnedAway:
-    """Logs the first ten peers a minute that are turned away for a reason, and counts the rest.
+class Ration:
+    """Ten lines a minute for each key of a bounded set.
 
     Whoever can reach an open port could otherwise fill a disk with lines about himself.
     """
@@ -38,24 +38,37 @@ class TurnedAway:
         self._budgets: dict[str, _Budget] = {}
         self._lock = threading.Lock()
 
+    def take(self, key: str) -> str | None:
+        """Take a line; None when there is none left. What it must add of those left out, or ""."""
+        with self._lock:
+            now = self._clock()
+            budget = self._budgets.setdefault(key, _Budget(now))
+            missed = 0
+            if now - budget.since >= _MINUTE:
+                missed = budget.unwritten
+                self._budgets[key] = budget = _Budget(now)
+            if budget.written >= LINES:
+                budget.unwritten += 1
+                return None
+            budget.written += 1
+        return f" ({missed:,} more in the minutes before)" if missed else ""
+
+
+class TurnedAway:
+    """Counts peers that are turned away, and logs them within a ration for each reason."""
+
+    def __init__(self, clock: Callable[[], float] = time.monotonic) -> None:
+        self._ration = Ration(clock)
+
     def note(self, reason: str, who: str, text: str, fault: Exception | None = None) -> None:
-        """Count a refusal; log it within the budget of ``reason``, a word of a closed list.
+        """Count a refusal; ``reason`` is a word of a closed list.
 
         ``fault``: an error of ours that the peer brought about.
         """
         METRICS.refusals.labels(reason).inc()
-        with self._lock:
-            now = self._clock()
-            budget = self._budgets.setdefault(reason, _Budget(now))
-            missed = 0
-            if now - budget.since >= _MINUTE:
-                missed = budget.unwritten
-                self._budgets[reason] = budget = _Budget(now)
-            if budget.written >= LINES:
-                budget.unwritten += 1
-                return
-            budget.written += 1
-        also = f" ({missed:,} more in the minutes before)" if missed else ""
+        also = self._ration.take(reason)
+        if also is None:
+            return
         _LOG.warning(
             "turned away %s: %s%s",
             who,
