@@ -307,3 +307,31 @@ def test_a_port_that_is_taken_is_named(federation: Federation) -> None:
         pytest.raises(Exception, match=f"cannot listen there.*{transport.address}"),
     ):
         federation.transport(listen=transport.address, limits=LIMITS).__enter__()
+
+
+def test_rounds_and_bytes_are_counted_for_prometheus(federation: Federation) -> None:
+    prometheus = pytest.importorskip("prometheus_client", reason="needs fed-audience[grpc]")
+
+    def count(name: str, **labels: str) -> float:
+        found = prometheus.REGISTRY.get_sample_value(f"fed_audience_transport_{name}", labels)
+        return found or 0.0
+
+    def counts() -> list[float]:
+        return [
+            count("rounds_total"),
+            count("bytes_total", site="north", direction="to_site"),
+            count("bytes_total", site="north", direction="from_site"),
+            count("replies_total", site="north"),
+            count("reconnections_total", site="north"),
+        ]
+
+    before = counts()
+    with federation.transport() as transport, federation.link(transport.address, "north"):
+        transport.wait_for(["north"], 10)
+        assert count("connected_sites") == 1
+        list(transport.call(b"1234", ["north"], 10))
+        since = transport.connected()[0].since
+        cut(transport, "north")
+        until(lambda: bool(transport.connected()) and transport.connected()[0].since > since)
+        until(lambda: counts()[4] > before[4])
+    assert [after - early for after, early in zip(counts(), before, strict=True)] == [1, 4, 9, 1, 1]
