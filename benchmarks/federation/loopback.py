@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import subprocess
 import sys
 import tempfile
@@ -68,15 +69,29 @@ def federation(sites: Sequence[str]) -> Iterator[tuple[Path, GrpcTransport]]:
 
 
 @contextmanager
-def processes(module: str, orders: Sequence[dict[str, Any]]) -> Iterator[None]:
-    """Run ``python -m module`` once for each order, given as an argument; killed at the end."""
+def processes(module: str, orders: Sequence[dict[str, Any]]) -> Iterator[list[int]]:
+    """Run ``python -m module`` once for each order, given as an argument; killed at the end.
+
+    Yields the numbers of the processes.
+    """
+    numbers = []
     with ExitStack() as stack:
         for order in orders:
             command = [sys.executable, "-m", module, json.dumps(order)]
             process = subprocess.Popen(command, stdin=subprocess.DEVNULL, cwd=ROOT)
             stack.callback(process.wait)
             stack.callback(process.kill)
-        yield
+            numbers.append(process.pid)
+        yield numbers
+
+
+def processor_seconds(processes: Sequence[int]) -> float:
+    """Return what running processes have used of the processor so far, see proc(5)."""
+    ticks = 0
+    for number in processes:
+        fields = Path(f"/proc/{number}/stat").read_text(encoding="ascii").rpartition(")")[2].split()
+        ticks += int(fields[11]) + int(fields[12])
+    return ticks / os.sysconf("SC_CLK_TCK")
 
 
 def all_connected(transport: GrpcTransport, sites: Sequence[str]) -> None:

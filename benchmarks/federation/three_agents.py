@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import itertools
+import os
 import socket
 import statistics
 import time
@@ -14,7 +15,13 @@ import numpy as np
 
 from benchmarks.datasets import generated
 from benchmarks.federation.agent import warm_up
-from benchmarks.federation.loopback import ROOT, all_connected, federation, processes
+from benchmarks.federation.loopback import (
+    ROOT,
+    all_connected,
+    federation,
+    processes,
+    processor_seconds,
+)
 from benchmarks.learners import Task, UnavailableError, quality
 from benchmarks.learners.ours import manifest, predictions
 from benchmarks.plan import Cell
@@ -27,6 +34,7 @@ if TYPE_CHECKING:
 
     from fed_audience.federation import TrainingResult
 
+PARTS: Final = ("binning", "boosting")
 SITES: Final = ("s0", "s1", "s2")
 TABLES: Final = ROOT / ".bench"
 
@@ -45,8 +53,13 @@ def measure(
             sample = measured_cell(peer, tables)
             if why := sample.get("unavailable") or sample.get("failed"):
                 raise UnavailableError(why)
-            seconds = sum(sample[part]["wall"] for part in ("binning", "boosting"))
-            theirs.append({"seconds": seconds, "auc": sample["quality"]})
+            theirs.append(
+                {
+                    "seconds": sum(sample[part]["wall"] for part in PARTS),
+                    "processor_s": sum(sample[part]["cpu"] for part in PARTS),
+                    "auc": sample["quality"],
+                }
+            )
     if len({one["model"] for one in ours}) > 1:
         raise SystemExit("our models differ between runs")
     return [_row("fed-audience", ours), _row("XGBoost federated", theirs)]
@@ -74,19 +87,20 @@ def agents(rows: int, tables: Path, round_trip: float = 0.0) -> Iterator[Any]:
             }
             for site, (start, stop) in zip(SITES, itertools.pairwise(borders), strict=True)
         ]
-        stack.enter_context(processes("benchmarks.federation.agent", orders))
+        numbers = stack.enter_context(processes("benchmarks.federation.agent", orders))
+        numbers.append(os.getpid())
         all_connected(transport, SITES)
 
         def train_once(task: Task, run_id: str) -> dict[str, Any]:
             run = replace(manifest(table, task, SITES), run_id=run_id)
-            processor, began = time.process_time(), time.perf_counter()
+            processor, began = processor_seconds(numbers), time.perf_counter()
             result: TrainingResult = train(transport, run)
-            seconds = time.perf_counter() - began
+            seconds, spent = time.perf_counter() - began, processor_seconds(numbers) - processor
             if not result.protection.secure:
                 raise SystemExit("the sums were not masked")
             return {
                 "seconds": seconds,
-                "coordinator_cpu_s": time.process_time() - processor,
+                "processor_s": spent,
                 "rounds": result.rounds,
                 "bytes_up_per_site": max(result.bytes_up.values()),
                 "model": result.sha256,
@@ -115,6 +129,7 @@ def _row(who: str, samples: list[dict[str, Any]]) -> dict[str, Any]:
         "seconds": round(statistics.median(one["seconds"] for one in samples), 2),
         "fastest": round(min(one["seconds"] for one in samples), 2),
         "slowest": round(max(one["seconds"] for one in samples), 2),
+        "processor_s": round(statistics.median(one["processor_s"] for one in samples), 2),
         **{
             name: samples[0][name]
             for name in ("rounds", "bytes_up_per_site", "auc")

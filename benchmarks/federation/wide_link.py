@@ -30,6 +30,7 @@ def measure(
         {
             "round_trip_ms": milliseconds,
             "seconds": round(sample["seconds"], 2),
+            "processor_s": round(sample["processor_s"], 2),
             "rounds": sample["rounds"],
             "trips_alone_s": round(sample["rounds"] * milliseconds / 1_000, 2),
             "bytes_up_per_site": sample["bytes_up_per_site"],

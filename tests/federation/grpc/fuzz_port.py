@@ -42,7 +42,7 @@ from fed_audience.federation.transports.grpc.tls import split_address
 from tests.federation.grpc.network import Federation
 from tests.federation.grpc.rogue import hello
 
-LIMITS: Final = Limits(handshake_seconds=2.0, hello_seconds=2.0, silence_seconds=30.0)
+LIMITS: Final = Limits(handshake_seconds=3.0, hello_seconds=3.0, silence_seconds=30.0)
 MEMORY: Final = 48 * 2**20
 """Bytes that the coordinator may hold at the end beyond what it held after the first tenth."""
 

@@ -15,7 +15,7 @@ from fed_audience.federation.development_authority import DevelopmentAuthority
 from fed_audience.federation.transports.grpc import GrpcTransport, Limits, Member, SiteLink
 from fed_audience.privacy.identity import SiteIdentity
 
-LIMITS = Limits(handshake_seconds=2.0, hello_seconds=2.0, silence_seconds=4.0)
+LIMITS = Limits(handshake_seconds=10.0, hello_seconds=10.0, silence_seconds=12.0)
 
 
 def echo(body: bytes) -> bytes:

@@ -23,7 +23,7 @@ from tests.federation.grpc.network import LIMITS, Federation, lines, until
 from tests.federation.grpc.rogue import RawStream, hello, raw_stream
 
 TIGHT = replace(LIMITS, chunk_bytes=10_000, body_bytes=50_000, control_bytes=10_000)
-QUICK = Limits(handshake_seconds=0.5, hello_seconds=0.5, silence_seconds=4.0)
+QUICK = replace(LIMITS, handshake_seconds=1.5, hello_seconds=1.5)
 
 
 @pytest.fixture
@@ -134,7 +134,7 @@ def test_replies_that_nobody_asked_for_are_forgotten(federation: Federation) -> 
 def test_a_body_cut_short_is_given_up_with_the_stream(federation: Federation) -> None:
     with coordinator(federation, TIGHT) as transport:
         with rogue(federation, transport) as stream:
-            replies = transport.call(b"1", ["rogue", "north"], 2)
+            replies = transport.call(b"1", ["rogue", "north"], 4)
             assert next(replies) == ("north", b"echo 1")
             call = stream.read().request.call
             stream.send(reply(call=call, size=40_000, data=b"x" * 10_000))
@@ -187,7 +187,7 @@ def test_a_peer_that_sends_its_handshake_byte_by_byte_has_no_more_time(
                     begun += 1
                 except OSError:
                     break
-            assert 3 < begun < 30
+            assert 3 < begun < 60
 
 
 def test_a_peer_that_shakes_hands_and_says_nothing_is_hung_up_on(
@@ -221,8 +221,8 @@ def test_many_slow_peers_give_way_to_one_that_hurries(
 def test_a_peer_that_does_not_read_delays_nobody(federation: Federation) -> None:
     limits = replace(LIMITS, silence_seconds=60.0)
     with coordinator(federation, limits) as transport, rogue(federation, transport):
-        body = b"x" * 30_000_000
-        assert dict(transport.call(body, ["rogue", "north"], 2)).keys() == {"north"}
+        replies = transport.call(b"x" * 30_000_000, ["rogue", "north"], 60)
+        assert next(replies)[0] == "north"
 
 
 def test_a_peer_that_leaves_too_much_unread_is_hung_up_on(

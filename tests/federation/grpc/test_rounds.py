@@ -5,16 +5,16 @@ from __future__ import annotations
 import threading
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import pytest
 
 from fed_audience.errors import FederationError
-from fed_audience.federation.transports.grpc import Limits
 from tests.federation.grpc.network import LIMITS, Federation, lines, until
 
-SMALL_CHUNKS = Limits(chunk_bytes=1000, body_bytes=20_000, silence_seconds=4.0)
+SMALL_CHUNKS = replace(LIMITS, chunk_bytes=1000, body_bytes=20_000)
 
 
 @pytest.fixture
