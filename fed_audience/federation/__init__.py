@@ -31,6 +31,10 @@
 For a lookalike from one brand's seeds set ``label_sites=("fashion",)``: the other sites take part
 in agreeing the bins only. A site's rows come from any ``RowSource``; ``InProcessTransport(...,
 on_message=seen.append)`` records every byte that crosses a site's border.
+
+With ``train(..., journal=RunJournal(folder))`` and ``SiteProgram(..., checkpoint=SiteCheckpoint(
+folder))`` a run outlives its processes: the same call goes on where it was, ``resume`` finds the
+manifest in the folder, ``RunControl`` pauses and cancels, ``forget`` ends a run at the sites.
 """
 
 from fed_audience.federation.control import RunCancelled, RunControl, RunPaused
@@ -42,6 +46,7 @@ from fed_audience.federation.refusal import RowsChanged
 from fed_audience.federation.result import TrainingResult
 from fed_audience.federation.run_journal import RunJournal
 from fed_audience.federation.site import SiteProgram
+from fed_audience.federation.site_checkpoint import SiteCheckpoint
 from fed_audience.federation.source import ArrowSource, RowSource
 from fed_audience.federation.train import evaluate, train
 from fed_audience.federation.transport import Envelope, RoundTransport
@@ -59,6 +64,7 @@ __all__ = [
     "RunControl",
     "RunJournal",
     "RunPaused",
+    "SiteCheckpoint",
     "SiteProgram",
     "TrainingEvent",
     "TrainingResult",
