@@ -14,6 +14,9 @@ from tests.chaos.disturbance import Blow, Outcome, disturbed, leaving, returning
 from tests.chaos.federation import COORDINATOR, Members, Processes
 from tests.chaos.tables import federation
 
+# What is forked uses none of the threads that it leaves behind.
+pytestmark = pytest.mark.filterwarnings("ignore:.*multi-threaded:DeprecationWarning")
+
 
 @pytest.fixture(scope="module")
 def folder() -> Iterator[Path]:
