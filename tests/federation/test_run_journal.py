@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import re
 from collections import Counter
 from dataclasses import replace
@@ -18,6 +19,7 @@ from fed_audience.federation import RunJournal, TrainingResult, cancel, forget, 
 from fed_audience.federation import events as e
 from fed_audience.federation import messages as m
 from fed_audience.federation.control import RunCancelled, RunControl, RunPaused
+from fed_audience.federation.transport import Envelope
 from fed_audience.gbdt.growing import NodeSplit, TreeGrower
 from tests.federation.example import manifest, programs, run, split, table
 from tests.federation.faults import Fate
@@ -163,6 +165,37 @@ def test_one_process_may_go_on_itself(tmp_path: Path, undisturbed: TrainingResul
     assert result.bytes_up.keys() == undisturbed.bytes_up.keys()
     assert result.rounds == undisturbed.rounds + 1
     assert train(Mortal(sites), AGREED, journal=journal).rounds == result.rounds
+
+
+def test_what_a_level_decided_is_on_the_disk_before_it_is_sent_and_before_it_is_answered(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The coordinator's journal holds the request, flushed; then the site's checkpoint does."""
+    flushed: dict[str, bytes] = {}
+    flush = os.fdatasync
+
+    def noted(file: int) -> None:
+        flush(file)
+        path = Path(f"/proc/self/fd/{file}").readlink()
+        flushed[str(path)] = path.read_bytes()
+
+    def held(folder: str, body: bytes) -> bool:
+        return any(body in kept for path, kept in flushed.items() if folder in path)
+
+    def heard(envelope: Envelope) -> None:
+        if envelope.direction == "to_site":
+            asked[envelope.site] = envelope.body
+            assert held("/journal/", envelope.body)
+        elif not isinstance(m.decode_request(asked[envelope.site]), m.PresentKey | m.AgreeKeys):
+            assert held(f"/sites/{envelope.site}/checkpoint/", asked[envelope.site])
+            answered.append(envelope.site)
+
+    asked: dict[str, bytes] = {}
+    answered: list[str] = []
+    monkeypatch.setattr("fed_audience.federation.record_log.os.fdatasync", noted)
+    transport = Mortal(Sites(TABLES, tmp_path / "sites"), on_message=heard)
+    trained(transport, AGREED, tmp_path / "journal")
+    assert len(answered) == 3 * (len(transport.calls) - 2)
 
 
 def test_a_run_that_is_over_is_had_again_without_a_message(
