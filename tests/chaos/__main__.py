@@ -38,14 +38,22 @@ def parsed() -> argparse.Namespace:
 def runs(
     title: str, run: _Run, members: Members, folder: Path, count: int, seed: int
 ) -> list[Outcome]:
-    """Disturb ``count`` runs; stop at the first that is not what was promised."""
+    """Disturb ``count`` runs; stop at the first that is not what was promised.
+
+    A run that was over before anybody left it for good is not counted, nor kept.
+    """
     whole = disturbed(Processes(members, folder / "whole", 20.0, 0), [])
+    seconds = whole.growing if run is leaving else whole.seconds
     outcomes: list[Outcome] = []
     columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn())
     with Progress(*columns, TimeElapsedColumn(), console=Console(stderr=True)) as bar:
-        for number in bar.track(range(count), description=title):
-            outcomes.append(run(members, folder, number, whole.seconds, seed))
-            if outcomes[-1].fault:
+        task = bar.add_task(title, total=count)
+        for number in range(5 * count):
+            outcome = run(members, folder, number, seconds, seed)
+            if outcome.fault or outcome.left or run is returning:
+                outcomes.append(outcome)
+                bar.advance(task)
+            if outcome.fault or len(outcomes) == count:
                 break
     return outcomes
 

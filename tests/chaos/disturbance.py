@@ -41,12 +41,17 @@ class Blow:
 
 @dataclass(slots=True)
 class Outcome:
-    """What became of a run; ``fault`` is empty when it is what was promised."""
+    """What became of a run; ``fault`` is empty when it is what was promised.
+
+    ``growing``: seconds from the first tree to the last. ``left``: sites that were killed for good.
+    """
 
     number: int
     blows: list[Blow]
     seconds: float
+    growing: float
     kills: int
+    left: int = 0
     sha256: str = ""
     stopped: str = ""
     cohort: int = 0
@@ -56,7 +61,8 @@ class Outcome:
     def document(self) -> dict[str, Any]:
         """Return what JSON can hold."""
         blows = [str(blow) for blow in self.blows]
-        return {**asdict(self), "blows": blows, "seconds": round(self.seconds, 2)}
+        seconds = {"seconds": round(self.seconds, 2), "growing": round(self.growing, 2)}
+        return {**asdict(self), **seconds, "blows": blows}
 
 
 def drawn_blows(sites: tuple[str, ...], seconds: float, draw: random.Random) -> list[Blow]:
@@ -91,22 +97,25 @@ def drawn_leaving(sites: tuple[str, ...], seconds: float, draw: random.Random) -
 
 def disturbed(processes: Processes, blows: list[Blow], *, first_tree: bool = False) -> Outcome:
     """Run to the end under ``blows``; with ``first_tree`` their time begins when it is grown."""
-    began, kills = time.monotonic(), 0
+    began, kills, gone = time.monotonic(), 0, 0
+    grown: list[float] = []
     for name in (COORDINATOR, *processes.members.manifest.sites):
         processes.start(name)
-    zero = None if first_tree else began
     left, returning = list(blows), list[tuple[float, Blow]]()
     fault = ""
     try:
         while processes.outcome is None and not fault:
             at = time.monotonic()
-            if zero is None and processes.trees:
-                zero = at
+            grown += [at] * (processes.trees - len(grown))
+            zero = (grown[0] if grown else None) if first_tree else began
             while zero is not None and left and at >= zero + left[0].after:
                 blow = left.pop(0)
-                kills += _strike(processes, blow)
+                hit = _strike(processes, blow)
+                kills += hit
                 if blow.away < LONGEST:
                     returning.append((at + blow.away, blow))
+                else:
+                    gone += hit
             for due in [one for one in returning if at >= one[0]]:
                 returning.remove(due)
                 _bring_back(processes, due[1])
@@ -114,7 +123,8 @@ def disturbed(processes: Processes, blows: list[Blow], *, first_tree: bool = Fal
             time.sleep(_POLL)
     finally:
         processes.end()
-    return Outcome(0, blows, time.monotonic() - began, kills, fault=fault)
+    growing = grown[-1] - grown[0] if grown else 0.0
+    return Outcome(0, blows, time.monotonic() - began, growing, kills, gone, fault=fault)
 
 
 def _strike(processes: Processes, blow: Blow) -> int:
