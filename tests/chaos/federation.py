@@ -12,6 +12,8 @@ import os
 import signal
 import socket
 import tempfile
+import threading
+import time
 from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import dataclass, field
@@ -149,6 +151,7 @@ class Processes:
         os.dup2(words, 1)
         os.dup2(words, 2)
         tempfile.tempdir = str(self.folder)
+        threading.Thread(target=_end_with, args=(os.getppid(),), daemon=True).start()
         target(name)
 
     def _serve(self, name: str) -> None:
@@ -206,3 +209,10 @@ class Processes:
             "warnings": result.warnings,
         }
         write_whole(self.folder / "outcome.json", json.dumps(outcome).encode(), "the outcome")
+
+
+def _end_with(parent: int) -> None:
+    """End this process when the one that forked it is gone."""
+    while os.getppid() == parent:
+        time.sleep(1)
+    os._exit(1)
