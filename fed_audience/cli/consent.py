@@ -129,7 +129,7 @@ def check(*, project: Project = Path(), target: Target = None) -> None:
     site = _site(project, target)
     with site.open() as warehouse:
         rows = check_mapping(warehouse, ConsentRelations.of_schema(site.profile.schema_))
-    typer.echo(f"every flag has a meaning that somebody approved; the mapping has {rows} rows")
+    typer.echo(f"every flag has a meaning that somebody approved; rows of the mapping: {rows}")
 
 
 def decode(
