@@ -52,8 +52,13 @@ class DuckDbWarehouse:
         patience_s: float = PATIENCE_S,
     ) -> None:
         self._path = path
-        # A name in SQL means a relation, never a variable of this program.
-        fixed = {"TimeZone": "UTC", "python_enable_replacements": False}
+        # A name in SQL means a relation, never a variable of this program; what a command prints is
+        # its own.
+        fixed = {
+            "TimeZone": "UTC",
+            "python_enable_replacements": False,
+            "enable_progress_bar": False,
+        }
         self._settings = {**(settings or {}), **fixed}
         self._create = create
         self._patience_s = patience_s

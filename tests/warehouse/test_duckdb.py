@@ -156,6 +156,11 @@ def test_the_profile_sets_the_engine(path: Path) -> None:
     assert warehouse.query(sql).to_pylist() == [{"t": 1, "m": "488.2 MiB"}]
 
 
+def test_a_long_statement_prints_nothing_of_its_own(warehouse: Warehouse) -> None:
+    rows = warehouse.query("select current_setting('enable_progress_bar') as bar")
+    assert rows["bar"].to_pylist() == [False]
+
+
 def test_a_wrong_setting_is_one_line(path: Path) -> None:
     with pytest.raises(ConfigError, match="memory_limit: lots"):
         open_warehouse(Profile(path=path, settings={"memory_limit": "lots"}), create=True)
