@@ -19,8 +19,12 @@ _TYPES = {
 }
 
 
+def _type_of(kind: pa.DataType) -> str:
+    return _TYPES[kind.value_type if isinstance(kind, pa.DictionaryType) else kind]
+
+
 def create_table(warehouse: Warehouse, relation: Relation, rows: pa.Table) -> None:
     """Create ``relation`` with the columns of ``rows``, and fill it."""
-    columns = ", ".join(f"{quoted(field.name)} {_TYPES[field.type]}" for field in rows.schema)
+    columns = ", ".join(f"{quoted(field.name)} {_type_of(field.type)}" for field in rows.schema)
     warehouse.execute(f"create table {relation.sql()} ({columns})")
     warehouse.insert(relation, rows)

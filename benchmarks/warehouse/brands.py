@@ -36,7 +36,7 @@ TEXTS: Final = 6
 """So many of the features are text, the others numbers."""
 
 _BLOCK: Final = 100_000
-_MEMORY: Final = "128MB"
+_MEMORY: Final = "64MB"
 """Of DuckDB, which else keeps every block of the file that it has read."""
 
 

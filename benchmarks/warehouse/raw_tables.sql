@@ -1,4 +1,4 @@
--- A brand of $customers customers with two years behind it; everyone allows everything.
+-- A brand of $customers customers with two years behind it. Everyone allows everything.
 create schema raw;
 
 create table raw.customers as

@@ -167,7 +167,7 @@ class DuckDbWarehouse:
 
     def _changed(self, statement: str, parameters: Sequence[object]) -> int:
         with self._working() as connection:
-            result = connection.execute(statement, list(parameters))
+            result = _present(connection.execute(statement, list(parameters)))
             counts = [column[0] for column in result.description or ()] == ["Count"]
             row = result.fetchone()
             return int(row[0]) if counts and row else 0
