@@ -23,14 +23,14 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
 PHASES: Final = {
-    "read rows, hash categories": "federation.site:read_rows",
+    "read rows, hash categories": "federation.run_at_site:read_rows",
     "count values": "federation.site_rows:SiteRows.count",
     "encode rows": "federation.site_rows:SiteRows.encode",
     "choose cuts": "federation.binning:BinningRounds.run",
-    "start trees": "gbdt.booster:RowBooster.start_trees",
+    "start trees": "gbdt.booster:RowBooster.start_rooting",
     "gradients": "gbdt.objectives.binary:Binary.gradient_pairs",
     "plan moves": "gbdt.partition:RowPartition.plan",
-    "move rows, sum histograms": "gbdt.booster:RowBooster.grow",
+    "move rows, sum histograms": "gbdt.booster:RowBooster.start_growing",
     "move rows, add scores": "gbdt.booster:RowBooster.finish_trees",
     "validation loss": "gbdt.booster:RowBooster.validation_loss",
     "pack": "federation.packing:Packing.pack",

@@ -175,7 +175,7 @@ def privacy_finding(privacy: Privacy) -> str:
     against = ""
     if privacy.colluders:
         sites = "site gives its" if privacy.colluders == 1 else "sites give their"
-        against = f", even if {in_words(privacy.colluders)} {sites} noise away"
+        against = f", even if {in_words(privacy.colluders).lower()} {sites} noise away"
     return (
         f"Everything that left a brand is ({privacy.epsilon:g}, {privacy.delta:g})-differentially "
         f"private for {privacy.unit}{against}."

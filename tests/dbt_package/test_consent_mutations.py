@@ -71,7 +71,10 @@ MUTATIONS = {
         "counts_at desc, case when status = 'granted' then 1 else 0 end,",
         "counts_at desc,",
     ),
-    "largest id wins": ("consent_event_id\n{%- endmacro", "consent_event_id desc\n{%- endmacro"),
+    "largest id wins": (
+        "in_byte_order('consent_event_id') }}\n{%- endmacro",
+        "in_byte_order('consent_event_id') }} desc\n{%- endmacro",
+    ),
     "a grant lasts its last instant": (
         "candidates.expires_at > {{ as_of }}",
         "candidates.expires_at >= {{ as_of }}",
@@ -176,7 +179,7 @@ def rendered(macros: str, world: str, as_of: str) -> str:
         "dbt": SimpleNamespace(
             dateadd=lambda _part, days, instant: f"({instant} + to_days(cast({days} as integer)))"
         ),
-        "fed_audience": SimpleNamespace(),
+        "fed_audience": SimpleNamespace(in_byte_order=lambda column: column),
     }
     # SQL is no markup: nothing is escaped.
     environment = jinja2.Environment(autoescape=jinja2.select_autoescape(default_for_string=False))

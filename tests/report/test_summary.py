@@ -19,9 +19,11 @@ from tests.report import sample
 
 def test_the_paragraph_tells_the_whole_story_losses_included() -> None:
     assert summary.paragraph(sample.full()) == (
-        "Three brands, fashion, grocery and travel, trained one propensity model on 34,800 "
-        "consented customer rows. The rows stayed where they are; sums over many of them were "
-        "exchanged. Training together raised AUC at grocery (+0.041), made no clear difference "
+        "Three brands, fashion, grocery and travel, trained one propensity model on about "
+        "34,800 consented customer rows. The rows stayed where they are; sums over many of them "
+        "were exchanged. Everything that left a brand is (1, 1e-06)-differentially private for one "
+        "row at one site, even if one site gives its noise away. Training together raised AUC at "
+        "grocery (+0.041), made no clear difference "
         "at fashion (+0.010) and lowered it at travel (\u22120.039). For audience winter_sale, "
         "2,995 of 2,998 people requested were delivered, the best 10% of those who agreed to "
         "email. 24 records of people who may no longer be reached were removed at the destination."
