@@ -8,7 +8,17 @@ import typer
 from typer.core import TyperGroup
 
 from fed_audience import __version__
-from fed_audience.cli import agreement, audit, consent, federation, membership, model, overlap
+from fed_audience.cli import (
+    agreement,
+    audit,
+    consent,
+    federation,
+    joining,
+    membership,
+    model,
+    overlap,
+    processes,
+)
 from fed_audience.cli.budget import budget
 from fed_audience.cli.demo import demo
 from fed_audience.cli.inspect_egress import inspect_egress
@@ -75,10 +85,24 @@ _roster.command("approve")(membership.approve)
 app.add_typer(_roster, name="roster")
 
 _federation = typer.Typer(help="The federation's contract, and who takes part in it.")
+_federation.command("init")(joining.init)
+_federation.command("invite")(joining.invite)
+_federation.command("revoke")(joining.revoke)
 _federation.command("show")(agreement.show)
 _federation.command("sign")(agreement.sign)
 _federation.command("verify")(agreement.verify)
+_federation.command("status")(processes.status)
+_federation.command("features")(processes.features)
+_federation.command("pause")(processes.pause)
+_federation.command("resume")(processes.resume)
+_federation.command("cancel")(processes.cancel)
 app.add_typer(_federation, name="federation")
+
+_site = typer.Typer(help="A site's way into a federation.")
+_site.command("join")(joining.join)
+app.add_typer(_site, name="site")
+app.command()(processes.coordinator)
+app.command()(processes.agent)
 
 _consent = typer.Typer(help="Why a person may be used or not, how many may, what grants it.")
 _consent.command()(consent.explain)

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Final, Self
 from urllib.parse import quote
 
 from cryptography import x509
+from cryptography.exceptions import UnsupportedAlgorithm
 from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.hazmat.primitives.hashes import SHA256
 from cryptography.hazmat.primitives.serialization import (
@@ -58,7 +59,7 @@ class DevelopmentAuthority:
         name = _name(AUTHORITY_NAME)
         usage = _key_usage(authority=True)
         certificate = (
-            _begun(name, name, key, now, AUTHORITY_DAYS)
+            _begun(name, name, key.public_key(), now, AUTHORITY_DAYS)
             .add_extension(x509.BasicConstraints(ca=True, path_length=0), critical=True)
             .add_extension(usage, critical=True)
             .sign(key, SHA256())
@@ -101,10 +102,33 @@ class DevelopmentAuthority:
         self, site: str, folder: Path, *, days: int = CERTIFICATE_DAYS, now: datetime | None = None
     ) -> TlsFiles:
         """Write a site's files to ``folder``: certificate, key and the authority's certificate."""
-        names: list[x509.GeneralName] = [
-            x509.UniformResourceIdentifier(f"urn:fed-audience:site:{quote(site, safe='')}")
-        ]
-        return self._issue(site, names, ExtendedKeyUsageOID.CLIENT_AUTH, folder, days, now)
+        usage = ExtendedKeyUsageOID.CLIENT_AUTH
+        return self._issue(site, _site_names(site), usage, folder, days, now)
+
+    def sign_request(
+        self,
+        site: str,
+        request: bytes,
+        *,
+        days: int = CERTIFICATE_DAYS,
+        now: datetime | None = None,
+    ) -> bytes:
+        """Return a certificate (PEM) for a site that keeps its key: ``request`` is PKCS #10, PEM.
+
+        The name in it is ``site``, whatever the request says. Raises FederationError for a request
+        that is none, is not signed by its own key, or has a key that is not EC P-256.
+        """
+        key = _requested_key(request)
+        if key is None:
+            raise FederationError(
+                "the certificate request cannot be used",
+                limit="PKCS #10 in PEM, EC P-256, signed by its own key",
+                fix="let `fed-audience site join` make it",
+            )
+        certificate = self._certificate_for(
+            site, _site_names(site), ExtendedKeyUsageOID.CLIENT_AUTH, key, days, now
+        )
+        return certificate.public_bytes(Encoding.PEM)
 
     def issue_coordinator(
         self,
@@ -129,7 +153,26 @@ class DevelopmentAuthority:
         now: datetime | None,
     ) -> TlsFiles:
         key = ec.generate_private_key(ec.SECP256R1())
-        certificate = (
+        public = key.public_key()
+        certificate = self._certificate_for(subject, names, usage, public, days, now)
+        files = TlsFiles(
+            folder / "certificate.pem", folder / "certificate.key", folder / "authority.pem"
+        )
+        _write_key(files.key, key)
+        write_whole(files.certificate, certificate.public_bytes(Encoding.PEM), "the certificate")
+        write_whole(files.authority, self.pem, "the authority's certificate")
+        return files
+
+    def _certificate_for(
+        self,
+        subject: str,
+        names: Sequence[x509.GeneralName],
+        usage: x509.ObjectIdentifier,
+        key: ec.EllipticCurvePublicKey,
+        days: int,
+        now: datetime | None,
+    ) -> x509.Certificate:
+        return (
             _begun(_name(subject), self._certificate.subject, key, now, days)
             .add_extension(x509.BasicConstraints(ca=False, path_length=None), critical=True)
             .add_extension(_key_usage(authority=False), critical=True)
@@ -141,19 +184,12 @@ class DevelopmentAuthority:
             )
             .sign(self._key, SHA256())
         )
-        files = TlsFiles(
-            folder / "certificate.pem", folder / "certificate.key", folder / "authority.pem"
-        )
-        _write_key(files.key, key)
-        write_whole(files.certificate, certificate.public_bytes(Encoding.PEM), "the certificate")
-        write_whole(files.authority, self.pem, "the authority's certificate")
-        return files
 
 
 def _begun(
     subject: x509.Name,
     issuer: x509.Name,
-    key: ec.EllipticCurvePrivateKey,
+    key: ec.EllipticCurvePublicKey,
     now: datetime | None,
     days: int,
 ) -> x509.CertificateBuilder:
@@ -162,11 +198,11 @@ def _begun(
         x509.CertificateBuilder()
         .subject_name(subject)
         .issuer_name(issuer)
-        .public_key(key.public_key())
+        .public_key(key)
         .serial_number(x509.random_serial_number())
         .not_valid_before(begins - _SKEW)
         .not_valid_after(begins + timedelta(days=days))
-        .add_extension(x509.SubjectKeyIdentifier.from_public_key(key.public_key()), critical=False)
+        .add_extension(x509.SubjectKeyIdentifier.from_public_key(key), critical=False)
     )
 
 
@@ -179,6 +215,22 @@ def _name(common: str) -> x509.Name:
             fix="choose a shorter site name, or bring certificates from another authority",
         )
     return x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, common)])
+
+
+def _requested_key(request: bytes) -> ec.EllipticCurvePublicKey | None:
+    """Return the key of a certificate request; None for one that cannot be used."""
+    try:
+        asked = x509.load_pem_x509_csr(request)
+        key, signed = asked.public_key(), asked.is_signature_valid
+    except (ValueError, UnsupportedAlgorithm):
+        return None
+    if not signed or not isinstance(key, ec.EllipticCurvePublicKey):
+        return None
+    return key if isinstance(key.curve, ec.SECP256R1) else None
+
+
+def _site_names(site: str) -> list[x509.GeneralName]:
+    return [x509.UniformResourceIdentifier(f"urn:fed-audience:site:{quote(site, safe='')}")]
 
 
 def _host(host: str) -> x509.GeneralName:

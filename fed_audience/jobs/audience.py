@@ -24,6 +24,7 @@ from fed_audience.consent.statement import ConsentRelations, consenting
 from fed_audience.errors import DataError
 from fed_audience.jobs.audit_trail import AuditTrail
 from fed_audience.jobs.audit_use import ModelUse
+from fed_audience.jobs.contracts import Contracts
 from fed_audience.jobs.sites import site_of
 from fed_audience.warehouse.control import control
 from fed_audience.warehouse.scores import erase_scores, write_audience
@@ -79,13 +80,15 @@ def build_audience(
     ``share`` overrides the reach of the settings; nothing is trained or scored again. Scores of
     people who do not allow `profile` any more are erased on the way. ``key`` breaks ties by a
     keyed hash of the customer id. Raises DataError when a site has no scores, or younger ones
-    than ``as_of``, and ConsentError when its ledger is too old for ``as_of``; nobody's scores
-    are erased then.
+    than ``as_of``, ConsentError when its ledger is too old for ``as_of``, and ContractError when a
+    site signed another use; nobody's scores are erased then.
     """
     reach = audience.share if share is None else share
     max_age = timedelta(hours=settings.max_consent_age_hours)
     sites = [site_of(site) for site in settings.sites_of(audience.sites)]
+    contracts = Contracts(settings)
     for site in sites:
+        contracts.check_use(site.name, audience.purpose, audience.destinations)
         _refuse_instant(site, audience, as_of, max_age)
     found = [_candidates(site, audience, as_of) for site in sites]
     cuts = _cut(found, audience, reach, key)

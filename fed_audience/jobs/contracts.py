@@ -91,18 +91,51 @@ class Contracts:
         return found
 
     def sign(self, site: str) -> SignedContract:
-        """Sign the contract as ``site``, which answers runs of this one alone from here on."""
+        """Sign the contract as ``site``, which answers runs of this one alone from here on.
+
+        The roster in it is approved with it.
+        """
         signed = self.to_sign().signed(self._members.identity(site))
         self.keep(signed)
         write_whole(self._pin(site), signed.to_json().encode(), "the signed contract")
-        roster = self._members.roster()
-        if roster is not None and site in roster.keys:
-            self._members.approve(site)
+        if self._settings.agent is not None:
+            keys = {name: bytes.fromhex(key) for name, key in signed.contract.roster.items()}
+            known = self._members.roster() if self._members.roster_file.exists() else None
+            same = known is not None and known.keys == keys
+            self._members.adopt(keys, known.approvals if known is not None and same else {})
+        self._members.approve(site)
         return signed
 
     def signed_by(self, site: str) -> SignedContract | None:
         """Return what ``site`` of this process signed last; None before it signed."""
         return _read(self._pin(site))
+
+    def check_use(self, site: str, purpose: str, destinations: Iterable[str]) -> None:
+        """Raise ContractError where ``site`` signed that scores are not used like this.
+
+        ``purpose``: of the audience; ``destinations``: names of where it is to go.
+        """
+        signed = self.signed_by(site)
+        if signed is None:
+            return
+        contract = signed.contract
+        for what, found, allowed in (
+            ("purpose", [purpose], contract.purposes),
+            ("destination", destinations, contract.destinations),
+        ):
+            if beyond := sorted(set(found) - set(allowed)):
+                raise ContractError(
+                    f"the contract that {site} signed does not allow this {what}",
+                    value=", ".join(beyond),
+                    limit=", ".join(allowed) or "none",
+                    looked=f"contract {contract.sha256[:12]}",
+                    fix=f"take it out of the audience, or let every site sign a {what} more",
+                )
+
+    def allows_destination(self, site: str, destination: str) -> bool:
+        """Whether what ``site`` signed lets people be sent to ``destination``."""
+        signed = self.signed_by(site)
+        return signed is None or destination in signed.contract.destinations
 
     def require(self, sites: Iterable[str]) -> Contract | None:
         """Return the contract that all ``sites`` of this process signed; None without a contract.

@@ -16,9 +16,9 @@ Seconds = Annotated[float, Field(gt=0.0, le=86_400.0)]
 class ProcessSettings(StrictModel):
     """What both programs need.
 
-    ``folder``: lock, state and checkpoints. ``certificates``: folder of `ca.pem`, `NAME.pem` and
-    `NAME.key`, read again when they are renewed. ``metrics``: address of the Prometheus page,
-    null for none; whoever reaches it reads names of models and sites.
+    ``folder``: lock, state and checkpoints. ``certificates``: folder of `certificate.pem`,
+    `certificate.key` and `authority.pem`, read again when they are renewed. ``metrics``: address of
+    the Prometheus page, null for none; whoever reaches it reads names of models and sites.
     """
 
     folder: Path
@@ -39,19 +39,20 @@ class ProcessSettings(StrictModel):
 class CoordinatorSettings(ProcessSettings):
     """`fed-audience coordinator`: it sums, and sees no row.
 
-    ``listen``: where agents connect; ``enrolment``: where new sites bring their token, null while
-    nobody is to join. ``host``: the name under which sites reach both. ``deadline_seconds``: how
+    ``listen``: where agents connect, and new sites bring their token; no other port is needed.
+    ``host``: the name under which sites reach it. ``deadline_seconds``: how
     long a site may take for one answer before it counts as missing; ``retries``: how often it is
-    asked again.
+    asked again. ``patience_seconds``: how long a run rests for a missing site before it ends with
+    the trees that it has.
     """
 
     folder: Path = Path("coordinator")
-    listen: Address = "127.0.0.1:8443"
-    enrolment: Address | None = None
+    listen: Address = "127.0.0.1:7443"
     host: Annotated[str, Field(min_length=1)] = "localhost"
     metrics: Address | None = "127.0.0.1:9464"
     deadline_seconds: Seconds = 600.0
     retries: Annotated[int, Field(ge=0, le=100)] = 2
+    patience_seconds: Annotated[float, Field(gt=0.0)] = 86_400.0
 
 
 class AgentSettings(ProcessSettings):

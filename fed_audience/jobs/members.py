@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import fcntl
+from contextlib import contextmanager
 from typing import TYPE_CHECKING, Final
 
 from fed_audience.audit.keys import KeyFile
@@ -16,10 +18,11 @@ from fed_audience.privacy.run_keys import OVERRIDES
 from fed_audience.privacy.site import SecureSite
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping, Sequence
+    from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
     from pathlib import Path
 
     from fed_audience.jobs.settings import FederationSettings
+    from fed_audience.privacy.run_keys import Override
 
 _APPROVE: Final = "`fed-audience roster show`, then `fed-audience roster approve` at that site"
 
@@ -103,16 +106,40 @@ class Members:
 
         Raises ConfigError for a site that is in it with another key.
         """
-        roster = self.roster() or Roster({})
-        if roster.keys.get(site, key) != key:
-            raise ConfigError(
-                "the roster holds another key of that site",
-                value=site,
-                looked=str(self.roster_file),
-                fix="ask that site which key is its own; a new key needs a new roster",
-            )
-        if site not in roster.keys:
-            roster = Roster({**roster.keys, site: key})
+        with self._alone():
+            roster = self.roster() or Roster({})
+            if roster.keys.get(site, key) != key:
+                raise ConfigError(
+                    "the roster holds another key of that site",
+                    value=site,
+                    looked=str(self.roster_file),
+                    fix="ask that site which key is its own; a new key needs a new roster",
+                )
+            if site not in roster.keys:
+                roster = Roster({**roster.keys, site: key})
+                self._write_roster(roster)
+            return roster
+
+    def remove(self, site: str) -> Roster:
+        """Take ``site`` out of the roster; every approval is void then. Raises ConfigError."""
+        with self._alone():
+            roster = self.roster()
+            if roster is None or site not in roster.keys:
+                raise ConfigError(
+                    "no such site in the roster",
+                    value=site,
+                    limit=", ".join(sorted(roster.keys)) if roster else "no roster",
+                    looked=str(self.roster_file),
+                    fix="name one of its sites",
+                )
+            left = Roster({name: key for name, key in roster.keys.items() if name != site})
+            self._write_roster(left)
+            return left
+
+    def adopt(self, keys: Mapping[str, bytes], approvals: Mapping[str, bytes]) -> Roster:
+        """Write the roster as a site was shown it; approvals are checked when a run begins."""
+        roster = Roster(keys, approvals)
+        if not self.roster_file.exists() or self.roster() != roster:
             self._write_roster(roster)
         return roster
 
@@ -133,16 +160,29 @@ class Members:
         write_whole(self._pin(site), f"{approved.sha256}\n".encode(), "the approved roster's hash")
         return approved
 
+    def keep_approval(self, site: str, approval: bytes) -> None:
+        """Keep a signature of ``site`` that came in and was checked, in the roster file."""
+        with self._alone():
+            roster = self.roster()
+            if roster is not None and site in roster.keys:
+                self._write_roster(Roster(roster.keys, {**roster.approvals, site: approval}))
+
     def holds_to(self, site: str) -> str | None:
         """Hash of the roster that ``site`` approved, None before it approved one."""
         pin = self._pin(site)
         return pin.read_text(encoding="ascii", errors="replace").strip() if pin.exists() else None
 
-    def open(self, builds: Mapping[str, str | None]) -> dict[str, SecureSite]:
+    def open(
+        self,
+        builds: Mapping[str, str | None],
+        *,
+        accepts: Collection[Override] = OVERRIDES,
+    ) -> dict[str, SecureSite]:
         """Return the sites of a run, ready to sign: site -> build that its rows are a state of.
 
         With a roster each site must have approved this one, with the key that stands in it.
-        Without, whoever runs this process enrols its sites on the spot. Raises SecureSumError
+        Without, whoever runs this process enrols its sites on the spot. ``accepts``: rules that a
+        run may set aside. Raises SecureSumError
         (roster_changed, unapproved_roster, unknown_site, bad_identity), ConfigError.
         """
         roster = self.roster()
@@ -158,7 +198,7 @@ class Members:
                 identity,
                 agreed,
                 self._ledger(site, keep_runs=roster is not None),
-                accepts=OVERRIDES,
+                accepts=accepts,
                 build=builds[site],
             )
             for site, identity in identities.items()
@@ -205,6 +245,14 @@ class Members:
 
     def _pin(self, site: str) -> Path:
         return self._keys / f"{site}.roster"
+
+    @contextmanager
+    def _alone(self) -> Iterator[None]:
+        """Hold the roster file against others who change it, in this process or another."""
+        self._keys.mkdir(mode=0o700, parents=True, exist_ok=True)
+        with (self._keys / "roster.lock").open("a", encoding="ascii") as file:
+            fcntl.flock(file, fcntl.LOCK_EX)
+            yield
 
     def _write_roster(self, roster: Roster) -> None:
         write_whole(self.roster_file, roster.to_json().encode(), "the roster")

@@ -25,6 +25,7 @@ from fed_audience.consent.statement import ConsentRelations
 from fed_audience.errors import AuditError, FedAudienceError, ResourceError
 from fed_audience.jobs.audit_trail import AuditTrail
 from fed_audience.jobs.audit_use import ModelUse
+from fed_audience.jobs.contracts import Contracts
 from fed_audience.jobs.sites import site_of
 from fed_audience.warehouse.control import control
 
@@ -107,7 +108,8 @@ def sync_audience(
     planning. Before each batch consent is asked as of ``clock()``, by default ``as_of`` again.
     ``on_event`` gets the site and what happens there. Yields one report a brand and destination
     as it finishes; raises what the engine raises, with everything acknowledged recorded. An audit
-    log that cannot be continued is raised last: withdrawals do not wait for it.
+    log that cannot be continued is raised last: withdrawals do not wait for it. To a destination
+    that the site's contract does not allow go removals alone.
     """
     unlogged: FedAudienceError | None = None
     with AuditTrail(settings) as trail:
@@ -175,6 +177,7 @@ def _prepared(
         purpose=audience.purpose,
         min_change={"score": 0.02},
     )
+    allowed = Contracts(settings).allows_destination(site.name, target.name)
     with site.open() as warehouse:
         relations = ConsentRelations.of_schema(site.profile.schema_)
         gate = ConsentGate(
@@ -187,7 +190,7 @@ def _prepared(
         with warehouse.transaction():
             state = SyncState(warehouse, sync, secret)
             plan = plan_sync(
-                _members(site, warehouse, audience),
+                _members(site, warehouse, audience) if allowed else iter(()),
                 _contacts(site, warehouse),
                 state,
                 gate,

@@ -111,6 +111,34 @@ def claim_request(
     return None
 
 
+def waiting_request(
+    warehouse: Warehouse,
+    model_name: str,
+    *,
+    now: datetime,
+    lease: timedelta = LEASE,
+    schema: str = SCHEMA,
+) -> TrainingRequest | None:
+    """Return the request of ``model_name`` that ``claim_request`` would claim; nothing is changed.
+
+    Raises ConfigError for a spec that cannot be read.
+    """
+    rows = warehouse.query(
+        f"select * from {control('training_requests', schema).sql()} where model_name = ?"
+        " and (status = 'pending' or (status = 'claimed' and claimed_at <= ?))"
+        " order by requested_at, request_id limit 1",
+        [model_name, now - lease],
+    ).to_pylist()
+    return _read_request(rows[0]) if rows else None
+
+
+def request_status(warehouse: Warehouse, request_id: str, *, schema: str = SCHEMA) -> str | None:
+    """Return the status of a request, None where there is none of that id."""
+    table = control("training_requests", schema).sql()
+    found = warehouse.query(f"select status from {table} where request_id = ?", [request_id])
+    return str(found["status"][0].as_py()) if len(found) else None
+
+
 def renew_claim(
     warehouse: Warehouse,
     request: TrainingRequest,
@@ -207,23 +235,28 @@ def record_run(warehouse: Warehouse, run: TrainingRun, *, schema: str = SCHEMA) 
 def _request(
     warehouse: Warehouse, row: Mapping[str, object], now: datetime, schema: str
 ) -> TrainingRequest:
-    request_id = str(row["request_id"])
     try:
-        return TrainingRequest(
-            request_id=request_id,
-            model_name=str(row["model_name"]),
-            relation=Relation.parse(str(row["relation"])),
-            spec=parse_spec(str(row["spec"]), source=f"training request {request_id}"),
-            row_count=int(str(row["row_count"])),
-            build_id=str(row["build_id"]),
-            as_of=_instant(row["as_of"]),
-            requested_at=_instant(row["requested_at"]),
-        )
+        return _read_request(row)
     except FedAudienceError as error:
+        request_id, detail = str(row["request_id"]), str(error)
         finish_request(
-            warehouse, request_id, status="failed", now=now, detail=str(error), schema=schema
+            warehouse, request_id, status="failed", now=now, detail=detail, schema=schema
         )
         raise
+
+
+def _read_request(row: Mapping[str, object]) -> TrainingRequest:
+    request_id = str(row["request_id"])
+    return TrainingRequest(
+        request_id=request_id,
+        model_name=str(row["model_name"]),
+        relation=Relation.parse(str(row["relation"])),
+        spec=parse_spec(str(row["spec"]), source=f"training request {request_id}"),
+        row_count=int(str(row["row_count"])),
+        build_id=str(row["build_id"]),
+        as_of=_instant(row["as_of"]),
+        requested_at=_instant(row["requested_at"]),
+    )
 
 
 def _instant(value: object) -> datetime:

@@ -8,8 +8,11 @@ from tests.jobs.small_federation import (
     small_federation_template,
     small_postgres_federation,
 )
+from tests.jobs.three_organisations import organisations, organisations_template
 
 __all__ = [
+    "organisations",
+    "organisations_template",
     "pair",
     "pair_template",
     "small_federation",

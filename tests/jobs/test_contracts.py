@@ -3,11 +3,15 @@
 from __future__ import annotations
 
 import pytest
+from pydantic import SecretStr
 
 from fed_audience.errors import ConfigError, ContractError
+from fed_audience.jobs.audience import build_audience
 from fed_audience.jobs.contracts import Contracts
 from fed_audience.jobs.members import Members
+from fed_audience.jobs.score import score_model
 from fed_audience.jobs.settings import load_federation
+from fed_audience.jobs.sync import plan_audience
 from fed_audience.jobs.train import TrainedModel, train_model
 from tests.jobs.small_federation import BRANDS, NOW, SmallFederation
 
@@ -134,3 +138,43 @@ def test_a_file_of_no_use_is_refused(
     path.write_text(text)
     with pytest.raises(ConfigError, match=words):
         load_federation(path)
+
+
+def test_an_audience_goes_nowhere_that_was_not_signed(small_federation: SmallFederation) -> None:
+    federation = signed(agreed(small_federation))
+    train(federation)
+    settings = federation.settings
+    for _ in score_model(settings, settings.models[0], as_of=NOW, category_key=b"k" * 32):
+        pass
+    audience = settings.audience("top")
+
+    def build() -> None:
+        build_audience(federation.settings, audience, as_of=NOW, key=b"k")
+
+    with pytest.raises(ContractError, match="ant signed does not allow this purpose; value: act"):
+        build()
+    allowed = CONTRACT.replace("{min", "{purposes: [train, share_model, 'activate:email'], min")
+    federation.edit(CONTRACT, allowed)
+    signed(federation)
+    with pytest.raises(ContractError, match="does not allow this destination; value: files"):
+        build()
+    federation.edit(allowed, allowed.replace("{purposes", "{destinations: [files], purposes"))
+    signed(federation)
+    build()
+    assert delivered(federation) == {"ant": 60, "bee": 60}
+    federation.edit("{destinations: [files], purposes", "{purposes")
+    signed(federation)
+    assert delivered(federation) == {"ant": 0, "bee": 0}
+
+
+def delivered(federation: SmallFederation) -> dict[str, int]:
+    """Count whom a sync would send to the destination, at each brand."""
+    settings = federation.settings
+    plans = plan_audience(
+        settings,
+        settings.audience("top"),
+        base=federation.folder,
+        as_of=NOW,
+        secret=SecretStr("a state key that nobody else knows"),
+    )
+    return {one.site: len(one.plan.upserts) for one in plans}

@@ -1,0 +1,250 @@
+"""One run at one brand: a claimed request, rows with consent, a program that answers rounds."""
+
+from __future__ import annotations
+
+import os
+import threading
+from contextlib import suppress
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Final
+
+from fed_audience.errors import ContractError, FedAudienceError
+from fed_audience.federation import SiteProgram
+from fed_audience.federation import messages as m
+from fed_audience.federation.contract_checks import require_signed
+from fed_audience.federation.site_checkpoint import SiteCheckpoint
+from fed_audience.jobs.agent_memory import AgentMemory
+from fed_audience.jobs.consented_rows import ConsentedRows
+from fed_audience.jobs.contracts import Contracts
+from fed_audience.jobs.feature_checks import check_request
+from fed_audience.jobs.lookalike import lookalike_settings, seed_warnings
+from fed_audience.jobs.members import Members
+from fed_audience.jobs.participants import check_rows
+from fed_audience.jobs.settings import load_federation
+from fed_audience.warehouse.control import (
+    LEASE,
+    claim_request,
+    release_request,
+    renew_claim,
+    verify_build,
+)
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from datetime import datetime
+    from pathlib import Path
+
+    from fed_audience.federation import Manifest
+    from fed_audience.federation.contract import Contract
+    from fed_audience.jobs.settings import FederationSettings
+    from fed_audience.jobs.sites import Site
+    from fed_audience.privacy.site import SecureSite
+    from fed_audience.warehouse.control import TrainingRequest
+
+BEATS_A_LEASE: Final = 4
+
+
+@dataclass(frozen=True, slots=True)
+class Station:
+    """Where an agent stands. ``folder``: of its memory; ``clock`` gives naive UTC."""
+
+    config: Path
+    site: Site
+    category_key: bytes
+    folder: Path
+    clock: Callable[[], datetime]
+
+    @property
+    def settings(self) -> FederationSettings:
+        """The site's settings as they are now: the contract, and with it the models, may change."""
+        return load_federation(self.config)
+
+    @property
+    def name(self) -> str:
+        """Name of the site."""
+        return self.site.name
+
+    @property
+    def claimed_by(self) -> str:
+        """Under which name requests are claimed; the same after a restart."""
+        return f"fed-audience agent of {self.site.name}"
+
+
+class AgentRun:
+    """The brand's part in one run. ``handle`` answers its rounds.
+
+    The claim is renewed in the background, four times a lease; ``lost`` says so when somebody
+    else holds the request by now, and no round is answered any more.
+    """
+
+    def __init__(
+        self,
+        station: Station,
+        manifest: Manifest,
+        rows: ConsentedRows,
+        program: SiteProgram,
+        checkpoint: SiteCheckpoint,
+    ) -> None:
+        self.manifest = manifest
+        self.began = station.clock()
+        self.rows = rows
+        self.lost: str | None = None
+        self._station = station
+        self._program = program
+        self._checkpoint = checkpoint
+        self._ended = threading.Event()
+        self._heart = threading.Thread(target=self._beat, name="lease", daemon=True)
+        self._heart.start()
+
+    @property
+    def request(self) -> TrainingRequest:
+        """The request that the run answers."""
+        return self.rows.request
+
+    def handle(self, body: bytes) -> bytes:
+        """Answer one round. Raises ContractError once the request is no longer ours."""
+        if self.lost is not None:
+            raise ContractError(self.lost, fix="wait for the next run")
+        return self._program.handle(body)
+
+    def forget(self) -> None:
+        """Forget the run's rows, keys and checkpoint: it is over."""
+        slot = m.Slot(run=self.manifest.run_id, tree=m.PREPARATION, level=0)
+        self._program.handle(m.encode(m.ForgetRun(slot=slot)))
+
+    def close(self) -> None:
+        """Let the claim rest, and the checkpoint go; the run can be taken up again from it."""
+        self._ended.set()
+        self._heart.join()
+        self._checkpoint.close()
+
+    def _beat(self) -> None:
+        every = LEASE.total_seconds() / BEATS_A_LEASE
+        while not self._ended.wait(every):
+            try:
+                with self._station.site.open() as warehouse:
+                    renew_claim(
+                        warehouse,
+                        self.request,
+                        claimed_by=self._station.claimed_by,
+                        now=self._station.clock(),
+                    )
+            except FedAudienceError as error:
+                # A warehouse that is busy now is asked again; the lease outlives three misses.
+                if "no longer ours" in error.what:
+                    self.lost = str(error)
+                    return
+
+
+def begin_run(station: Station, manifest: Manifest) -> AgentRun:
+    """Claim the request of ``manifest``'s model, read the rows that consent allows, stand ready.
+
+    Whatever fails gives the request back, but a stale build, which ends it. Raises ContractError
+    for a run that is not what was signed and for a table that is not what was agreed.
+    """
+    contract = _signed(station, manifest)
+    with station.site.open() as warehouse:
+        request = claim_request(
+            warehouse,
+            claimed_by=station.claimed_by,
+            now=station.clock(),
+            model_name=manifest.model_name,
+        )
+    if request is None:
+        raise ContractError(
+            f"{station.name} has no training of that model queued any more",
+            value=manifest.model_name,
+            fix="`dbt build` queues the next one",
+        )
+    return _ready(station, contract, manifest, request)
+
+
+def resume_run(station: Station, manifest: Manifest, request: TrainingRequest) -> AgentRun:
+    """Stand in a run again after a restart, from its checkpoint.
+
+    The rows are read anew, with consent as of now: the program refuses to go on when one that the
+    run began with is gone. Raises WarehouseError when the request is no longer ours.
+    """
+    contract = _signed(station, manifest)
+    with station.site.open() as warehouse:
+        renew_claim(warehouse, request, claimed_by=station.claimed_by, now=station.clock())
+    return _ready(station, contract, manifest, request)
+
+
+def release(station: Station, request: TrainingRequest) -> None:
+    """Give the request back to the queue; one that is no longer ours stays as it is."""
+    with station.site.open() as warehouse:
+        release_request(warehouse, request, claimed_by=station.claimed_by)
+
+
+def _signed(station: Station, manifest: Manifest) -> Contract:
+    """Return the contract that the site signed. Raises ContractError unless the run is in it."""
+    signed = Contracts(station.settings).signed_by(station.name)
+    if signed is None:
+        raise ContractError(
+            f"{station.name} has not signed a contract",
+            fix=f"`fed-audience federation sign {station.name}` there",
+        )
+    require_signed(signed.contract, manifest)
+    return signed.contract
+
+
+def _ready(
+    station: Station, contract: Contract, manifest: Manifest, request: TrainingRequest
+) -> AgentRun:
+    try:
+        with station.site.open() as warehouse:
+            verify_build(warehouse, request, now=station.clock())
+            terms = contract.model(manifest.model_name)
+            check_request(station.site, warehouse, terms, request)
+        _check_partners(station, manifest, request)
+        rows = ConsentedRows(station.site, request, manifest, terms, station.clock)
+        _check_rows(station, manifest, rows)
+        secure = _secure(station, contract, rows)
+    except FedAudienceError as error:
+        # One that verify_build ended as stale is no longer ours to give back; one that cannot be
+        # reached is free again when its lease ends.
+        with suppress(FedAudienceError):
+            release(station, request)
+        error.looked = error.looked or f"training request of {station.name}"
+        raise
+    checkpoint = SiteCheckpoint(AgentMemory(station.folder).checkpoint)
+    program = SiteProgram(
+        station.name,
+        rows,
+        station.category_key,
+        min_rows=station.settings.minimum_rows,
+        secure=secure,
+        threads=os.cpu_count() or 1,
+        contract=contract,
+        checkpoint=checkpoint,
+    )
+    return AgentRun(station, manifest, rows, program, checkpoint)
+
+
+def _secure(station: Station, contract: Contract, rows: ConsentedRows) -> SecureSite:
+    builds = {station.name: rows.participant.build}
+    members = Members(station.settings)
+    return members.open(builds, accepts=contract.privacy.overrides)[station.name]
+
+
+def _check_rows(station: Station, manifest: Manifest, rows: ConsentedRows) -> None:
+    """Raise DataError for too few rows, or too few seeds of a lookalike."""
+    training, settings = rows.training(), station.settings
+    check_rows([rows.participant], {station.name: training}, settings.minimum_rows)
+    model = settings.model(manifest.model_name)
+    rules = lookalike_settings(settings, model, rows.request.spec, manifest.sites)
+    if rules is not None:
+        seed_warnings({station.name: training}, manifest.label, rules)
+
+
+def _check_partners(station: Station, manifest: Manifest, request: TrainingRequest) -> None:
+    strangers = set(manifest.sites) - {station.name, *request.spec.partners}
+    if strangers:
+        raise ContractError(
+            f"{station.name} did not agree to train {request.model_name} with "
+            f"{', '.join(sorted(strangers))}",
+            limit=", ".join(request.spec.partners) or "no partners",
+            looked=f"meta.fed_audience.partners of {request.relation.name}",
+            fix="add them to the partners there, or leave the site out of the model's sites",
+        )

@@ -1,0 +1,99 @@
+"""`fed-audience agent`: the program beside one brand's warehouse."""
+
+from __future__ import annotations
+
+import logging
+import time
+from datetime import timedelta
+from typing import TYPE_CHECKING, Final
+
+from fed_audience.errors import ConfigError, FederationError, RunInterrupted
+from fed_audience.federation import member_messages as mm
+from fed_audience.federation.transports.grpc import SiteLink
+from fed_audience.jobs.agent_desk import AgentDesk
+from fed_audience.jobs.agent_run import Station
+from fed_audience.jobs.coordinator_service import utc_now
+from fed_audience.jobs.joining import tls_files
+from fed_audience.jobs.members import Members
+from fed_audience.jobs.service import Stopping, metrics_page, only_one
+from fed_audience.jobs.service_metrics import show_agent
+from fed_audience.jobs.settings import load_federation
+from fed_audience.jobs.sites import site_of
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from datetime import datetime
+    from pathlib import Path
+
+_LOG: Final = logging.getLogger(__name__)
+PROGRAM: Final = "agent"
+
+
+def run_agent(
+    config: Path,
+    category_key: bytes,
+    *,
+    once: bool = False,
+    timeout: float | None = None,
+    as_of: datetime | None = None,
+) -> None:
+    """Serve one site until SIGTERM or Ctrl-C; with ``once`` until it has settled one run.
+
+    ``timeout``: seconds to wait for that. ``as_of``: instant (naive UTC) at which the agent's clock
+    begins, for data of another day. A round under way is answered first; a run goes on at the
+    next start. Raises ResourceError for a folder in use, FederationError when the coordinator
+    refuses this site or the time is over, and RunInterrupted after Ctrl-C.
+    """
+    settings = load_federation(config)
+    own = settings.agent
+    if own is None:
+        raise ConfigError(
+            "this federation.yml is not an agent's",
+            looked="agent in federation.yml",
+            fix="`fed-audience site join` makes one",
+        )
+    site = site_of(settings.sites[0])
+    identity = Members(settings).identity(site.name)
+    clock = utc_now if as_of is None else _clock_from(as_of)
+    deadline = None if timeout is None else time.monotonic() + timeout
+    with only_one(own.folder, PROGRAM), metrics_page(own.metrics), Stopping() as stopping:
+        desk = AgentDesk(Station(config.resolve(), site, category_key, own.folder, clock))
+        desk.recover()
+        link = SiteLink(own.coordinator, tls_files(own.certificates), identity, desk.handle)
+        for asked in mm.ASKED:
+            link.on(asked.kind, _answering(desk, asked.kind))
+        try:
+            with link:
+                while not stopping.wait(min(own.poll_seconds, 1.0)):
+                    connected = link.wait_connected(0.0)
+                    if own.metrics is not None:
+                        show_agent(
+                            connected=connected, holds_run=desk.holds_run, settled=desk.settled
+                        )
+                    if once and desk.settled:
+                        return
+                    if deadline is not None and time.monotonic() >= deadline:
+                        raise _late(desk, timeout or 0.0)
+        finally:
+            desk.close()
+        _LOG.info("the agent ends; a run under way rests", extra={"event": "stopping"})
+    if stopping.interrupted:
+        raise RunInterrupted("stopped by the user; a run under way goes on at the next start")
+
+
+def _clock_from(as_of: datetime) -> Callable[[], datetime]:
+    began = time.monotonic()
+    return lambda: as_of + timedelta(seconds=time.monotonic() - began)
+
+
+def _answering(desk: AgentDesk, kind: str) -> Callable[[bytes], bytes]:
+    return lambda body: desk.answer(kind, body)
+
+
+def _late(desk: AgentDesk, seconds: float) -> FederationError:
+    return FederationError(
+        "no run was finished in time",
+        value=f"waited {seconds:g} s",
+        limit=desk.standing,
+        fix="`fed-audience federation status` says whom the run waits for",
+    )

@@ -1,0 +1,64 @@
+"""A brand's training rows as a run reads them: each time with consent as of that moment."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from fed_audience.federation import ArrowSource
+from fed_audience.jobs.own_copies import with_brand
+from fed_audience.jobs.participants import Participant, labelled_participant
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+    from datetime import datetime
+
+    import pyarrow as pa
+
+    from fed_audience.federation import Manifest
+    from fed_audience.federation.contract import ModelTerms
+    from fed_audience.jobs.sites import Site
+    from fed_audience.warehouse.control import TrainingRequest
+
+
+class ConsentedRows:
+    """Source of one run's rows at one brand. ``clock`` gives naive UTC.
+
+    ``participant``: what was read last, held-out rows included. The first reading serves the
+    checks before the run and its opening; every later one asks the warehouse again, so that a run
+    that goes on after an interruption meets each withdrawal.
+    """
+
+    def __init__(
+        self,
+        site: Site,
+        request: TrainingRequest,
+        manifest: Manifest,
+        terms: ModelTerms,
+        clock: Callable[[], datetime],
+    ) -> None:
+        self.request = request
+        self._site = site
+        self._manifest = manifest
+        self._terms = terms
+        self._clock = clock
+        self._fresh = True
+        self.participant = self._read()
+
+    def training(self) -> pa.Table:
+        """Return the rows that train, not those held out; with their brand where it counts."""
+        manifest = self._manifest
+        fraction, seed = self._terms.holdout_fraction, manifest.parameters.seed
+        training, _ = self.participant.rows.split(manifest.row_key, fraction, seed)
+        return training if manifest.brand is None else with_brand(training, self._site.name)
+
+    def batches(self) -> Iterator[pa.RecordBatch]:
+        """Yield the training rows, read anew unless nobody has had them yet."""
+        if not self._fresh:
+            self.participant = self._read()
+        self._fresh = False
+        yield from ArrowSource(self.training()).batches()
+
+    def _read(self) -> Participant:
+        return labelled_participant(
+            self._site, self.request, self._manifest.model_name, self._clock()
+        )

@@ -1,0 +1,84 @@
+"""Training one run over the link: its journal, and what stops it from outside."""
+
+from __future__ import annotations
+
+import threading
+from typing import TYPE_CHECKING, Final
+
+from fed_audience.federation.control import RunControl
+from fed_audience.federation.coordinator import SiteMissing
+from fed_audience.federation.run_journal import RunJournal
+from fed_audience.federation.train import train
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from fed_audience.federation import Manifest, TrainingEvent, TrainingResult
+    from fed_audience.federation.member_link import MemberLink
+    from fed_audience.jobs.link_settings import CoordinatorSettings
+    from fed_audience.jobs.run_book import RunBook
+
+WISH_SECONDS: Final = 0.5
+"""How often is looked for what the operator wants of the run."""
+
+
+class RunTraining:
+    """Trains one run at a time. ``stopped``: whether the whole program is to end."""
+
+    def __init__(self, link: MemberLink, own: CoordinatorSettings, book: RunBook) -> None:
+        self.stopped = False
+        self._link = link
+        self._own = own
+        self._book = book
+        self._control: RunControl | None = None
+
+    def stop(self) -> None:
+        """Let this run and any later one rest at the end of their level; from any thread."""
+        self.stopped = True
+        if self._control is not None:
+            self._control.pause()
+
+    def train(
+        self, manifest: Manifest, on_event: Callable[[TrainingEvent], None]
+    ) -> TrainingResult:
+        """Train ``manifest``'s run, or go on where its journal stands.
+
+        Raises SiteMissing, also where a site has left before the first round; RunPaused and
+        RunCancelled, as the operator or ``stop`` wants; and what ``train`` raises.
+        """
+        absent = sorted(set(manifest.sites) - set(self._link.sites()))
+        if absent:
+            raise SiteMissing(
+                absent, ", ".join(absent), "every site begins", "it was not connected"
+            )
+        journal = RunJournal(self._book.folder_of(manifest.run_id) / "journal")
+        over, control = threading.Event(), RunControl()
+        self._control = control
+        if self.stopped:
+            control.pause()
+        threading.Thread(
+            target=self._watch, args=(manifest.run_id, control, over), name="wishes", daemon=True
+        ).start()
+        try:
+            return train(
+                self._link,
+                manifest,
+                on_event=on_event,
+                timeout=self._own.deadline_seconds,
+                retries=self._own.retries,
+                journal=journal,
+                control=control,
+            )
+        finally:
+            over.set()
+            self._control = None
+            journal.close()
+
+    def _watch(self, run: str, control: RunControl, over: threading.Event) -> None:
+        """Look for what the operator wants of ``run`` until it is over."""
+        while not over.wait(WISH_SECONDS):
+            wish = self._book.wished(run)
+            if wish == "pause":
+                control.pause()
+            elif wish == "cancel":
+                control.cancel()

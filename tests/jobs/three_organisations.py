@@ -1,0 +1,168 @@
+"""Three brands and an operator, each with a folder of its own: joined, and linked in memory."""
+
+from __future__ import annotations
+
+import shutil
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from datetime import datetime
+from pathlib import Path
+
+import pytest
+
+from fed_audience.federation.member_link import LinkInProcess
+from fed_audience.jobs.agent_desk import AgentDesk
+from fed_audience.jobs.agent_run import Station
+from fed_audience.jobs.contracts import Contracts
+from fed_audience.jobs.coordinator_program import CoordinatorProgram
+from fed_audience.jobs.members import Members
+from fed_audience.jobs.settings import FederationSettings, load_federation
+from fed_audience.jobs.sites import Site, site_of
+from fed_audience.warehouse.duckdb import open_warehouse
+from fed_audience.warehouse.profiles import Profile
+from tests.jobs.small_federation import NOW, fill
+from tests.warehouse.conftest import with_control_tables
+
+SITES = ("ant", "bee", "cat")
+KEY = b"a category key that nobody else knows"
+PROFILE = "brand:\n  target: dev\n  outputs:\n    dev: {type: duckdb, path: brand.duckdb}\n"
+OPERATOR = """\
+name: three
+minimum_rows: 50
+coordinator: {deadline_seconds: 60, metrics: null}
+contract:
+  minimum_sites: 3
+  reports: {every_site: [software, rows, schema, summaries, reasons]}
+models:
+  - name: repurchase
+    parameters: {n_estimators: 4, max_depth: 2}
+    terms:
+      label: {definition: buys again, horizon_days: 90}
+      features:
+        - {name: f_spend, definition: spend of 90 days, unit: money, currency: EUR}
+        - {name: f_visits, definition: visits of 90 days, unit: visits}
+        - {name: f_channel, definition: first channel, type: category, vocabulary: [email, paid]}
+"""
+AGENT = """\
+name: three
+sites: [{{name: {site}, project: project}}]
+agent: {{coordinator: 'localhost:1', metrics: null, score: false}}
+"""
+
+
+@dataclass
+class Organisations:
+    """Folders `operator`, `ant`, `bee`, `cat`, and desks that are linked within this process."""
+
+    folder: Path
+    desks: dict[str, AgentDesk] = field(default_factory=dict)
+    now: datetime = NOW
+
+    def __post_init__(self) -> None:
+        self.link = LinkInProcess({})
+
+    @property
+    def operator(self) -> FederationSettings:
+        return load_federation(self.folder / "operator" / "federation.yml")
+
+    def settings(self, site: str) -> FederationSettings:
+        return load_federation(self.folder / site / "federation.yml")
+
+    def site(self, site: str) -> Site:
+        return site_of(self.settings(site).sites[0])
+
+    def station(self, site: str) -> Station:
+        agent = self.settings(site).agent
+        assert agent is not None
+        return Station(
+            config=self.folder / site / "federation.yml",
+            site=self.site(site),
+            category_key=KEY,
+            folder=agent.folder,
+            clock=lambda: self.now,
+        )
+
+    def start(self, site: str) -> AgentDesk:
+        """Start the agent of ``site``, which may have been running before."""
+        desk = self.desks[site] = AgentDesk(self.station(site))
+        desk.recover()
+        self.link.connect(site, desk)
+        return desk
+
+    def stop(self, site: str) -> None:
+        self.link.cut(site)
+        self.desks.pop(site).close()
+
+    def coordinator(self) -> CoordinatorProgram:
+        settings = self.operator
+        assert settings.coordinator is not None
+        return CoordinatorProgram(settings, settings.coordinator, self.link, lambda: self.now)
+
+    def execute(self, site: str, sql: str) -> int:
+        with self.site(site).open() as warehouse:
+            return warehouse.execute(sql)
+
+    def value(self, site: str, sql: str) -> object:
+        with self.site(site).open() as warehouse:
+            found: object = warehouse.query(sql).column(0)[0].as_py()
+            return found
+
+    def requests(self) -> dict[str, object]:
+        sql = "select status from fed_audience.training_requests"
+        return {site: self.value(site, sql) for site in SITES}
+
+    def models(self) -> dict[str, object]:
+        sql = "select max(model_sha256) from fed_audience.model_registry"
+        return {site: self.value(site, sql) for site in SITES}
+
+    def edit(self, who: str, old: str, new: str) -> None:
+        path = self.folder / who / "federation.yml"
+        text = path.read_text()
+        assert old in text
+        path.write_text(text.replace(old, new))
+
+    def sign_all(self) -> None:
+        """Show everybody the contract, let everybody sign, and gather the signatures."""
+        program = self.coordinator()
+        program.step()
+        for site in SITES:
+            Contracts(self.settings(site)).sign(site)
+        program._greetings.send(program._contracts.publish())
+
+
+@pytest.fixture(scope="session")
+def organisations_template(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = tmp_path_factory.mktemp("organisations")
+    for number, site in enumerate(SITES):
+        project = folder / site / "project"
+        project.mkdir(parents=True)
+        (folder / site / "federation.yml").write_text(AGENT.format(site=site))
+        (project / "dbt_project.yml").write_text("name: brand\nprofile: brand\n")
+        (project / "profiles.yml").write_text(PROFILE)
+        profile = Profile(path=project / "brand.duckdb")
+        warehouse = with_control_tables(open_warehouse(profile, create=True))
+        fill(warehouse, site, number)
+        warehouse.execute(
+            "update fed_audience.training_requests"
+            """ set spec = replace(spec, '["ant", "bee"]', '["ant", "bee", "cat"]')"""
+        )
+    (folder / "operator").mkdir()
+    (folder / "operator" / "federation.yml").write_text(OPERATOR)
+    operator = Members(load_federation(folder / "operator" / "federation.yml"))
+    for site in SITES:
+        own = Members(load_federation(folder / site / "federation.yml"))
+        operator.add(site, own.create_identity(site).public_key)
+    return folder
+
+
+@pytest.fixture
+def organisations(organisations_template: Path, tmp_path: Path) -> Iterator[Organisations]:
+    """Joined, linked and running; nobody has seen the contract yet."""
+    folder = tmp_path / "organisations"
+    shutil.copytree(organisations_template, folder)
+    found = Organisations(folder)
+    for site in SITES:
+        found.start(site)
+    yield found
+    for desk in found.desks.values():
+        desk.close()
