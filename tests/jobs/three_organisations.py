@@ -18,7 +18,7 @@ from fed_audience.jobs.coordinator_program import CoordinatorProgram
 from fed_audience.jobs.members import Members
 from fed_audience.jobs.settings import FederationSettings, load_federation
 from fed_audience.jobs.sites import Site, site_of
-from fed_audience.warehouse.duckdb import open_warehouse
+from fed_audience.warehouse.engines import open_warehouse
 from fed_audience.warehouse.profiles import Profile
 from tests.jobs.small_federation import NOW, fill
 from tests.warehouse.conftest import with_control_tables
