@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any, Final
 import numpy as np
 import pyarrow as pa
 
-from fed_audience.audit.entries import band
+from fed_audience.audit.fields import band
 from fed_audience.federation.member_messages import FeatureReport
 from fed_audience.files import write_whole
 from fed_audience.jobs.feature_checks import kind_of
