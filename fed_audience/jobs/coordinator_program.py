@@ -116,9 +116,10 @@ class CoordinatorProgram:
                 self._tell(record)
             elif (done := self._continue(record)) is not None:
                 return done
-        return None if news else self._start_due(signed)
+        return self._start_due(signed, wait=news)
 
-    def _start_due(self, signed: SignedContract) -> RunRecord | None:
+    def _start_due(self, signed: SignedContract, *, wait: bool) -> RunRecord | None:
+        """Start the first model that is due; ``wait``: only say what each model waits for."""
         contract, busy = signed.contract, {record.model for record in self.book.open_runs()}
         for terms in contract.models:
             last, now = self.book.last_success(terms.name), self._clock()
@@ -126,7 +127,7 @@ class CoordinatorProgram:
             self.view.decisions[terms.name] = decision
             cancelled = self.book.last_cancelled(terms.name)
             resting = cancelled is not None and now - cancelled < REST
-            if not decision.sites or terms.name in busy or resting:
+            if wait or not decision.sites or terms.name in busy or resting:
                 continue
             try:
                 signed.require(decision.sites)
