@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import os
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -28,6 +29,15 @@ if TYPE_CHECKING:
     from tests.postgres_server import PostgresServer
 
 REPOSITORY = Path(__file__).resolve().parent.parent
+
+
+@pytest.fixture(autouse=True)
+def _logging_left_as_found() -> Iterator[None]:
+    """What a test attaches to the product's log would write into later tests' closed streams."""
+    log = logging.getLogger("fed_audience")
+    before = (log.handlers[:], log.level, log.propagate)
+    yield
+    assert (log.handlers, log.level, log.propagate) == before
 
 
 @pytest.fixture(scope="session")

@@ -33,11 +33,11 @@ def coordinator(
 ) -> None:
     """Run the coordinator: sites connect to it, it sums and sees no row; ends on SIGTERM."""
     from fed_audience.jobs.coordinator_service import CoordinatorService  # noqa: PLC0415 - start-up
-    from fed_audience.jobs.service import log_to_stderr  # noqa: PLC0415
+    from fed_audience.jobs.service import logging_to_stderr  # noqa: PLC0415
     from fed_audience.jobs.settings import load_federation  # noqa: PLC0415
 
-    log_to_stderr(as_json=json_logs)
-    done = CoordinatorService(load_federation(config)).run(once=once, timeout=timeout)
+    with logging_to_stderr(as_json=json_logs):
+        done = CoordinatorService(load_federation(config)).run(once=once, timeout=timeout)
     if done is None:
         return
     if done.outcome is None or done.outcome.status != "succeeded":
@@ -62,18 +62,18 @@ def agent(
     """Run a site's agent: it claims what dbt queued and trains; ends on SIGTERM."""
     from fed_audience.config import secret_from_environment  # noqa: PLC0415 - start-up time
     from fed_audience.jobs.agent_service import run_agent  # noqa: PLC0415
-    from fed_audience.jobs.service import log_to_stderr  # noqa: PLC0415
+    from fed_audience.jobs.service import logging_to_stderr  # noqa: PLC0415
     from fed_audience.jobs.settings import load_federation  # noqa: PLC0415
 
-    log_to_stderr(as_json=json_logs)
     key = secret_from_environment(load_federation(config).category_key)
-    run_agent(
-        config,
-        key.get_secret_value().encode(),
-        once=once,
-        timeout=timeout,
-        as_of=None if as_of is None else instant_of(as_of),
-    )
+    with logging_to_stderr(as_json=json_logs):
+        run_agent(
+            config,
+            key.get_secret_value().encode(),
+            once=once,
+            timeout=timeout,
+            as_of=None if as_of is None else instant_of(as_of),
+        )
 
 
 def status(*, as_json: AsJson = False, config: Config = DEFAULT_CONFIG) -> None:

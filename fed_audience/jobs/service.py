@@ -127,15 +127,23 @@ class JsonLines(logging.Formatter):
         return json.dumps(line, ensure_ascii=False)
 
 
-def log_to_stderr(*, as_json: bool) -> None:
-    """Send the program's log to standard error, as lines of text or of JSON."""
+@contextmanager
+def logging_to_stderr(*, as_json: bool) -> Iterator[None]:
+    """Send the program's log to standard error, as lines of text or of JSON, within the block."""
     handler = logging.StreamHandler(sys.stderr)
     plain = logging.Formatter("%(asctime)s %(levelname)s %(message)s")
     handler.setFormatter(JsonLines() if as_json else plain)
     ours = logging.getLogger("fed_audience")
+    handlers, level, propagate = ours.handlers[:], ours.level, ours.propagate
     ours.handlers[:] = [handler]
     ours.setLevel(logging.INFO)
     ours.propagate = False
+    try:
+        yield
+    finally:
+        ours.handlers[:] = handlers
+        ours.setLevel(level)
+        ours.propagate = propagate
 
 
 @contextmanager

@@ -13,7 +13,14 @@ from pathlib import Path
 import pytest
 
 from fed_audience.errors import ResourceError
-from fed_audience.jobs.service import JsonLines, Stopping, is_running, metrics_page, only_one
+from fed_audience.jobs.service import (
+    JsonLines,
+    Stopping,
+    is_running,
+    logging_to_stderr,
+    metrics_page,
+    only_one,
+)
 
 
 def test_two_programs_of_a_kind_do_not_share_a_folder(tmp_path: Path) -> None:
@@ -58,6 +65,21 @@ def test_a_log_line_is_one_json_object_with_what_the_event_adds() -> None:
     assert (found["message"], found["level"], found["event"]) == ("site a\nleft", "warning", "left")
     assert "secret" not in found
     assert found["at"].endswith("+00:00")
+
+
+@pytest.mark.parametrize("as_json", [False, True])
+def test_the_log_goes_to_stderr_within_the_block_and_nowhere_new_after_it(
+    *, as_json: bool, capsys: pytest.CaptureFixture[str], caplog: pytest.LogCaptureFixture
+) -> None:
+    log = logging.getLogger("fed_audience.jobs")
+    with logging_to_stderr(as_json=as_json):
+        log.info("inside")
+    log.warning("outside")
+    said = capsys.readouterr().err
+    assert "inside" in said
+    assert said.startswith("{") == as_json
+    assert "outside" not in said
+    assert caplog.messages == ["outside"]
 
 
 def test_metrics_are_served_while_the_program_runs_and_a_taken_port_is_named() -> None:
