@@ -8,12 +8,12 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal, get_args, get_origin
 import numpy as np
 
 from fed_audience.federation.messages import REPLIES, REQUESTS, Slot, VectorReply, encode
-from fed_audience.federation.overlap_messages import OVERLAP_MESSAGES, OverlapMessage, OverlapTerms
-from fed_audience.federation.wire import ArrayType
+from fed_audience.federation.messages.overlap import OVERLAP_MESSAGES, OverlapMessage, OverlapTerms
+from fed_audience.federation.messages.wire import ArrayType
 
 if TYPE_CHECKING:
     from fed_audience.federation.messages import Reply
-    from fed_audience.federation.wire import WireModel
+    from fed_audience.federation.messages.wire import WireModel
 
 SHAPES = {1: "vector", 2: "table"}
 PARTS = {

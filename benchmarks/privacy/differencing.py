@@ -28,7 +28,7 @@ if TYPE_CHECKING:
     import pyarrow as pa
     from numpy.typing import NDArray
 
-    from fed_audience.federation.packing import Packing
+    from fed_audience.federation.messages.packing import Packing
     from fed_audience.federation.transport import Envelope
 
     Integers = NDArray[np.int64]

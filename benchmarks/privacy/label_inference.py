@@ -26,7 +26,7 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from fed_audience.federation import TrainingResult
-    from fed_audience.federation.packing import Packing
+    from fed_audience.federation.messages.packing import Packing
     from fed_audience.federation.transport import Envelope
 
     Integers = NDArray[np.int64]

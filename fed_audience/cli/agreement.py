@@ -11,8 +11,8 @@ from fed_audience.cli.federation import DEFAULT_CONFIG, Config
 if TYPE_CHECKING:
     from pathlib import Path
 
-    from fed_audience.federation.contract import Contract, ModelTerms
-    from fed_audience.federation.contract_signing import SignedContract
+    from fed_audience.federation.contract.signing import SignedContract
+    from fed_audience.federation.contract.terms import Contract, ModelTerms
     from fed_audience.jobs.contracts import Contracts
 
 

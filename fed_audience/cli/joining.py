@@ -94,7 +94,7 @@ def join(
     config: Config = DEFAULT_CONFIG,
 ) -> None:
     """Join a federation: make keys, get a certificate and the contract from the coordinator."""
-    from fed_audience.federation.joining import Invitation  # noqa: PLC0415 - start-up time
+    from fed_audience.federation.contract.joining import Invitation  # noqa: PLC0415 - start-up time
     from fed_audience.jobs import joining  # noqa: PLC0415
 
     invitation = Invitation.from_text(_invitation(token_file, token))

@@ -37,17 +37,17 @@ folder))`` a run outlives its processes: the same call goes on where it was, ``r
 manifest in the folder, ``RunControl`` pauses and cancels, ``forget`` ends a run at the sites.
 """
 
-from fed_audience.federation.control import RunCancelled, RunControl, RunPaused
 from fed_audience.federation.events import TrainingEvent
 from fed_audience.federation.explaining import explain
-from fed_audience.federation.lasting import cancel, forget, resume
+from fed_audience.federation.lasting.control import RunCancelled, RunControl, RunPaused
+from fed_audience.federation.lasting.resuming import cancel, forget, resume
+from fed_audience.federation.lasting.run_journal import RunJournal
+from fed_audience.federation.lasting.site_checkpoint import SiteCheckpoint
 from fed_audience.federation.manifest import Manifest
-from fed_audience.federation.refusal import RowsChanged
+from fed_audience.federation.messages.refusal import RowsChanged
 from fed_audience.federation.result import TrainingResult
-from fed_audience.federation.run_journal import RunJournal
-from fed_audience.federation.site import SiteProgram
-from fed_audience.federation.site_checkpoint import SiteCheckpoint
-from fed_audience.federation.source import ArrowSource, RowSource
+from fed_audience.federation.site.program import SiteProgram
+from fed_audience.federation.site.source import ArrowSource, RowSource
 from fed_audience.federation.train import evaluate, train
 from fed_audience.federation.transport import Envelope, RoundTransport
 from fed_audience.federation.transports.in_process import InProcessTransport

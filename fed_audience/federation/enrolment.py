@@ -13,7 +13,7 @@ from fed_audience.privacy.site import SecureSite
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
-    from fed_audience.federation.site import SiteProgram
+    from fed_audience.federation.site.program import SiteProgram
 
 
 def enrol_in_memory(programs: Iterable[SiteProgram]) -> None:

@@ -7,10 +7,10 @@ from typing import TYPE_CHECKING, Final, Literal
 import numpy as np
 
 from fed_audience.federation import messages as m
-from fed_audience.federation.cohort import Cohort
-from fed_audience.federation.coordinator import Coordinator
-from fed_audience.federation.payload import trees_to_arrays
-from fed_audience.federation.refusal import Refusal
+from fed_audience.federation.messages.payload import trees_to_arrays
+from fed_audience.federation.messages.refusal import Refusal
+from fed_audience.federation.rounds.cohort import Cohort
+from fed_audience.federation.rounds.coordinator import Coordinator
 from fed_audience.gbdt.cover import fill_cover, with_leaf_counts
 from fed_audience.gbdt.explanation import (
     contribution_sums,

@@ -8,10 +8,10 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-    from fed_audience.federation.books import LargestMessage
-    from fed_audience.federation.boosting import Stopped
     from fed_audience.federation.private.noisy_metrics import NoisyMetrics
-    from fed_audience.federation.protection import Protection
+    from fed_audience.federation.rounds.books import LargestMessage
+    from fed_audience.federation.rounds.boosting import Stopped
+    from fed_audience.federation.rounds.protection import Protection
     from fed_audience.gbdt.encoding import Encoder
     from fed_audience.gbdt.evaluation import AnyMetrics
     from fed_audience.gbdt.explanation import FeatureImportance

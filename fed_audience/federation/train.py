@@ -12,16 +12,16 @@ import numpy as np
 from fed_audience.errors import FederationError
 from fed_audience.federation import events as e
 from fed_audience.federation import messages as m
-from fed_audience.federation.boosting import BoostingRounds, GrownTrees
-from fed_audience.federation.cohort import Cohort
-from fed_audience.federation.control import RunCancelled
-from fed_audience.federation.coordinator import Coordinator, SiteMissing
-from fed_audience.federation.payload import trees_to_arrays
-from fed_audience.federation.preparing import Preparing
+from fed_audience.federation.lasting.control import RunCancelled
+from fed_audience.federation.messages.payload import trees_to_arrays
 from fed_audience.federation.private.recipe import plan_of
 from fed_audience.federation.private.training import PrivateTraining
-from fed_audience.federation.protection import Protection
 from fed_audience.federation.result import RowCounts, TrainingResult
+from fed_audience.federation.rounds.boosting import BoostingRounds, GrownTrees
+from fed_audience.federation.rounds.cohort import Cohort
+from fed_audience.federation.rounds.coordinator import Coordinator, SiteMissing
+from fed_audience.federation.rounds.preparing import Preparing
+from fed_audience.federation.rounds.protection import Protection
 from fed_audience.gbdt.encoding import Encoder
 from fed_audience.gbdt.explanation import importance
 from fed_audience.gbdt.model import Model, to_text
@@ -31,8 +31,8 @@ from fed_audience.gbdt.team import team_of
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
-    from fed_audience.federation.control import RunControl
-    from fed_audience.federation.journal import Journal
+    from fed_audience.federation.lasting.control import RunControl
+    from fed_audience.federation.lasting.journal import Journal
     from fed_audience.federation.manifest import Manifest
     from fed_audience.federation.private.noisy_metrics import NoisyMetrics
     from fed_audience.federation.transport import RoundTransport

@@ -8,10 +8,10 @@ from typing import TYPE_CHECKING, Final
 
 from fed_audience import __version__
 from fed_audience.errors import ContractError, FedAudienceError, FederationError
-from fed_audience.federation import member_messages as mm
 from fed_audience.federation import messages as m
-from fed_audience.federation.contract_signing import SignedContract
+from fed_audience.federation.contract.signing import SignedContract
 from fed_audience.federation.manifest import Manifest
+from fed_audience.federation.messages import members as mm
 from fed_audience.jobs.agent_memory import AgentMemory, HeldRun, SettledRun
 from fed_audience.jobs.agent_outcome import Parts, score_customers, settle
 from fed_audience.jobs.agent_run import begin_run, release, resume_run
@@ -22,7 +22,7 @@ from fed_audience.jobs.members import Members
 from fed_audience.warehouse.control import waiting_request
 
 if TYPE_CHECKING:
-    from fed_audience.federation.contract import Contract
+    from fed_audience.federation.contract.terms import Contract
     from fed_audience.jobs.agent_run import AgentRun, Station
     from fed_audience.warehouse.control import TrainingRequest
 

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 from fed_audience.errors import FederationError, ModelFormatError
 from fed_audience.federation import Manifest
-from fed_audience.federation.member_messages import LARGEST_MADE, Made
+from fed_audience.federation.messages.members import LARGEST_MADE, Made
 from fed_audience.gbdt.encoding import Encoder
 from fed_audience.gbdt.reader import read_model
 from fed_audience.jobs.agent_run import Station, release
@@ -24,7 +24,7 @@ from fed_audience.warehouse.scores import ScoreStamp, write_scores
 from fed_audience.warehouse.scoring import score
 
 if TYPE_CHECKING:
-    from fed_audience.federation.member_messages import ModelPart, Outcome
+    from fed_audience.federation.messages.members import ModelPart, Outcome
     from fed_audience.jobs.agent_memory import HeldRun
     from fed_audience.jobs.agent_run import AgentRun
 

@@ -11,8 +11,8 @@ from typing import TYPE_CHECKING, Final
 from fed_audience.errors import ContractError, FedAudienceError
 from fed_audience.federation import SiteProgram
 from fed_audience.federation import messages as m
-from fed_audience.federation.contract_checks import require_signed
-from fed_audience.federation.site_checkpoint import SiteCheckpoint
+from fed_audience.federation.contract.checks import require_signed
+from fed_audience.federation.lasting.site_checkpoint import SiteCheckpoint
 from fed_audience.jobs.agent_memory import AgentMemory
 from fed_audience.jobs.consented_rows import ConsentedRows
 from fed_audience.jobs.contracts import Contracts
@@ -35,7 +35,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from fed_audience.federation import Manifest
-    from fed_audience.federation.contract import Contract
+    from fed_audience.federation.contract.terms import Contract
     from fed_audience.jobs.settings import FederationSettings
     from fed_audience.jobs.sites import Site
     from fed_audience.privacy.site import SecureSite

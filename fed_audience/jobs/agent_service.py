@@ -8,7 +8,7 @@ from datetime import timedelta
 from typing import TYPE_CHECKING, Final
 
 from fed_audience.errors import ConfigError, FederationError, RunInterrupted
-from fed_audience.federation import member_messages as mm
+from fed_audience.federation.messages import members as mm
 from fed_audience.federation.transports.grpc import SiteLink
 from fed_audience.jobs.agent_desk import AgentDesk
 from fed_audience.jobs.agent_run import Station

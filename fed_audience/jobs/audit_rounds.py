@@ -11,7 +11,7 @@ from fed_audience.audit.fields import ReceivedMessage, canonical
 from fed_audience.errors import FederationError
 from fed_audience.federation import messages as m
 from fed_audience.federation.manifest import Manifest
-from fed_audience.federation.packing import Packing, counts_ring
+from fed_audience.federation.messages.packing import Packing, counts_ring
 from fed_audience.privacy.masks import RING_64, Ring, RingVector
 from fed_audience.privacy.rounds import Round, tolerates_dropouts
 

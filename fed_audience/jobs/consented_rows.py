@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     import pyarrow as pa
 
     from fed_audience.federation import Manifest
-    from fed_audience.federation.contract import ModelTerms
+    from fed_audience.federation.contract.terms import ModelTerms
     from fed_audience.jobs.sites import Site
     from fed_audience.warehouse.control import TrainingRequest
 

@@ -5,8 +5,8 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from fed_audience.errors import ConfigError, ContractError
-from fed_audience.federation.contract import Contract, ModelTerms, all_parameters
-from fed_audience.federation.contract_signing import SignedContract
+from fed_audience.federation.contract.signing import SignedContract
+from fed_audience.federation.contract.terms import Contract, ModelTerms, all_parameters
 from fed_audience.files import write_whole
 from fed_audience.jobs.members import Members
 

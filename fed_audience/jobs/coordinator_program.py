@@ -14,12 +14,12 @@ from hashlib import sha256
 from typing import TYPE_CHECKING, Final
 
 from fed_audience.errors import ConfigError, FedAudienceError, ResourceError, RunInterrupted
-from fed_audience.federation import member_messages as mm
-from fed_audience.federation.control import RunCancelled
-from fed_audience.federation.coordinator import SiteMissing
 from fed_audience.federation.events import TreeGrown
+from fed_audience.federation.lasting.control import RunCancelled
 from fed_audience.federation.manifest import Manifest
-from fed_audience.federation.refusal import RowsChanged
+from fed_audience.federation.messages import members as mm
+from fed_audience.federation.messages.refusal import RowsChanged
+from fed_audience.federation.rounds.coordinator import SiteMissing
 from fed_audience.jobs.contracts import Contracts
 from fed_audience.jobs.greetings import Greetings
 from fed_audience.jobs.members import Members
@@ -34,8 +34,8 @@ if TYPE_CHECKING:
     from datetime import datetime
 
     from fed_audience.federation import TrainingEvent, TrainingResult
-    from fed_audience.federation.contract_signing import SignedContract
-    from fed_audience.federation.member_link import MemberLink
+    from fed_audience.federation.contract.member_link import MemberLink
+    from fed_audience.federation.contract.signing import SignedContract
     from fed_audience.jobs.link_settings import CoordinatorSettings
     from fed_audience.jobs.run_book import Wish
     from fed_audience.jobs.settings import FederationSettings

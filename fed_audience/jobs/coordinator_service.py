@@ -8,8 +8,8 @@ from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Final
 
 from fed_audience.errors import ConfigError, FederationError, RunInterrupted
-from fed_audience.federation import member_messages as mm
-from fed_audience.federation.joining import Joining
+from fed_audience.federation.contract.joining import Joining
+from fed_audience.federation.messages import members as mm
 from fed_audience.federation.transports.grpc import Caller, GrpcTransport, Member
 from fed_audience.jobs.contracts import Contracts
 from fed_audience.jobs.coordinator_program import CoordinatorProgram, waiting_for

@@ -9,7 +9,7 @@ from fed_audience.warehouse.feature_declarations import read_declarations
 from fed_audience.warehouse.protocol import quoted
 
 if TYPE_CHECKING:
-    from fed_audience.federation.contract import FeatureTerms, ModelTerms
+    from fed_audience.federation.contract.terms import FeatureTerms, ModelTerms
     from fed_audience.jobs.sites import Site
     from fed_audience.warehouse.control import TrainingRequest
     from fed_audience.warehouse.protocol import Relation, Warehouse

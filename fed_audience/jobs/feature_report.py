@@ -10,7 +10,7 @@ import numpy as np
 import pyarrow as pa
 
 from fed_audience.audit.fields import band
-from fed_audience.federation.member_messages import FeatureReport
+from fed_audience.federation.messages.members import FeatureReport
 from fed_audience.files import write_whole
 from fed_audience.jobs.feature_checks import kind_of
 from fed_audience.warehouse.protocol import quoted
@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
-    from fed_audience.federation.contract import Contract, ModelTerms
+    from fed_audience.federation.contract.terms import Contract, ModelTerms
     from fed_audience.jobs.sites import Site
     from fed_audience.warehouse.control import TrainingRequest
     from fed_audience.warehouse.protocol import Relation, Warehouse

@@ -9,7 +9,7 @@ from pydantic import Field
 
 from fed_audience.config import StrictModel
 from fed_audience.errors import FederationError
-from fed_audience.federation.member_messages import FeatureReport
+from fed_audience.federation.messages.members import FeatureReport
 from fed_audience.files import write_whole
 from fed_audience.jobs.feature_report import MUCH_MOVED
 
@@ -17,8 +17,8 @@ if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
     from pathlib import Path
 
-    from fed_audience.federation.contract import Contract
-    from fed_audience.federation.contract_signing import SignedContract
+    from fed_audience.federation.contract.signing import SignedContract
+    from fed_audience.federation.contract.terms import Contract
     from fed_audience.jobs.coordinator_program import View
     from fed_audience.jobs.run_book import RunRecord
 

@@ -7,12 +7,12 @@ from concurrent.futures import ThreadPoolExecutor
 from typing import TYPE_CHECKING, Final
 
 from fed_audience.errors import FedAudienceError
-from fed_audience.federation import member_messages as mm
+from fed_audience.federation.messages import members as mm
 from fed_audience.privacy.identity import check_signature
 
 if TYPE_CHECKING:
-    from fed_audience.federation.contract_signing import SignedContract
-    from fed_audience.federation.member_link import MemberLink
+    from fed_audience.federation.contract.member_link import MemberLink
+    from fed_audience.federation.contract.signing import SignedContract
     from fed_audience.jobs.contracts import Contracts
     from fed_audience.jobs.members import Members
 

@@ -13,9 +13,9 @@ from typing import TYPE_CHECKING, Final
 
 from fed_audience.config import StrictModel
 from fed_audience.errors import ConfigError, FederationError, ResourceError
-from fed_audience.federation.contract import Name
+from fed_audience.federation.contract.joining import Invitation, Joined, Joining
+from fed_audience.federation.contract.terms import Name
 from fed_audience.federation.development_authority import DevelopmentAuthority
-from fed_audience.federation.joining import Invitation, Joined, Joining
 from fed_audience.files import write_whole
 from fed_audience.jobs.contracts import Contracts
 from fed_audience.jobs.members import Members

@@ -20,9 +20,9 @@ from cryptography.x509.oid import NameOID
 
 from fed_audience.errors import ConfigError
 from fed_audience.federation.certificates import TlsFiles
-from fed_audience.federation.contract_signing import SignedContract
-from fed_audience.federation.joining import Invitation, Joined, Joining
-from fed_audience.federation.member_messages import decode
+from fed_audience.federation.contract.joining import Invitation, Joined, Joining
+from fed_audience.federation.contract.signing import SignedContract
+from fed_audience.federation.messages.members import decode
 from fed_audience.files import write_whole
 from fed_audience.jobs.contracts import Contracts
 from fed_audience.jobs.members import Members

@@ -6,10 +6,10 @@ from base64 import b64encode
 from typing import TYPE_CHECKING
 
 from fed_audience.errors import FederationError
-from fed_audience.federation import member_messages as mm
+from fed_audience.federation.messages import members as mm
 
 if TYPE_CHECKING:
-    from fed_audience.federation.member_link import MemberLink
+    from fed_audience.federation.contract.member_link import MemberLink
     from fed_audience.jobs.run_book import RunBook, RunRecord
 
 

@@ -15,8 +15,8 @@ from typing import TYPE_CHECKING, Any, TypeVar
 from fed_audience.audit import entries as e
 from fed_audience.audit.fields import TIME_FORMAT, band
 from fed_audience.errors import ConfigError, UsageError
-from fed_audience.federation import wire
-from fed_audience.federation.overlap_messages import (
+from fed_audience.federation.messages import wire
+from fed_audience.federation.messages.overlap import (
     OverlapAnswer,
     OverlapMessage,
     OverlapQuestion,
@@ -45,7 +45,7 @@ if TYPE_CHECKING:
     from pydantic import SecretStr
 
     from fed_audience.audit.log import AuditLog
-    from fed_audience.federation.overlap_messages import MessageT
+    from fed_audience.federation.messages.overlap import MessageT
     from fed_audience.jobs.overlap_settings import OverlapSettings
     from fed_audience.jobs.settings import FederationSettings
     from fed_audience.jobs.sites import Site

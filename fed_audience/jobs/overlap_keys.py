@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from fed_audience.audit.keys import read_pinned
-from fed_audience.federation.overlap_messages import signed
+from fed_audience.federation.messages.overlap import signed
 from fed_audience.jobs.audit_trail import PINNED, AuditTrail
 from fed_audience.privacy.overlap.refusals import OverlapError
 
@@ -13,7 +13,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from fed_audience.audit.keys import VerifierKey
-    from fed_audience.federation.overlap_messages import MessageT
+    from fed_audience.federation.messages.overlap import MessageT
     from fed_audience.jobs.settings import FederationSettings
 
 

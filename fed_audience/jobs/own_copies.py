@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Final
 
 import pyarrow as pa
 
-from fed_audience.federation.contract_checks import BRAND_COLUMN
+from fed_audience.federation.contract.checks import BRAND_COLUMN
 
 if TYPE_CHECKING:
     from collections.abc import Mapping

@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
     from fed_audience.federation import Manifest
-    from fed_audience.federation.contract import Contract
+    from fed_audience.federation.contract.terms import Contract
     from fed_audience.federation.private.public_values import PublicValues
     from fed_audience.gbdt.bins import Feature
     from fed_audience.jobs.settings import FederationSettings, ModelSettings

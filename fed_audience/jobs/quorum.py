@@ -10,8 +10,8 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
     from datetime import datetime
 
-    from fed_audience.federation.contract import Contract, ModelTerms
-    from fed_audience.federation.member_messages import State
+    from fed_audience.federation.contract.terms import Contract, ModelTerms
+    from fed_audience.federation.messages.members import State
 
 
 @dataclass(frozen=True, slots=True)

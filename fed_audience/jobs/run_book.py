@@ -10,7 +10,7 @@ from pydantic import Field
 
 from fed_audience.config import StrictModel
 from fed_audience.errors import ResourceError, UsageError
-from fed_audience.federation.member_messages import Outcome, RunId
+from fed_audience.federation.messages.members import Outcome, RunId
 from fed_audience.files import write_whole
 
 if TYPE_CHECKING:

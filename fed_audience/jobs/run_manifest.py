@@ -6,13 +6,13 @@ from typing import TYPE_CHECKING
 from uuid import uuid4
 
 from fed_audience.errors import ContractError
-from fed_audience.federation.contract_checks import BRAND_COLUMN, require_signed
+from fed_audience.federation.contract.checks import BRAND_COLUMN, require_signed
 from fed_audience.federation.manifest import Manifest, overrides_for
 
 if TYPE_CHECKING:
     from datetime import datetime
 
-    from fed_audience.federation.contract import Contract, ModelTerms
+    from fed_audience.federation.contract.terms import Contract, ModelTerms
     from fed_audience.gbdt.parameters import TrainingParameters
     from fed_audience.privacy.run_keys import Override
 

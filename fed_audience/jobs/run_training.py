@@ -5,16 +5,16 @@ from __future__ import annotations
 import threading
 from typing import TYPE_CHECKING, Final
 
-from fed_audience.federation.control import RunControl
-from fed_audience.federation.coordinator import SiteMissing
-from fed_audience.federation.run_journal import RunJournal
+from fed_audience.federation.lasting.control import RunControl
+from fed_audience.federation.lasting.run_journal import RunJournal
+from fed_audience.federation.rounds.coordinator import SiteMissing
 from fed_audience.federation.train import train
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
     from fed_audience.federation import Manifest, TrainingEvent, TrainingResult
-    from fed_audience.federation.member_link import MemberLink
+    from fed_audience.federation.contract.member_link import MemberLink
     from fed_audience.jobs.link_settings import CoordinatorSettings
     from fed_audience.jobs.run_book import RunBook
 

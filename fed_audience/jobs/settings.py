@@ -11,8 +11,8 @@ from pydantic import Field, field_validator, model_validator
 from fed_audience.audit.fields import Statement
 from fed_audience.config import StrictModel, load_yaml
 from fed_audience.errors import ConfigError
-from fed_audience.federation.contract import ContractTerms, ModelDeclaration, ModelTerms
-from fed_audience.federation.contract_signing import SignedContract
+from fed_audience.federation.contract.signing import SignedContract
+from fed_audience.federation.contract.terms import ContractTerms, ModelDeclaration, ModelTerms
 from fed_audience.gbdt.parameters import TrainingParameters
 from fed_audience.jobs.audit_settings import AuditSettings
 from fed_audience.jobs.link_settings import AgentSettings, CoordinatorSettings

@@ -19,9 +19,9 @@ from fed_audience.federation import (
     SiteProgram,
     TrainingResult,
 )
-from fed_audience.federation.bisecting import train_or_bisect
-from fed_audience.federation.contract_checks import require_signed
+from fed_audience.federation.contract.checks import require_signed
 from fed_audience.federation.manifest import overrides_for
+from fed_audience.federation.rounds.bisecting import train_or_bisect
 from fed_audience.gbdt.model import to_text
 from fed_audience.jobs.audit_trail import AuditTrail
 from fed_audience.jobs.audit_training import TrainingAccount
@@ -54,7 +54,7 @@ if TYPE_CHECKING:
 
     from fed_audience.audiences.lookalike import BrandDifference, CommonFeatures, LookalikeSettings
     from fed_audience.federation import Envelope, TrainingEvent
-    from fed_audience.federation.contract import Contract
+    from fed_audience.federation.contract.terms import Contract
     from fed_audience.gbdt.bins import Feature
     from fed_audience.gbdt.model import Model
     from fed_audience.jobs.settings import FederationSettings, ModelSettings

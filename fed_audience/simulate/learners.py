@@ -14,8 +14,8 @@ import pyarrow.compute as pc
 from fed_audience.federation.explaining import explain
 from fed_audience.federation.manifest import Manifest, overrides_for
 from fed_audience.federation.private.recipe import plan_of, private_parameters
-from fed_audience.federation.site import SiteProgram
-from fed_audience.federation.source import ArrowSource
+from fed_audience.federation.site.program import SiteProgram
+from fed_audience.federation.site.source import ArrowSource
 from fed_audience.federation.train import train
 from fed_audience.federation.transports.in_process import InProcessTransport
 from fed_audience.gbdt.canonical import canonical

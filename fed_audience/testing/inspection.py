@@ -7,8 +7,8 @@ from typing import TYPE_CHECKING, Any
 
 from fed_audience.errors import DataError, FederationError, UsageError
 from fed_audience.federation import messages as m
-from fed_audience.federation import wire
-from fed_audience.federation.overlap_messages import OVERLAP_MESSAGES
+from fed_audience.federation.messages import wire
+from fed_audience.federation.messages.overlap import OVERLAP_MESSAGES
 from fed_audience.federation.recording import read_recording
 from fed_audience.testing.needles import Haystack
 

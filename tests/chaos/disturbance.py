@@ -13,7 +13,7 @@ from typing import Any, Final
 from fed_audience.gbdt.reader import load_booster, read_model
 from fed_audience.privacy.ledger import FileLedger
 from tests.chaos.federation import COORDINATOR, Members, Processes
-from tests.federation.test_released_sums import Transcript
+from tests.federation.rounds.test_released_sums import Transcript
 from tests.privacy.exact_rank import exposed
 
 LONGEST: Final = 90.0

@@ -25,7 +25,7 @@ import pyarrow as pa
 
 from fed_audience.federation import ArrowSource, Manifest, RunJournal, SiteProgram, train
 from fed_audience.federation import events as e
-from fed_audience.federation.site_checkpoint import SiteCheckpoint
+from fed_audience.federation.lasting.site_checkpoint import SiteCheckpoint
 from fed_audience.federation.transport import Envelope
 from fed_audience.federation.transports.grpc import GrpcTransport
 from fed_audience.files import write_whole

@@ -7,9 +7,9 @@ from pathlib import Path
 import pytest
 
 from fed_audience import cli
-from fed_audience.federation.contract_signing import SignedContract
-from fed_audience.federation.joining import Invitation
-from fed_audience.federation.member_messages import FeatureReport
+from fed_audience.federation.contract.joining import Invitation
+from fed_audience.federation.contract.signing import SignedContract
+from fed_audience.federation.messages.members import FeatureReport
 from fed_audience.jobs.contracts import Contracts
 from fed_audience.jobs.federation_status import FederationStatus, SiteStatus, write_status
 from fed_audience.jobs.settings import load_federation

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from fed_audience.federation.contract import Contract, all_parameters
+from fed_audience.federation.contract.terms import Contract, all_parameters
 from fed_audience.federation.manifest import Manifest
 from fed_audience.gbdt.bins import Feature
 from fed_audience.gbdt.parameters import TrainingParameters

@@ -18,8 +18,8 @@ from fed_audience.federation import (
     train,
 )
 from fed_audience.federation import messages as m
+from fed_audience.federation.lasting.site_checkpoint import SiteCheckpoint
 from fed_audience.federation.private.keeper import PrivacyKeeper
-from fed_audience.federation.site_checkpoint import SiteCheckpoint
 from fed_audience.federation.transport import Envelope
 from fed_audience.privacy.identity import SiteIdentity
 from fed_audience.privacy.ledger import FileLedger

@@ -19,7 +19,7 @@ from fed_audience.federation import (
     train,
 )
 from fed_audience.federation import messages as m
-from fed_audience.federation.payload import trees_to_arrays
+from fed_audience.federation.messages.payload import trees_to_arrays
 from fed_audience.gbdt.cover import fill_cover
 from fed_audience.gbdt.explanation import contributions
 from fed_audience.gbdt.model import to_text

@@ -21,7 +21,7 @@ from fed_audience.federation import (
 )
 from fed_audience.federation import messages as m
 from fed_audience.federation.manifest import overrides_for
-from fed_audience.federation.protection import Protection
+from fed_audience.federation.rounds.protection import Protection
 from fed_audience.privacy.identity import SiteIdentity
 from fed_audience.privacy.ledger import SiteLedger
 from fed_audience.privacy.masks import RING_64

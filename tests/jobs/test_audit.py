@@ -20,7 +20,7 @@ from fed_audience.errors import AuditError, ConfigError, FederationError
 from fed_audience.federation import Envelope, InProcessTransport, SiteProgram, train
 from fed_audience.federation import messages as m
 from fed_audience.federation.manifest import Task
-from fed_audience.federation.steps import Steps
+from fed_audience.federation.site.steps import Steps
 from fed_audience.jobs import audit_rounds
 from fed_audience.jobs.audience import build_audience
 from fed_audience.jobs.audit_rounds import RoundRecorder

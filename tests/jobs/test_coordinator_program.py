@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 
 from fed_audience.errors import RunInterrupted, UsageError
-from fed_audience.federation import member_messages as mm
+from fed_audience.federation.messages import members as mm
 from fed_audience.jobs.contracts import Contracts
 from fed_audience.jobs.coordinator_program import CoordinatorProgram
 from fed_audience.jobs.members import Members

@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from fed_audience.federation.member_messages import FeatureReport
+from fed_audience.federation.messages.members import FeatureReport
 from fed_audience.jobs.feature_checks import kind_of
 from fed_audience.jobs.feature_report import keep_baseline, one_digit, report_of, stability_index
 from fed_audience.jobs.federation_status import SiteStatus, feature_findings

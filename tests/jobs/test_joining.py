@@ -12,8 +12,8 @@ from cryptography import x509
 
 from fed_audience.errors import ConfigError, FederationError
 from fed_audience.federation.certificates import TlsFiles, check_files
-from fed_audience.federation.joining import Invitation, Joining
-from fed_audience.federation.member_messages import decode
+from fed_audience.federation.contract.joining import Invitation, Joining
+from fed_audience.federation.messages.members import decode
 from fed_audience.jobs.contracts import Contracts
 from fed_audience.jobs.founding import found
 from fed_audience.jobs.invitations import Invitations

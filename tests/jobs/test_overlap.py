@@ -17,8 +17,8 @@ from fed_audience.audit.fields import band
 from fed_audience.audit.keys import LOG_KEY, KeyFile, VerifierKey
 from fed_audience.audit.verification import verify
 from fed_audience.errors import BudgetError, ConfigError, ConsentError, DataError, UsageError
-from fed_audience.federation import wire
-from fed_audience.federation.overlap_messages import (
+from fed_audience.federation.messages import wire
+from fed_audience.federation.messages.overlap import (
     OVERLAP_KINDS,
     OverlapAnswer,
     OverlapMessage,

@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from fed_audience.federation.member_messages import Offer, State
+from fed_audience.federation.messages.members import Offer, State
 from fed_audience.jobs.quorum import decide
 from tests.federation.agreed import SITES, contract, identities
 

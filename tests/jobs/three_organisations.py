@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from fed_audience.federation.member_link import LinkInProcess
+from fed_audience.federation.contract.member_link import LinkInProcess
 from fed_audience.jobs.agent_desk import AgentDesk
 from fed_audience.jobs.agent_run import Station
 from fed_audience.jobs.contracts import Contracts

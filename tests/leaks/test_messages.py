@@ -12,8 +12,8 @@ import pytest
 
 from fed_audience.federation import Envelope, InProcessTransport, SiteProgram, explain, train
 from fed_audience.federation import messages as m
-from fed_audience.federation import site as site_module
-from fed_audience.federation.site_run import SiteVector
+from fed_audience.federation.site import program as site_module
+from fed_audience.federation.site.run import SiteVector
 from fed_audience.gbdt.histogram import SlotLayout
 from fed_audience.privacy.dp.plan import PrivacyTerms
 from tests.federation.example import KEY, manifest, programs, run, split, table

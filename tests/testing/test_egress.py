@@ -9,10 +9,10 @@ import numpy as np
 import pytest
 
 from fed_audience.federation import messages
-from fed_audience.federation.steps import Steps
+from fed_audience.federation.messages.wire import encode
+from fed_audience.federation.site.steps import Steps
 from fed_audience.federation.transport import Envelope
 from fed_audience.federation.transports.in_process import InProcessTransport
-from fed_audience.federation.wire import encode
 from fed_audience.testing import EgressRecorder
 
 CANARY = "canary.person@mail.example"

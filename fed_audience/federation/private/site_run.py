@@ -9,13 +9,13 @@ import numpy as np
 
 from fed_audience.errors import BudgetError, DataError, FederationError, ResourceError
 from fed_audience.federation import messages as m
-from fed_audience.federation.frozen_rows import digest_of_rows
-from fed_audience.federation.payload import bins_from_message
+from fed_audience.federation.lasting.frozen_rows import digest_of_rows
+from fed_audience.federation.messages.payload import bins_from_message
+from fed_audience.federation.messages.refusal import Refusal
 from fed_audience.federation.private.noisy_metrics import SCORES_REACH, score_sums
 from fed_audience.federation.private.recipe import HESSIAN_FACTOR, count_reach, plan_of, row_reach
-from fed_audience.federation.refusal import Refusal
-from fed_audience.federation.site_run import SiteVector
-from fed_audience.federation.steps import to_the_end
+from fed_audience.federation.site.run import SiteVector
+from fed_audience.federation.site.steps import to_the_end
 from fed_audience.gbdt.bins import MISSING_CODE
 from fed_audience.gbdt.categories import prefix_of
 from fed_audience.gbdt.histogram import HESSIAN_BITS
@@ -31,8 +31,8 @@ if TYPE_CHECKING:
     from fed_audience.federation.manifest import Manifest
     from fed_audience.federation.own_copies import OwnCopies
     from fed_audience.federation.private.keeper import PrivacyKeeper
-    from fed_audience.federation.site_rows import SiteRows
-    from fed_audience.federation.steps import Steps
+    from fed_audience.federation.site.rows import SiteRows
+    from fed_audience.federation.site.steps import Steps
     from fed_audience.gbdt.bins import FeatureBins
     from fed_audience.privacy.dp.plan import Release
 

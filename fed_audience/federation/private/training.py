@@ -11,7 +11,7 @@ import numpy as np
 from fed_audience.errors import FederationError
 from fed_audience.federation import events as e
 from fed_audience.federation import messages as m
-from fed_audience.federation.payload import bins_to_arrays
+from fed_audience.federation.messages.payload import bins_to_arrays
 from fed_audience.federation.private import noisy_checks
 from fed_audience.federation.private.noisy_bins import noisy_bins
 from fed_audience.federation.private.noisy_metrics import SCORES_REACH, SUMS, NoisyMetrics
@@ -26,8 +26,8 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
-    from fed_audience.federation.coordinator import Coordinator
     from fed_audience.federation.manifest import Manifest
+    from fed_audience.federation.rounds.coordinator import Coordinator
     from fed_audience.gbdt.bins import FeatureBins
     from fed_audience.gbdt.tree import Tree
 

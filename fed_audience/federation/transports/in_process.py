@@ -6,13 +6,13 @@ from typing import TYPE_CHECKING
 
 from fed_audience.errors import FederationError
 from fed_audience.federation.enrolment import enrol_in_memory
-from fed_audience.federation.steps import side_by_side
+from fed_audience.federation.site.steps import side_by_side
 from fed_audience.federation.transport import Envelope
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping, Sequence
 
-    from fed_audience.federation.site import SiteProgram
+    from fed_audience.federation.site.program import SiteProgram
 
 
 class InProcessTransport:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final, Literal
 
-from fed_audience.federation import wire
+from fed_audience.federation.messages import wire
 from fed_audience.federation.transports.grpc import envelope_pb2 as pb
 
 if TYPE_CHECKING:

@@ -1,0 +1,1 @@
+"""What sites sign before they take part, and how they join."""

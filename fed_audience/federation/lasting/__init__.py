@@ -1,0 +1,1 @@
+"""What coordinator and sites keep, so that a run outlives its processes."""

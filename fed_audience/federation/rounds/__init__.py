@@ -1,0 +1,1 @@
+"""What a coordinator asks of a cohort, round by round, and what it makes of the sums."""
