@@ -54,7 +54,5 @@ def _packing(request: m.Request) -> str:
     """Say how gradient and hessian travel."""
     if not isinstance(request, m.StartTree | m.GrowLevel):
         return "32"
-    bits, wide = request.packing.bits, len(request.wide)
-    if not request.packing.hessian_bits:
-        return f"{bits}, one each"
-    return f"{bits}, both in one" + (f" but in {wide} slots" if wide else "")
+    packing = request.packing
+    return f"{packing.bits}, {'both in one' if packing.hessian_bits else 'one each'}"

@@ -32,11 +32,14 @@ AsOf = Annotated[
     str | None,
     typer.Option(help="Instant of consent and features, UTC: 2026-10-01T00:00. [default: now]"),
 ]
+Retrain = Annotated[
+    bool, typer.Option("--retrain", help="Train even where the same model would come out.")
+]
 DEFAULT_CONFIG = Path("federation.yml")
 _COVERS: Final = ("none", "coarse", "full")
 
 
-def run(
+def run(  # noqa: PLR0913 - one parameter a flag
     *,
     config: Config = DEFAULT_CONFIG,
     as_of: AsOf = None,
@@ -46,6 +49,7 @@ def run(
     dry_run: Annotated[
         bool, typer.Option("--dry-run", help="Stop before anything is delivered.")
     ] = False,
+    retrain: Retrain = False,
     report: Annotated[Path, typer.Option(help="Where the HTML report goes.")] = Path("report.html"),
     epsilon: Epsilon = None,
     delta: Delta = None,
@@ -54,6 +58,7 @@ def run(
     """Build with dbt, train, score, choose audiences, deliver them, and write a report."""
     from rich.console import Console  # noqa: PLC0415 - start-up time
 
+    from fed_audience.cli.outcome import show_sync, show_unchanged  # noqa: PLC0415
     from fed_audience.cli.progress import Steps  # noqa: PLC0415
     from fed_audience.jobs.facts import report_of  # noqa: PLC0415
     from fed_audience.jobs.pipeline import build_brands, check_settings, run_pipeline  # noqa: PLC0415
@@ -76,11 +81,18 @@ def run(
             secrets=secrets,
             listeners=replace(steps.listeners, on_message=recorder),
             deliver=not dry_run,
+            retrain=retrain,
         )
+    for same in outcome.unchanged.values():
+        show_unchanged(same, console)
+    if outcome.trained:
         facts = report_of(outcome)
         write_report(facts, report)
-    terminal.show(facts, console)
-    console.print(f"Report: {report.resolve()}", soft_wrap=True)
+        terminal.show(facts, console)
+        console.print(f"Report: {report.resolve()}", soft_wrap=True)
+        return
+    for done in outcome.syncs:
+        show_sync(done, console)
 
 
 def train(  # noqa: PLR0913 - one parameter a flag
@@ -100,6 +112,7 @@ def train(  # noqa: PLR0913 - one parameter a flag
     ] = "none",
     config: Config = DEFAULT_CONFIG,
     as_of: AsOf = None,
+    retrain: Retrain = False,
     bisect: Annotated[
         bool,
         typer.Option("--bisect", help="When sums cannot be right, find the group of sites."),
@@ -114,11 +127,13 @@ def train(  # noqa: PLR0913 - one parameter a flag
         )
     from rich.console import Console  # noqa: PLC0415 - start-up time
 
+    from fed_audience.cli.outcome import show_trained, show_unchanged  # noqa: PLC0415
     from fed_audience.cli.progress import Steps  # noqa: PLC0415
     from fed_audience.files import check_place, write_whole  # noqa: PLC0415
     from fed_audience.gbdt.model import to_text  # noqa: PLC0415
-    from fed_audience.jobs.train import train_model  # noqa: PLC0415
+    from fed_audience.jobs.train import train_if_changed, train_model  # noqa: PLC0415
     from fed_audience.jobs.training_result import result_json  # noqa: PLC0415
+    from fed_audience.jobs.unchanged import Unchanged  # noqa: PLC0415
 
     if save is not None:
         check_place(save, "the model", "--save")
@@ -136,7 +151,7 @@ def train(  # noqa: PLR0913 - one parameter a flag
     with Steps(console) as steps, recording(record_egress) as recorder:
         steps.step(f"train {model}")
         listeners = steps.listeners
-        trained = train_model(
+        trained = (train_model if retrain else train_if_changed)(
             settings,
             wanted,
             as_of=instant,
@@ -144,21 +159,14 @@ def train(  # noqa: PLR0913 - one parameter a flag
             on_event=lambda event: listeners.on_training(model, event),
             on_message=recorder,
         )
+    if isinstance(trained, Unchanged):
+        show_unchanged(trained, console)
+        return
     if json is not None:
         write_whole(json, result_json(trained).encode(), "the result")
-    result = trained.result
-    headline = result.metrics.headline if result.metrics else None
-    measured = f", {headline} on rows kept aside at the sites" if headline else ""
-    about = "" if result.privacy is None else "about "
-    console.print(
-        f"{model} version {trained.version}: {len(result.model.trees)} trees from "
-        f"{about}{result.counts.rows:,} rows of {len(trained.manifest.training_sites)} sites in "
-        f"{result.rounds} rounds{measured}"
-    )
-    if result.privacy is not None:
-        console.print(f"Privacy: {result.privacy.sentence()}", highlight=False, soft_wrap=True)
+    show_trained(trained, console)
     if save is not None:
-        text = to_text(result.model, cover=cast("CoverLevel", cover))
+        text = to_text(trained.result.model, cover=cast("CoverLevel", cover))
         write_whole(save, text.encode(), "the model")
         console.print(f"Model: {save}, cover {cover}", soft_wrap=True)
     for warning in trained.warnings:

@@ -6,10 +6,14 @@ from typing import TYPE_CHECKING
 
 from rich.table import Table
 
+from fed_audience.jobs.unchanged import RETRAINS
+
 if TYPE_CHECKING:
     from rich.console import Console
 
     from fed_audience.jobs.sync import SitePlan, SiteReport
+    from fed_audience.jobs.train import TrainedModel
+    from fed_audience.jobs.unchanged import Unchanged
 
 
 def show_plan(planned: SitePlan, console: Console) -> None:
@@ -48,3 +52,25 @@ def show_sync(done: SiteReport, console: Console) -> None:
             f"  {report.held_back:,} removals wait: {report.blocked}; "
             "--confirm-removals lets them pass"
         )
+
+
+def show_unchanged(same: Unchanged, console: Console) -> None:
+    """Print that a model was not trained, and what would make it be."""
+    console.print(f"{same}. What retrains it: {RETRAINS}", highlight=False, soft_wrap=True)
+
+
+def show_trained(trained: TrainedModel, console: Console) -> None:
+    """Print why a model was trained, what came out, and what noise promised."""
+    if trained.why:
+        console.print(f"Trained because of: {'; '.join(trained.why)}", soft_wrap=True)
+    result = trained.result
+    headline = result.metrics.headline if result.metrics else None
+    measured = f", {headline} on rows kept aside at the sites" if headline else ""
+    about = "" if result.privacy is None else "about "
+    console.print(
+        f"{trained.name} version {trained.version}: {len(result.model.trees)} trees from "
+        f"{about}{result.counts.rows:,} rows of {len(trained.manifest.training_sites)} sites in "
+        f"{result.rounds} rounds{measured}"
+    )
+    if result.privacy is not None:
+        console.print(f"Privacy: {result.privacy.sentence()}", highlight=False, soft_wrap=True)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from contextlib import contextmanager
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Final, Literal
 
 from fed_audience.errors import (
     ConfigError,
@@ -115,9 +115,18 @@ class Claims:
 
     def succeed(self) -> None:
         """End every claimed request as succeeded."""
+        self._end("succeeded")
+
+    def spare(self, why: str) -> None:
+        """End every claimed request as unchanged, saying since when."""
+        self._end("unchanged", why)
+
+    def _end(self, status: Literal["succeeded", "unchanged"], detail: str | None = None) -> None:
         for site, request in self._held.values():
             with site.open() as warehouse:
-                finish_request(warehouse, request.request_id, status="succeeded", now=self._now)
+                finish_request(
+                    warehouse, request.request_id, status=status, now=self._now, detail=detail
+                )
 
     def fail(self, why: str) -> str:
         """End every claimed request as failed, saying why; dbt's next build may queue again.

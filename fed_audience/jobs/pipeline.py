@@ -16,7 +16,8 @@ from fed_audience.jobs.quality import BrandQuality, measure
 from fed_audience.jobs.score import SiteScores, score_model
 from fed_audience.jobs.sites import site_of
 from fed_audience.jobs.sync import SiteReport, sync_audience, targets_of
-from fed_audience.jobs.train import TrainedModel, train_model
+from fed_audience.jobs.train import TrainedModel, train_if_changed, train_model
+from fed_audience.jobs.unchanged import Unchanged
 from fed_audience.warehouse.dbt import end_running_dbt, run_dbt
 
 if TYPE_CHECKING:
@@ -59,7 +60,10 @@ class Listeners:
 
 @dataclass(frozen=True, slots=True)
 class PipelineOutcome:
-    """What one run of the pipeline did, by model and by audience."""
+    """What one run of the pipeline did, by model and by audience.
+
+    ``unchanged``: models that were not trained, as the same would have come out.
+    """
 
     settings: FederationSettings
     as_of: datetime
@@ -70,6 +74,7 @@ class PipelineOutcome:
     scored: Mapping[str, tuple[SiteScores, ...]]
     audiences: Mapping[str, tuple[SiteAudience, ...]]
     syncs: tuple[SiteReport, ...]
+    unchanged: Mapping[str, Unchanged] = field(default_factory=dict)
 
 
 def run_pipeline(
@@ -80,15 +85,19 @@ def run_pipeline(
     secrets: Secrets,
     listeners: Listeners,
     deliver: bool = True,
+    retrain: bool = True,
 ) -> PipelineOutcome:
     """Train and score every model of ``settings``, then build and deliver every audience.
 
     The brands' dbt projects must be built (``build_brands``). ``deliver`` False stops before
-    anything is sent. Raises whatever a step raises; finished steps stay finished. Sites and
-    destinations that cannot be used are met before the first step.
+    anything is sent; ``retrain`` False leaves models alone that would come out the same. Raises
+    whatever a step raises; finished steps stay finished. Sites and destinations that cannot be
+    used are met before the first step.
     """
     check_settings(settings, base=base, deliver=deliver)
-    trained, egress = train_models(settings, as_of=as_of, secrets=secrets, listeners=listeners)
+    trained, egress, unchanged = train_models(
+        settings, as_of=as_of, secrets=secrets, listeners=listeners, retrain=retrain
+    )
     listeners.on_step("compare each brand alone with the federation")
     quality = {
         name: tuple(_measured(settings, model, site, secrets) for site in model.held_out)
@@ -119,6 +128,7 @@ def run_pipeline(
         scored=scored,
         audiences=audiences,
         syncs=syncs,
+        unchanged=unchanged,
     )
 
 
@@ -166,10 +176,18 @@ def build_brands(
 
 
 def train_models(
-    settings: FederationSettings, *, as_of: datetime, secrets: Secrets, listeners: Listeners
-) -> tuple[dict[str, TrainedModel], dict[str, EgressTally]]:
-    """Train every model of ``settings``; also returns what left the sites for each."""
-    trained, tallies = {}, {}
+    settings: FederationSettings,
+    *,
+    as_of: datetime,
+    secrets: Secrets,
+    listeners: Listeners,
+    retrain: bool = True,
+) -> tuple[dict[str, TrainedModel], dict[str, EgressTally], dict[str, Unchanged]]:
+    """Train every model of ``settings``; also returns what left the sites for each.
+
+    Last come the models that were not trained, of which there are none with ``retrain``.
+    """
+    trained, tallies, unchanged = {}, {}, {}
     for model in settings.models:
         listeners.on_step(f"train {model.name}")
         tally = EgressTally()
@@ -181,7 +199,8 @@ def train_models(
         def told(event: TrainingEvent, name: str = model.name) -> None:
             listeners.on_training(name, event)
 
-        trained[model.name] = train_model(
+        train = train_model if retrain else train_if_changed
+        made = train(
             settings,
             model,
             as_of=as_of,
@@ -189,8 +208,11 @@ def train_models(
             on_event=told,
             on_message=seen,
         )
-        tallies[model.name] = tally
-    return trained, tallies
+        if isinstance(made, Unchanged):
+            unchanged[model.name] = made
+        else:
+            trained[model.name], tallies[model.name] = made, tally
+    return trained, tallies, unchanged
 
 
 def deliver_all(

@@ -11,14 +11,22 @@ from fed_audience.warehouse.control import TrainingRun, record_run
 from fed_audience.warehouse.registry import RegisteredModel, register_model
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
     from datetime import datetime
 
     from fed_audience.jobs.audit_training import TrainingAccount
     from fed_audience.jobs.train import TrainedModel
+    from fed_audience.jobs.training_content import TrainedOn
 
 
-def register(trained: TrainedModel, run_id: str, as_of: datetime, account: TrainingAccount) -> None:
-    """Give every brand the model and a record of the run."""
+def register(
+    trained: TrainedModel,
+    run_id: str,
+    as_of: datetime,
+    account: TrainingAccount,
+    inputs: Mapping[str, TrainedOn],
+) -> None:
+    """Give every brand the model, a record of the run and, of ``inputs``, what was its own."""
     result, rules = trained.result, trained.lookalike
     metrics = metrics_document(result) or None
     for one in trained.participants:
@@ -32,6 +40,7 @@ def register(trained: TrainedModel, run_id: str, as_of: datetime, account: Train
             created_at=as_of,
             run_id=run_id,
             metrics=json.dumps(metrics, sort_keys=True) if metrics else None,
+            trained_on=inputs[name].to_json(),
             is_rank=rules is not None and rules.is_rank(name),
         )
         run = TrainingRun(

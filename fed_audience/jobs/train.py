@@ -4,14 +4,10 @@ from __future__ import annotations
 
 import os
 import time
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Final
 from uuid import uuid4
 
-import pyarrow as pa
-import pyarrow.compute as pc
-
-from fed_audience.errors import ConfigError, DataError
 from fed_audience.federation import (
     ArrowSource,
     InProcessTransport,
@@ -28,37 +24,31 @@ from fed_audience.jobs.audit_training import TrainingAccount
 from fed_audience.jobs.contracts import Contracts
 from fed_audience.jobs.lookalike import (
     brand_differences,
-    lookalike_settings,
     seed_warnings,
-    shared_features,
 )
 from fed_audience.jobs.members import Members
 from fed_audience.jobs.own_copies import BRAND, own_copies, with_brand
 from fed_audience.jobs.participants import (
     Claims,
     Participant,
-    agreed_spec,
-    check_partners,
     check_rows,
-    labelled_participant,
-    unlabelled_participant,
 )
 from fed_audience.jobs.private_training import PrivateTraining, keepers_of
 from fed_audience.jobs.registration import register
-from fed_audience.jobs.rows import agreed_features, require_column, require_features
-from fed_audience.jobs.sites import Site, site_of
+from fed_audience.jobs.sites import site_of
+from fed_audience.jobs.training_cohort import Cohort, assemble
+from fed_audience.jobs.unchanged import Unchanged, compare, inputs_of
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping, Sequence
+    from collections.abc import Callable, Mapping
     from datetime import datetime
+
+    import pyarrow as pa
 
     from fed_audience.audiences.lookalike import BrandDifference, CommonFeatures, LookalikeSettings
     from fed_audience.federation import Envelope, TrainingEvent
-    from fed_audience.federation.contract.terms import Contract
-    from fed_audience.gbdt.bins import Feature
     from fed_audience.gbdt.model import Model
     from fed_audience.jobs.settings import FederationSettings, ModelSettings
-    from fed_audience.warehouse.control import TrainingRequest
     from fed_audience.warehouse.manifest import ModelSpec
 
 _THREADS: Final = os.cpu_count() or 1
@@ -70,7 +60,8 @@ class TrainedModel:
 
     ``training`` and ``held_out`` are the rows of each brand that has labels; they are still at
     home: this process runs all the sites. ``seconds`` are binning and training. ``own``: copies of
-    the model for brands that added trees of their own; ``notes`` tell of them.
+    the model for brands that added trees of their own; ``notes`` tell of them. ``why``: what is not
+    as in the training before.
     """
 
     name: str
@@ -88,22 +79,11 @@ class TrainedModel:
     warnings: tuple[str, ...] = ()
     own: Mapping[str, Model] = field(default_factory=dict)
     notes: tuple[str, ...] = ()
+    why: tuple[str, ...] = ()
 
     def text_for(self, site: str) -> str:
         """Return the model as ``site`` holds it."""
         return to_text(self.own[site]) if site in self.own else self.result.model_text
-
-
-@dataclass(frozen=True, slots=True)
-class _Cohort:
-    """Sites, rows and rules of one training, settled before the first round."""
-
-    spec: ModelSpec
-    participants: tuple[Participant, ...]
-    features: tuple[Feature, ...]
-    contract: Contract | None
-    lookalike: LookalikeSettings | None
-    common: CommonFeatures | None
 
 
 def train_model(
@@ -117,12 +97,45 @@ def train_model(
 ) -> TrainedModel:
     """Claim the brands' requests for ``model``, train it, and register it at each brand.
 
+    It is trained even where nothing has changed: ``train_if_changed`` spares that.
     Consent is asked again as of ``as_of`` (naive UTC); whoever withdrew since the build is left
     out. ``on_message`` sees every byte that crosses a site's border, and the run's audit log tells
     each round. When the rounds break the
     requests end as failed, saying why; after Ctrl-C, and after an error that the user mends
     (configuration, data, a locked warehouse), they are pending again.
     """
+    trained = _claimed(settings, model, as_of, category_key, on_event, on_message, retrain=True)
+    assert isinstance(trained, TrainedModel)  # noqa: S101 - it was not to be spared
+    return trained
+
+
+def train_if_changed(
+    settings: FederationSettings,
+    model: ModelSettings,
+    *,
+    as_of: datetime,
+    category_key: bytes,
+    on_event: Callable[[TrainingEvent], None] | None = None,
+    on_message: Callable[[Envelope], None] | None = None,
+) -> TrainedModel | Unchanged:
+    """Train ``model`` as ``train_model`` does, unless the same model would come out.
+
+    Then the requests end as 'unchanged', no message is exchanged and no privacy is spent. What is
+    compared: the consented rows of every brand, the spec, the model's settings, the contract.
+    """
+    return _claimed(settings, model, as_of, category_key, on_event, on_message, retrain=False)
+
+
+def _claimed(
+    settings: FederationSettings,
+    model: ModelSettings,
+    as_of: datetime,
+    category_key: bytes,
+    on_event: Callable[[TrainingEvent], None] | None,
+    on_message: Callable[[Envelope], None] | None,
+    *,
+    retrain: bool,
+) -> TrainedModel | Unchanged:
     sites = [site_of(site) for site in settings.sites_of(model.sites)]
     run_id = f"{model.name}-{as_of:%Y%m%dT%H%M%S}-{uuid4().hex[:8]}"
     contract = Contracts(settings).require(site.name for site in sites)
@@ -130,88 +143,25 @@ def train_model(
     members.open(dict.fromkeys(site.name for site in sites))
     claims = Claims(sites, model.name, as_of)
     with claims.settled(), AuditTrail(settings) as trail:
-        cohort = _cohort(settings, model, contract, sites, claims, as_of)
+        cohort = assemble(settings, model, contract, sites, claims, as_of)
+        inputs = inputs_of(settings, model, cohort, category_key)
+        found = compare(model.name, sites, inputs)
+        if found.unchanged is not None and not retrain:
+            claims.spare(str(found.unchanged))
+            return found.unchanged
         with TrainingAccount(trail, settings, model, on_message) as account:
             trained = _train(
                 settings, model, cohort, members, run_id, category_key, on_event, account
             )
-            register(trained, run_id, as_of, account)
+            register(trained, run_id, as_of, account, inputs)
             claims.succeed()
-    return trained
-
-
-def _cohort(
-    settings: FederationSettings,
-    model: ModelSettings,
-    contract: Contract | None,
-    sites: Sequence[Site],
-    claims: Claims,
-    as_of: datetime,
-) -> _Cohort:
-    requests = claims.claim()
-    spec = agreed_spec(requests)
-    check_partners(sites, requests)
-    if spec.task not in ("propensity", "lookalike"):
-        raise ConfigError(
-            f"task '{spec.task}' cannot be trained yet",
-            limit="propensity, lookalike",
-            looked=f"meta.fed_audience of model {model.name}",
-            fix="use task: propensity with a 0/1 label",
-        )
-    rules = lookalike_settings(settings, model, spec, [site.name for site in sites])
-    if rules is None or rules.mode == "seed_rule":
-        participants = tuple(
-            labelled_participant(site, requests.get(site.name), model.name, as_of) for site in sites
-        )
-        by_site = {one.site.name: one.rows for one in participants}
-        features = agreed_features(by_site, _aside(spec, model))
-        if contract is not None:
-            features = contract.model(model.name).manifest_features
-        if model.missing_features == "refuse" or model.privacy is not None:
-            require_features(by_site, features)
-        return _Cohort(spec, participants, features, contract, rules, None)
-    participants = _around_seed_brand(sites, requests, spec, model.name, as_of)
-    features, common = shared_features(participants, spec, rules)
-    features = tuple(feature for feature in features if feature.name != model.weight)
-    return _Cohort(spec, participants, features, contract, rules, common)
-
-
-def _aside(spec: ModelSpec, model: ModelSettings) -> tuple[str, ...]:
-    """Columns that are no features."""
-    weight = () if model.weight is None else (model.weight,)
-    return (*spec.exclude_features, *weight)
-
-
-def _around_seed_brand(
-    sites: Sequence[Site],
-    requests: dict[str, TrainingRequest],
-    spec: ModelSpec,
-    model: str,
-    as_of: datetime,
-) -> tuple[Participant, ...]:
-    """Read the seed brand's labelled rows, and the targets' features at the same cutoff."""
-    seed_site = next(site for site in sites if site.name == spec.seed_brand)
-    seed = labelled_participant(seed_site, requests.get(seed_site.name), model, as_of)
-    if seed.request is not None:
-        require_column(seed_site.name, seed.request.relation, seed.rows.table, spec.cutoff)
-    cutoff = pc.max(seed.rows.table[spec.cutoff]).as_py()
-    if cutoff is None:
-        raise DataError(
-            f"{seed_site.name} has no consented row with a cutoff, so there are no seeds",
-            value=f"{seed.rows.withdrawn:,} rows without consent now",
-            looked=f"{spec.cutoff} of its training table",
-            fix="build the training table again, and check --as-of",
-        )
-    return tuple(
-        seed if site is seed_site else unlabelled_participant(site, spec, cutoff, as_of)
-        for site in sites
-    )
+    return replace(trained, why=found.changes)
 
 
 def _train(
     settings: FederationSettings,
     model: ModelSettings,
-    cohort: _Cohort,
+    cohort: Cohort,
     members: Members,
     run_id: str,
     category_key: bytes,

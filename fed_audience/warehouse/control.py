@@ -188,12 +188,16 @@ def finish_request(
     warehouse: Warehouse,
     request_id: str,
     *,
-    status: Literal["succeeded", "failed", "stale", "cancelled"],
+    status: Literal["succeeded", "unchanged", "failed", "stale", "cancelled"],
     now: datetime,
     detail: str | None = None,
     schema: str = SCHEMA,
 ) -> None:
-    """End a request that is not ended yet; raises WarehouseError when there is none."""
+    """End a request that is not ended yet; raises WarehouseError when there is none.
+
+    'unchanged': nothing was trained, as nothing would come out differently; unlike 'succeeded' it
+    does not keep dbt from queueing the next request.
+    """
     ended = warehouse.execute(
         f"update {control('training_requests', schema).sql()}"
         " set status = ?, finished_at = ?, detail = ?"

@@ -26,6 +26,7 @@ class RegisteredModel:
     ``model_text`` is LightGBM's format, ``encoder`` the JSON of its Encoder, ``metrics`` JSON; of
     a model trained with noise it says under `privacy` what was promised.
     ``is_rank``: the score only orders people, as the brand had no labels of its own.
+    ``trained_on``: hashes (JSON) of what it was made of, by which another training is spared.
     """
 
     model_name: str
@@ -35,6 +36,7 @@ class RegisteredModel:
     created_at: datetime
     run_id: str | None = None
     metrics: str | None = None
+    trained_on: str | None = None
     is_rank: bool = False
 
     @property
@@ -46,7 +48,8 @@ class RegisteredModel:
 def register_model(warehouse: Warehouse, model: RegisteredModel, *, schema: str = SCHEMA) -> None:
     """Keep ``model`` and make it the active version, in one transaction.
 
-    Registering the same version again with the same text only activates it. Raises
+    The same version with the same text again is the result of another run: it is kept once, under
+    that run. Raises
     ModelFormatError when text and encoder cannot be scored together, WarehouseError when the
     version exists with another text.
     """
@@ -70,7 +73,13 @@ def register_model(warehouse: Warehouse, model: RegisteredModel, *, schema: str 
                 looked=table.sql(),
                 fix="register it under a version of its own",
             )
-        if not held:
+        if held:
+            warehouse.execute(
+                f"update {table.sql()} set run_id = ?, trained_on = ?"
+                " where model_name = ? and model_version = ?",
+                [model.run_id, model.trained_on, model.model_name, model.model_version],
+            )
+        else:
             row = {field.name: getattr(model, field.name) for field in fields(model)}
             row |= {"is_active": False, "model_sha256": model.sha256}
             warehouse.insert(table, pa.table({name: [value] for name, value in row.items()}))
@@ -99,14 +108,32 @@ def activate_model(
             )
 
 
+@dataclass(frozen=True, slots=True)
+class ActiveVersion:
+    """Which version of a model is active, and where it came from; no text."""
+
+    model_version: str
+    run_id: str | None
+    created_at: datetime
+    trained_on: str | None
+
+
+def active_version(
+    warehouse: Warehouse, model_name: str, *, schema: str = SCHEMA
+) -> ActiveVersion | None:
+    """Return the active version of a model; None where there is none."""
+    rows = warehouse.query(
+        "select model_version, run_id, created_at, trained_on"
+        f" from {control('model_registry', schema).sql()} where model_name = ? and is_active",
+        [model_name],
+    ).to_pylist()
+    return ActiveVersion(**rows[0]) if rows else None
+
+
 def active_run(warehouse: Warehouse, model_name: str, *, schema: str = SCHEMA) -> str | None:
     """Return the run that the active version came from; None where it or its run is unknown."""
-    runs = warehouse.query(
-        f"select run_id from {control('model_registry', schema).sql()}"
-        " where model_name = ? and is_active",
-        [model_name],
-    )["run_id"]
-    return runs[0].as_py() if len(runs) else None
+    found = active_version(warehouse, model_name, schema=schema)
+    return None if found is None else found.run_id
 
 
 def active_model(warehouse: Warehouse, model_name: str, *, schema: str = SCHEMA) -> RegisteredModel:

@@ -73,6 +73,7 @@ create table if not exists {{ fed_audience.control('model_registry') }} (
     model_text varchar not null,
     encoder varchar not null,
     metrics varchar,
+    trained_on varchar,
     is_rank boolean not null,
     primary key (model_name, model_version)
 )

@@ -19,7 +19,7 @@ from fed_audience.federation.messages.base import (
     UInt32Vector,
     VectorReply,
 )
-from fed_audience.federation.messages.packing import NO_SLOTS, WIDE, Packing
+from fed_audience.federation.messages.packing import WIDE, Packing
 
 
 class OpenRun(Request):
@@ -79,30 +79,21 @@ class TreeClosing(Request):
     leaf_values: Float64Vector
 
 
-class HistogramRequest(Request):
-    """Base of requests for histograms. ``packing``: how the sums travel.
-
-    ``wide``: int32, of the drawn features' slots those whose sums take two elements, ascending.
-    """
-
-    packing: Packing = WIDE
-    wide: Int32Vector = NO_SLOTS
-
-
-class StartTree(TreeClosing, HistogramRequest):
+class StartTree(TreeClosing):
     """Close the trees before, compute gradients, build the root's histogram of each class.
 
     ``base_scores``: one a class. ``features``: those drawn for this round of trees, ascending;
-    no other is summed.
+    no other is summed. ``packing``: how the sums travel.
     """
 
     kind: ClassVar[int] = 4
     reveals: ClassVar[str] = "To the site: the tree grown so far, which is part of the model."
     base_scores: Float64Vector
     features: Int32Vector
+    packing: Packing = WIDE
 
 
-class GrowLevel(HistogramRequest):
+class GrowLevel(Request):
     """Split nodes and build the histograms of the nodes ``build``: int32[m, 2] class, node."""
 
     kind: ClassVar[int] = 5
@@ -111,6 +102,7 @@ class GrowLevel(HistogramRequest):
     split_rules: Int32Table
     left_codes: CodeSets
     build: Int32Table
+    packing: Packing = WIDE
 
 
 class FinishTraining(TreeClosing):
