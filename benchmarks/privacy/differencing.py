@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 import numpy as np
 
+from benchmarks.privacy.histograms import pairs_of
 from benchmarks.privacy.secure_sum import consortium
 from benchmarks.privacy.secure_training import run_of, tables, trained
 from fed_audience.federation import ArrowSource, InProcessTransport, SiteProgram, train
@@ -28,7 +29,6 @@ if TYPE_CHECKING:
     import pyarrow as pa
     from numpy.typing import NDArray
 
-    from fed_audience.federation.messages.packing import Packing
     from fed_audience.federation.transport import Envelope
 
     Integers = NDArray[np.int64]
@@ -61,12 +61,13 @@ def without_rules(parts: dict[str, pa.Table]) -> tuple[Integers, dict[str, Any]]
     heard = Recorded()
     trained(parts, PARAMETERS, secure=False, on_message=heard.note)
     requests = [m.decode_request(body) for body in heard.bodies]
-    packing = next(one.packing for one in requests if isinstance(one, m.StartTree))
-    roots = {site: _pairs(packing, reply, rides=2) for site, reply in heard.roots.items()}
+    root = next(one for one in requests if isinstance(one, m.StartTree))
+    how = {"packing": root.packing, "wide": root.wide}
+    roots = {site: _pairs(root, reply) for site, reply in heard.roots.items()}
     level = next(one for one in requests if isinstance(one, m.GrowLevel))
     _, _, left, right = level.split_nodes[0].tolist()
     both = level.model_copy(
-        update={"build": np.array([[0, left], [0, right]], dtype=np.int32), "packing": packing}
+        update={"build": np.array([[0, left], [0, right]], dtype=np.int32), **how}
     )
     until_root = heard.bodies[: requests.index(level)]
     children = 0
@@ -77,7 +78,7 @@ def without_rules(parts: dict[str, pa.Table]) -> tuple[Integers, dict[str, Any]]
         for body in until_root:
             program.handle(body)
         reply = m.decode_reply(program.handle(m.encode(both)))
-        children = children + _pairs(packing, reply).reshape(2, -1, 2).sum(axis=0)
+        children = children + _pairs(both, reply)
     difference = np.asarray(sum(roots.values()) - children)
     row = _row("free", "both children over the others", "summed", difference, roots[LEAVER])
     return roots[LEAVER], row
@@ -121,8 +122,7 @@ class LyingCoordinator:
         yield from replies.items()
 
     def _try(self, level: m.GrowLevel, root: m.StartTree, to: Sequence[str]) -> None:
-        packing = root.packing
-        alone = _pairs(packing, self._answers[LEAVER], rides=2)
+        alone = _pairs(root, self._answers[LEAVER])
         self.rows.append(
             _row("ours", "leave the leaver's answer out of the sum", "noise", alone, self._leaver)
         )
@@ -183,10 +183,12 @@ def measure(rows: int = 4_000, features: int = 30) -> list[dict[str, Any]]:
     return [free, *under_the_rules(parts, leaver)]
 
 
-def _pairs(packing: Packing, reply: m.Reply, rides: int = 0) -> Integers:
+def _pairs(request: m.StartTree | m.GrowLevel, reply: m.Reply) -> Integers:
+    """Read a reply's pairs int64[slots, 2], summed over its nodes."""
     if not isinstance(reply, m.VectorReply):
         raise SystemExit(f"a site answered with {reply}")
-    return packing.unpack(reply.integers(packing.ring), rides)[0]
+    found: Integers = pairs_of(request, reply.integers(request.packing.ring)).sum(axis=0)
+    return found
 
 
 def _row(

@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any, Final
 import numpy as np
 import pyarrow as pa
 
+from benchmarks.privacy.histograms import pairs_of
 from benchmarks.privacy.secure_training import tables, trained
 from fed_audience.federation import messages as m
 from fed_audience.gbdt.bins import MISSING_CODE
@@ -26,7 +27,6 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from fed_audience.federation import TrainingResult
-    from fed_audience.federation.messages.packing import Packing
     from fed_audience.federation.transport import Envelope
 
     Integers = NDArray[np.int64]
@@ -72,12 +72,11 @@ def histograms(heard: Heard, vectors: list[Integers]) -> dict[int, Integers]:
     """Read the sums of every node: node -> int64[slots, 2]; a sibling is parent minus child."""
     found: dict[int, Integers] = {}
     for request, vector in zip(heard.requests, vectors, strict=True):
-        packing: Packing = request.packing
+        pairs = pairs_of(request, vector)
         if isinstance(request, m.StartTree):
-            found[0] = packing.unpack(vector, rides=2)[0]
+            found[0] = pairs[0]
             continue
         built = request.build[:, 1].tolist()
-        pairs = packing.unpack(vector)[0].reshape(len(built), -1, 2)
         found.update(zip(built, pairs, strict=True))
         for _, parent, left, right in request.split_nodes.tolist():
             for one, other in ((left, right), (right, left)):

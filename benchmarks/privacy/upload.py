@@ -54,5 +54,7 @@ def _packing(request: m.Request) -> str:
     """Say how gradient and hessian travel."""
     if not isinstance(request, m.StartTree | m.GrowLevel):
         return "32"
-    packing = request.packing
-    return f"{packing.bits}, {'both in one' if packing.hessian_bits else 'one each'}"
+    bits, wide = request.packing.bits, len(request.wide)
+    if not request.packing.hessian_bits:
+        return f"{bits}, one each"
+    return f"{bits}, both in one" + (f" but in {wide} slots" if wide else "")

@@ -12,6 +12,7 @@ import pytest
 
 from fed_audience.federation import Envelope, InProcessTransport, SiteProgram, explain, train
 from fed_audience.federation import messages as m
+from fed_audience.federation.messages.packing import SlotPacking
 from fed_audience.federation.site import program as site_module
 from fed_audience.federation.site.run import SiteVector
 from fed_audience.gbdt.histogram import SlotLayout
@@ -137,7 +138,7 @@ def test_boosting_rounds_carry_no_count() -> None:
     result = run({"a": ROWS}, on_message=seen.append, n_estimators=3, early_stopping_round=3)
     slots = SlotLayout.from_bins(result.encoder.bins).slots
     packings = [
-        request.packing
+        SlotPacking.read(request.packing, request.wide, slots)
         for request in (m.decode_request(e.body) for e in seen if e.direction == "to_site")
         if isinstance(request, m.StartTree | m.GrowLevel)
     ]
@@ -150,24 +151,25 @@ def test_boosting_rounds_carry_no_count() -> None:
     for packing, reply in zip(packings, boosting, strict=True):
         values = reply.integers(packing.ring)
         if isinstance(reply, m.RootHistogram):
-            assert len(values) == packing.size(slots, rides=2)
-            assert packing.unpack(values, rides=2)[1][1] == 0
+            assert len(values) == packing.size(1, rides=2)
+            assert packing.unpack(values, 1, rides=2)[1][1] == 0
         else:
-            assert len(values) % packing.size(slots) == 0
+            assert len(values) % packing.size(1) == 0
 
 
 def test_hessians_of_two_trees_differ() -> None:
     """A count would be the same vector in each tree; these sums change with the scores."""
     seen: list[Envelope] = []
-    run({"a": ROWS}, on_message=seen.append, n_estimators=3)
+    result = run({"a": ROWS}, on_message=seen.append, n_estimators=3)
+    slots = SlotLayout.from_bins(result.encoder.bins).slots
     roots = []
     for envelope in seen:
         message = m.decode(envelope.body)
         if isinstance(message, m.StartTree):
-            packing = message.packing
+            packing = SlotPacking.read(message.packing, message.wide, slots)
         if isinstance(message, m.RootHistogram):
-            pairs, _ = packing.unpack(message.integers(packing.ring), rides=2)
-            roots.append(pairs[:, 1])
+            pairs, _ = packing.unpack(message.integers(packing.ring), 1, rides=2)
+            roots.append(pairs[0, :, 1])
     assert len(roots) == 3
     assert not np.array_equal(roots[0], roots[1])
     assert not np.array_equal(roots[1], roots[2])

@@ -1,7 +1,8 @@
-"""How a reply's integers become ring elements, as few and as short as the sums allow."""
+"""How a histogram's sums become ring elements, as few and as short as their bounds allow."""
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from typing import Annotated, Final, Literal, Self
 
 import numpy as np
@@ -9,13 +10,17 @@ from numpy.typing import NDArray
 from pydantic import Field
 
 from fed_audience.config import StrictModel
+from fed_audience.errors import FederationError
+from fed_audience.gbdt.packed_sums import pack_pairs, unpack_pairs
 from fed_audience.privacy.masks import RING_32, RING_64, Ring
 
 _LIMB_BITS: Final = 16
-_MOST_SITES: Final = 2**15
-"""Limbs of so many sites sum below 2^31."""
+"""Limbs of up to 2^15 sites sum below 2^31."""
 
 Integers = NDArray[np.int64]
+Slots = NDArray[np.int32]
+
+NO_SLOTS: Final[Slots] = np.empty(0, dtype=np.int32)
 
 
 class Packing(StrictModel):
@@ -29,67 +34,113 @@ class Packing(StrictModel):
     bits: Literal[32, 64] = 64
     hessian_bits: Annotated[int, Field(ge=0, le=62)] = 0
 
-    @classmethod
-    def of_bounds(cls, gradient: int, hessian: int) -> Self:
-        """Choose the shortest packing for sums within +-``gradient`` and 0 .. ``hessian``."""
-        hessian_bits = max(hessian.bit_length(), 1)
-        needed = hessian_bits + gradient.bit_length() + 1
-        if needed <= RING_32.bits:
-            return cls(bits=32, hessian_bits=hessian_bits)
-        if needed <= RING_64.bits:
-            return cls(bits=64, hessian_bits=hessian_bits)
-        return cls()
-
     @property
     def ring(self) -> Ring:
         """The ring of the elements."""
         return Ring(self.bits)
 
-    def size(self, slots: int, rides: int = 0) -> int:
-        """Elements of a vector of ``slots`` pairs and ``rides`` integers of 64 bits."""
-        limbs = RING_64.bits // _LIMB_BITS if self.bits == RING_32.bits else 1
-        return slots * (1 if self.hessian_bits else 2) + rides * limbs
+
+WIDE: Final = Packing()
+
+
+@dataclass(frozen=True, slots=True)
+class SlotPacking:
+    """The packing of histograms of ``slots`` slots, some of which outgrow an element.
+
+    ``wide``: int32, ascending, the slots that take two elements all the same: a few that hold very
+    many rows, such as missing values and heavy categories. Empty in a ring of 32 bits.
+    """
+
+    packing: Packing
+    slots: int
+    wide: Slots
+
+    @classmethod
+    def read(cls, packing: Packing, wide: Slots, slots: int) -> Self:
+        """Take what a request for histograms of ``slots`` slots says.
+
+        Raises FederationError when ``wide`` are not ascending slots, or the packing has none.
+        """
+        fits = packing.bits == RING_64.bits and packing.hessian_bits > 0
+        known = np.concatenate(([-1], wide, [slots])).astype(np.int64)
+        if len(wide) and not (fits and (np.diff(known) > 0).all()):
+            raise FederationError("slots of two elements are not ascending slots of the histogram")
+        return cls(packing, slots, wide)
+
+    @classmethod
+    def of_bounds(cls, gradient: Integers, hessian: Integers) -> Self:
+        """Choose the shortest for sums within +-``gradient`` and 0 .. ``hessian``, int64[slots]."""
+        slots = len(gradient)
+        hessian_bits = np.maximum(_bit_length(hessian), 1)
+        needed = hessian_bits + _bit_length(gradient) + 1
+        if needed.max(initial=0) <= RING_32.bits:
+            return cls(Packing(bits=32, hessian_bits=_most(hessian_bits)), slots, NO_SLOTS)
+        fits = needed <= RING_64.bits
+        shared = _most(hessian_bits[fits])
+        fits &= _bit_length(gradient) + 1 + shared <= RING_64.bits
+        wide = np.flatnonzero(~fits).astype(np.int32)
+        if 2 * len(wide) > slots:
+            return cls(WIDE, slots, NO_SLOTS)
+        return cls(Packing(hessian_bits=shared), slots, wide)
+
+    @property
+    def ring(self) -> Ring:
+        """The ring of the elements."""
+        return self.packing.ring
+
+    def size(self, nodes: int, rides: int = 0) -> int:
+        """Elements of the histograms of ``nodes`` nodes and ``rides`` integers of 64 bits."""
+        limbs = RING_64.bits // _LIMB_BITS if self.packing.bits == RING_32.bits else 1
+        a_node = self.slots + len(self.wide) if self.packing.hessian_bits else 2 * self.slots
+        return nodes * a_node + rides * limbs
 
     def pack(self, pairs: Integers, rides: Integers | None = None) -> Integers:
-        """Return the elements of pairs int64[..., 2] and of integers int64[r] behind them."""
-        flat = pairs.reshape(-1, 2)
-        if self.hessian_bits:
-            elements = (flat[:, 0] << self.hessian_bits) + flat[:, 1]
-        else:
-            elements = flat.ravel()
-        if rides is None:
-            return elements
-        return np.append(elements, self._limbs(rides))
+        """Return the elements of pairs int64[nodes, slots, 2] and of integers int64[r] behind."""
+        if not self.packing.hessian_bits:
+            elements = pairs.reshape(-1)
+            return elements if rides is None else np.append(elements, rides)
+        nodes, limbs = len(pairs), self._limbs(rides)
+        elements = np.empty(self.size(nodes) + len(limbs), dtype=np.int64)
+        pack_pairs(pairs, self.wide, self.packing.hessian_bits, elements)
+        elements[self.size(nodes) :] = limbs
+        return elements
 
-    def unpack(self, sums: Integers, rides: int = 0) -> tuple[Integers, Integers]:
-        """Read summed elements: pairs int64[slots, 2] and the ``rides`` integers behind them."""
-        behind = self.size(0, rides)
-        elements = sums[: len(sums) - behind]
-        if not self.hessian_bits:
-            return elements.reshape(-1, 2), self._joined(sums[len(sums) - behind :], rides)
-        pairs = np.empty((len(elements), 2), dtype=np.int64)
-        np.bitwise_and(elements, (1 << self.hessian_bits) - 1, out=pairs[:, 1])
-        np.right_shift(elements, self.hessian_bits, out=pairs[:, 0])
-        return pairs, self._joined(sums[len(sums) - behind :], rides)
+    def unpack(self, sums: Integers, nodes: int, rides: int = 0) -> tuple[Integers, Integers]:
+        """Read summed elements: pairs int64[nodes, slots, 2] and the ``rides`` integers behind."""
+        elements, limbs = sums[: self.size(nodes)], sums[self.size(nodes) :]
+        joined = self._joined(limbs, rides)
+        if not self.packing.hessian_bits:
+            return elements.reshape(nodes, -1, 2), joined
+        pairs = np.empty((nodes, self.slots, 2), dtype=np.int64)
+        unpack_pairs(elements, self.wide, self.packing.hessian_bits, pairs)
+        return pairs, joined
 
-    def _limbs(self, rides: Integers) -> Integers:
+    def _limbs(self, rides: Integers | None) -> Integers:
         """In a ring of 32 bits an integer travels as four limbs of 16, which never carry over."""
-        if self.bits == RING_64.bits:
+        if rides is None:
+            return np.empty(0, dtype=np.int64)
+        if self.packing.bits == RING_64.bits:
             return rides
         shifts = np.arange(0, RING_64.bits, _LIMB_BITS)
         return ((rides[:, None] >> shifts) & (2**_LIMB_BITS - 1)).ravel()
 
     def _joined(self, limbs: Integers, rides: int) -> Integers:
-        if self.bits == RING_64.bits:
+        if self.packing.bits == RING_64.bits:
             return limbs
         shifts = np.arange(0, RING_64.bits, _LIMB_BITS)
         joined: Integers = (limbs.reshape(rides, RING_64.bits // _LIMB_BITS) << shifts).sum(axis=1)
         return joined
 
 
-WIDE: Final = Packing()
-
-
 def counts_ring(row_cap: int) -> Ring:
     """Ring for counts of rows, of which all sites together have at most ``row_cap``."""
     return RING_32 if row_cap <= RING_32.largest else RING_64
+
+
+def _bit_length(values: Integers) -> NDArray[np.int32]:
+    """Bits of each value, at least 0; one too many where a float rounds up to a power of two."""
+    return np.frexp(values.astype(np.float64))[1]
+
+
+def _most(bits: NDArray[np.int32]) -> int:
+    return int(bits.max(initial=1))

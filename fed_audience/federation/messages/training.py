@@ -19,7 +19,7 @@ from fed_audience.federation.messages.base import (
     UInt32Vector,
     VectorReply,
 )
-from fed_audience.federation.messages.packing import WIDE, Packing
+from fed_audience.federation.messages.packing import NO_SLOTS, WIDE, Packing
 
 
 class OpenRun(Request):
@@ -79,21 +79,30 @@ class TreeClosing(Request):
     leaf_values: Float64Vector
 
 
-class StartTree(TreeClosing):
+class HistogramRequest(Request):
+    """Base of requests for histograms. ``packing``: how the sums travel.
+
+    ``wide``: int32, of the drawn features' slots those whose sums take two elements, ascending.
+    """
+
+    packing: Packing = WIDE
+    wide: Int32Vector = NO_SLOTS
+
+
+class StartTree(TreeClosing, HistogramRequest):
     """Close the trees before, compute gradients, build the root's histogram of each class.
 
     ``base_scores``: one a class. ``features``: those drawn for this round of trees, ascending;
-    no other is summed. ``packing``: how the sums travel.
+    no other is summed.
     """
 
     kind: ClassVar[int] = 4
     reveals: ClassVar[str] = "To the site: the tree grown so far, which is part of the model."
     base_scores: Float64Vector
     features: Int32Vector
-    packing: Packing = WIDE
 
 
-class GrowLevel(Request):
+class GrowLevel(HistogramRequest):
     """Split nodes and build the histograms of the nodes ``build``: int32[m, 2] class, node."""
 
     kind: ClassVar[int] = 5
@@ -102,7 +111,6 @@ class GrowLevel(Request):
     split_rules: Int32Table
     left_codes: CodeSets
     build: Int32Table
-    packing: Packing = WIDE
 
 
 class FinishTraining(TreeClosing):

@@ -12,7 +12,6 @@ from fed_audience.errors import FederationError
 from fed_audience.federation import events as e
 from fed_audience.federation import messages as m
 from fed_audience.federation.lasting.journal_records import FinishedTrees
-from fed_audience.federation.messages.packing import Packing
 from fed_audience.federation.messages.payload import (
     leaves_to_arrays,
     nodes_to_array,
@@ -187,11 +186,6 @@ class BoostingRounds:
         """Rows that a tree is expected to train with."""
         return max(1, round(self._counts.rows * self._parameters.bagging_fraction))
 
-    @property
-    def _gradient_bound(self) -> int:
-        """Largest sum of gradients that the rows of all sites can have, in units."""
-        return self._counts.rows * self._objective.fixed.gradient_bound
-
     def _draw(self, number: int) -> NDArray[np.int64]:
         mask = drawn_features(
             self._names,
@@ -205,21 +199,21 @@ class BoostingRounds:
         self, number: int, drawn: NDArray[np.int64], closing: dict[str, Any]
     ) -> tuple[NDArray[np.int64], int]:
         """Close the trees before; return the roots' histograms and the loss that comes along."""
-        hessian_bound = self._counts.rows * self._objective.fixed.hessian_bound
-        packing = Packing.of_bounds(self._gradient_bound, hessian_bound)
+        self._checks.draw(drawn, self._layout)
+        how = self._checks.packing()
         request = m.StartTree(
             slot=self._cohort.slot(number, 0),
             base_scores=self._base_scores,
             features=drawn.astype(np.int32),
-            packing=packing,
+            packing=how.packing,
+            wide=how.wide,
             **closing,
         )
         classes = self._objective.classes
-        size = packing.size(classes * self._layout.only(drawn).slots, rides=2)
-        sums = self._cohort.sum(request, m.RootHistogram, size, packing.ring)
-        pairs, (loss, clipped) = packing.unpack(sums, rides=2)
-        roots = pairs.reshape(classes, -1, 2)
-        self._checks.roots(number, roots, drawn, self._layout)
+        size = how.size(classes, rides=2)
+        sums = self._cohort.sum(request, m.RootHistogram, size, how.ring)
+        roots, (loss, clipped) = how.unpack(sums, classes, rides=2)
+        self._checks.roots(number, roots)
         self._checks.rides(number, int(loss), int(clipped), self._counts.rows * classes)
         self._note_loss(int(loss))
         self._clipped.append(int(clipped))
@@ -234,23 +228,22 @@ class BoostingRounds:
         while build := growing.build:
             level += 1
             unsent = growing.unsent()
-            packing = Packing.of_bounds(self._gradient_bound, growing.largest_hessian)
+            how = self._checks.packing(growing.largest_hessian)
             request = m.GrowLevel(
                 slot=self._cohort.slot(number, level),
                 build=nodes_to_array(build),
-                packing=packing,
+                packing=how.packing,
+                wide=how.wide,
                 **splits_to_arrays(unsent),
             )
             nodes = sum(map(len, build))
-            size = packing.size(nodes * growing.slots)
             try:
-                sums = self._cohort.sum(request, m.LevelHistogram, size, packing.ring)
+                sums = self._cohort.sum(request, m.LevelHistogram, how.size(nodes), how.ring)
             except SiteMissing as error:
                 text = f"{error.what}: tree {number + 1} ends at level {level}"
                 self._on_event(e.SiteWarning("", text))
                 return unsent
-            pairs, _ = packing.unpack(sums)
-            built = pairs.reshape(nodes, -1, 2)
+            built, _ = how.unpack(sums, nodes)
             self._checks.children(number, built, growing.parents_of_build(), self._team)
             self._take(growing.advance, built)
         return growing.unsent()

@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Final
 import numpy as np
 
 from fed_audience.errors import FederationError
+from fed_audience.federation.messages.packing import SlotPacking
 from fed_audience.gbdt.histogram import is_part_of
 from fed_audience.gbdt.team import ALONE
 
@@ -52,22 +53,32 @@ class SumChecks:
         self._rows = rows
         self._fixed = fixed
         self._names = names
-        self._feature = self._gradient = np.empty(0, dtype=np.int64)
+        self._feature = self._gradient = self._hessian = np.empty(0, dtype=np.int64)
 
-    def roots(self, tree: int, roots: Integers, drawn: Integers, layout: SlotLayout) -> None:
-        """Check root histograms int64[classes, slots, 2] of the features ``drawn``.
-
-        Keeps the bounds of these features for the tree's children. Raises FederationError naming
-        the first broken bound.
-        """
+    def draw(self, drawn: Integers, layout: SlotLayout) -> None:
+        """Take the features ``drawn`` for a tree: its bounds are theirs."""
         slots = layout.slots_of(drawn)
         self._feature = np.repeat(drawn, layout.sizes[drawn] + 1)
         self._gradient = self._rows[slots] * self._fixed.gradient_bound
-        hessian = self._rows[slots] * self._fixed.hessian_bound
+        self._hessian = self._rows[slots] * self._fixed.hessian_bound
+
+    def packing(self, largest_hessian: int | None = None) -> SlotPacking:
+        """Return the shortest packing of the tree's sums, in nodes of at most that hessian."""
+        hessian = self._hessian
+        if largest_hessian is not None:
+            hessian = np.minimum(hessian, largest_hessian)
+        return SlotPacking.of_bounds(self._gradient, hessian)
+
+    def roots(self, tree: int, roots: Integers) -> None:
+        """Check root histograms int64[classes, slots, 2] of the features drawn.
+
+        Raises FederationError naming the first broken bound.
+        """
         where = f"the root of tree {tree + 1}"
+        steep = "a hessian sum exceeds what its rows can have"
         for root in roots:
             self._hold(root[:, 1] >= 0, where, NEGATIVE)
-            self._hold(root[:, 1] <= hessian, where, "a hessian sum exceeds what its rows can have")
+            self._hold(root[:, 1] <= self._hessian, where, steep)
             self._hold(np.abs(root[:, 0]) <= self._gradient, where, STEEP)
 
     def rides(self, tree: int, loss: int, clipped: int, rows: int) -> None:

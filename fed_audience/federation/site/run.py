@@ -13,7 +13,7 @@ from fed_audience.federation.brand_scores import BrandScores, validation_scores
 from fed_audience.federation.explaining import explained_rows
 from fed_audience.federation.lasting.frozen_rows import digest_of_rows
 from fed_audience.federation.own_copies import OwnCopies
-from fed_audience.federation.messages.packing import counts_ring
+from fed_audience.federation.messages.packing import SlotPacking, counts_ring
 from fed_audience.federation.messages.payload import (
     bins_from_message,
     features_from_message,
@@ -195,8 +195,8 @@ class SiteRun:
             yield
         finally:
             roots = self._of_features(rooting())
-        packing = request.packing
-        return SiteVector(m.RootHistogram, packing.pack(roots, rides), packing.ring)
+        how = SlotPacking.read(request.packing, request.wide, roots.shape[1])
+        return SiteVector(m.RootHistogram, how.pack(roots, rides), how.ring)
 
     def _close_before(self, request: m.StartTree) -> None:
         """Close the trees before, or give the first scores."""
@@ -223,7 +223,8 @@ class SiteRun:
             yield
         finally:  # rows that began to move come to rest, whoever gives up meanwhile
             built = self._of_features(growing())
-        return SiteVector(m.LevelHistogram, request.packing.pack(built), request.packing.ring)
+        how = SlotPacking.read(request.packing, request.wide, built.shape[1])
+        return SiteVector(m.LevelHistogram, how.pack(built), how.ring)
 
     def _close_trees(self, request: m.TreeClosing) -> None:
         booster = self._booster

@@ -45,7 +45,8 @@ EXAMPLES: dict[type[m.Request | m.Reply], dict[str, Any]] = {
     m.StartTree: {
         "base_scores": np.array([-1.1]),
         "features": np.array([0, 4], dtype=np.int32),
-        "packing": Packing(bits=32, hessian_bits=12),
+        "packing": Packing(hessian_bits=12),
+        "wide": np.array([3, 5], dtype=np.int32),
         **SPLITS,
         **LEAVES,
     },

@@ -104,12 +104,14 @@ ROOT = np.array([[[400, 100], [-600, 150], [0, 0], [700, 175], [-300, 75]]])
 DRAWN = np.array([0, 1])
 
 
-def checks() -> SumChecks:
-    return SumChecks(COUNTS, FIXED, ["spend", "country"])
+def checks(drawn: NDArray[np.int64] = DRAWN) -> SumChecks:
+    checking = SumChecks(COUNTS, FIXED, ["spend", "country"])
+    checking.draw(drawn, LAYOUT)
+    return checking
 
 
 def test_sums_at_their_bounds_are_accepted() -> None:
-    checks().roots(0, ROOT, DRAWN, LAYOUT)
+    checks().roots(0, ROOT)
 
 
 @pytest.mark.parametrize(
@@ -127,15 +129,15 @@ def test_one_unit_beyond_a_bound_is_refused(slot: int, part: int, value: int, wh
     wrong[0, slot, part] = value
     name = "spend" if slot < 3 else "country"
     with pytest.raises(FederationError, match=what) as caught:
-        checks().roots(2, wrong, DRAWN, LAYOUT)
+        checks().roots(2, wrong)
     assert caught.value.looked == f"the root of tree 3, feature {name}"
 
 
 def test_bounds_are_those_of_the_drawn_features() -> None:
     drawn = np.array([1])
-    checks().roots(0, ROOT[:, 3:], drawn, LAYOUT)
+    checks(drawn).roots(0, ROOT[:, 3:])
     with pytest.raises(FederationError, match="exceeds what its rows") as caught:
-        checks().roots(0, ROOT[:, 3:] * 2, drawn, LAYOUT)
+        checks(drawn).roots(0, ROOT[:, 3:] * 2)
     assert caught.value.looked == "the root of tree 1, feature country"
 
 
@@ -145,12 +147,18 @@ def test_bounds_are_those_of_the_drawn_features() -> None:
 )
 def test_a_child_keeps_within_its_parent(slot: int, pair: tuple[int, int], what: str) -> None:
     checking = checks()
-    checking.roots(0, ROOT, DRAWN, LAYOUT)
+    checking.roots(0, ROOT)
     child = ROOT // 2
     checking.children(0, child, ROOT)
     child[0, slot] = pair
     with pytest.raises(FederationError, match=what):
         checking.children(0, child, ROOT)
+
+
+def test_sums_travel_as_their_bounds_allow_and_shorter_in_small_nodes() -> None:
+    assert checks().packing().packing.hessian_bits == (7 * 25).bit_length()
+    assert checks().packing(largest_hessian=31).packing.hessian_bits == 5
+    assert checks().packing().slots == 5
 
 
 @pytest.mark.parametrize("rides", [(-1, 0), (0, -1), (0, 11)])
