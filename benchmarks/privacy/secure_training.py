@@ -77,7 +77,7 @@ def measure(
     sites: int = 3,
     bins: Sequence[int] = (64, 255),
     trees: int = 30,
-    repeats: int = 5,
+    repeats: int = 15,
 ) -> list[dict[str, Any]]:
     """Alternate secure and plain runs; return a row for each number of bins."""
     parts = tables(rows, features, sites)
