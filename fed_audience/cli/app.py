@@ -18,6 +18,7 @@ from fed_audience.cli import (
     model,
     overlap,
     processes,
+    withdrawal,
 )
 from fed_audience.cli.budget import budget
 from fed_audience.cli.demo import demo
@@ -104,12 +105,17 @@ app.add_typer(_site, name="site")
 app.command()(processes.coordinator)
 app.command()(processes.agent)
 
-_consent = typer.Typer(help="Why a person may be used or not, how many may, what grants it.")
+_consent = typer.Typer(
+    help="Why a person may be used or not, how many may, what grants it, what follows a withdrawal."
+)
 _consent.command()(consent.explain)
 _consent.command()(consent.funnel)
 _consent.command()(consent.coverage)
 _consent.command()(consent.check)
 _consent.command()(consent.decode)
+_consent.command()(withdrawal.certificate)
+_consent.command()(withdrawal.erase)
+_consent.command()(withdrawal.due)
 app.add_typer(_consent, name="consent")
 
 _model = typer.Typer(help="Look at a model file without trusting it.")

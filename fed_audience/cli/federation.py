@@ -62,6 +62,8 @@ def run(  # noqa: PLR0913 - one parameter a flag
     from fed_audience.cli.progress import Steps  # noqa: PLC0415
     from fed_audience.jobs.facts import report_of  # noqa: PLC0415
     from fed_audience.jobs.pipeline import build_brands, check_settings, run_pipeline  # noqa: PLC0415
+    from fed_audience.jobs.retraining_due import retraining_due  # noqa: PLC0415
+    from fed_audience.jobs.sites import site_of  # noqa: PLC0415
     from fed_audience.report import terminal  # noqa: PLC0415
     from fed_audience.report.page import check_place, write_report  # noqa: PLC0415
 
@@ -85,6 +87,8 @@ def run(  # noqa: PLR0913 - one parameter a flag
         )
     for same in outcome.unchanged.values():
         show_unchanged(same, console)
+    for due in retraining_due(settings, map(site_of, settings.sites), instant):
+        console.print(f"! {due.sentence(instant)}", style="yellow", soft_wrap=True)
     if outcome.trained:
         facts = report_of(outcome)
         write_report(facts, report)

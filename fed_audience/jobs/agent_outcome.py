@@ -7,12 +7,15 @@ from base64 import b64decode
 from hashlib import sha256
 from typing import TYPE_CHECKING
 
+from fed_audience.consent.training_people import record_training_people
 from fed_audience.errors import FederationError, ModelFormatError
 from fed_audience.federation import Manifest
 from fed_audience.federation.messages.members import LARGEST_MADE, Made
 from fed_audience.gbdt.encoding import Encoder
 from fed_audience.gbdt.reader import read_model
 from fed_audience.jobs.agent_run import Station, release
+from fed_audience.jobs.registration import unrecorded
+from fed_audience.jobs.retraining_due import refuse_overdue
 from fed_audience.warehouse.control import (
     TrainingRun,
     finish_request,
@@ -89,7 +92,7 @@ def settle(
     if outcome.status != "succeeded" and outcome.again:
         release(station, held.request)
         return None
-    manifest = Manifest.from_json(held.manifest)
+    manifest, keys = Manifest.from_json(held.manifest), station.site.person_keys
     if made is not None:
         _check_model(manifest, made)
     digest = None if made is None else sha256(made.model_text.encode()).hexdigest()
@@ -97,6 +100,9 @@ def settle(
         if request_status(warehouse, held.request.request_id) in {"pending", "claimed"}:
             if made is not None and digest is not None:
                 register_model(warehouse, _model(station, held, made, digest))
+                if run is not None and keys is not None:
+                    ids = run.rows.participant.rows.table[manifest.row_key].to_pylist()
+                    record_training_people(warehouse, outcome.run, manifest.model_name, ids, keys)
             record_run(warehouse, _books(station, manifest, held, run, outcome, made))
             finish_request(
                 warehouse,
@@ -110,7 +116,9 @@ def settle(
 
 def score_customers(station: Station, model_name: str) -> int:
     """Score the site's consented customers with the active model; return their number."""
-    model, as_of = station.settings.model(model_name), station.clock()
+    settings, as_of = station.settings, station.clock()
+    model = settings.model(model_name)
+    refuse_overdue(settings, [station.site], as_of, model_name)
     with station.site.open() as warehouse:
         held = active_model(warehouse, model_name)
         scores = score(
@@ -121,6 +129,7 @@ def score_customers(station: Station, model_name: str) -> int:
             key=station.category_key,
             accept_missing=model.missing_features == "accept",
         )
+        scores = station.site.tombstones(warehouse).without_each(scores, "customer_id")
         stamp = ScoreStamp(held.model_name, held.model_version, held.is_rank, as_of)
         return write_scores(warehouse, scores, stamp)
 
@@ -159,7 +168,12 @@ def _books(
     made: Made | None,
 ) -> TrainingRun:
     rows = None if run is None else run.rows.participant.rows
-    words = (*(made.warnings if made else ()), *filter(None, [outcome.why]))
+    known = station.site.person_keys is not None and run is not None
+    words = (
+        *(made.warnings if made else ()),
+        *filter(None, [outcome.why]),
+        *(() if known or made is None else (unrecorded(station.site),)),
+    )
     return TrainingRun(
         run_id=outcome.run,
         model_name=held.request.model_name,

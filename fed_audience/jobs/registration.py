@@ -6,6 +6,7 @@ import json
 from hashlib import sha256
 from typing import TYPE_CHECKING
 
+from fed_audience.consent.training_people import record_training_people
 from fed_audience.jobs.training_result import metrics_document
 from fed_audience.warehouse.control import TrainingRun, record_run
 from fed_audience.warehouse.registry import RegisteredModel, register_model
@@ -15,6 +16,7 @@ if TYPE_CHECKING:
     from datetime import datetime
 
     from fed_audience.jobs.audit_training import TrainingAccount
+    from fed_audience.jobs.sites import Site
     from fed_audience.jobs.train import TrainedModel
     from fed_audience.jobs.training_content import TrainedOn
 
@@ -30,7 +32,8 @@ def register(
     result, rules = trained.result, trained.lookalike
     metrics = metrics_document(result) or None
     for one in trained.participants:
-        name = one.site.name
+        name, keys = one.site.name, one.site.person_keys
+        unknown = () if keys else (unrecorded(one.site),)
         text = trained.text_for(name)
         model = RegisteredModel(
             model_name=trained.name,
@@ -57,9 +60,17 @@ def register(
             rounds=result.rounds,
             bytes_up=result.bytes_up.get(name),
             metrics=metrics,
-            message="; ".join((*trained.warnings, *trained.notes)) or None,
+            message="; ".join((*trained.warnings, *trained.notes, *unknown)) or None,
         )
         with one.site.open() as warehouse, warehouse.transaction():
             register_model(warehouse, model)
             record_run(warehouse, run)
+            if keys is not None:
+                people = one.rows.table[trained.spec.entity].to_pylist()
+                record_training_people(warehouse, run_id, trained.name, people, keys)
         account.registered(name, model.sha256)
+
+
+def unrecorded(site: Site) -> str:
+    """Say that nobody can tell later whom a model was trained on."""
+    return f"who trained it at {site.name} is not on record: {site.settings.state_key} is not set"

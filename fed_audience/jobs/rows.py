@@ -80,8 +80,8 @@ def read_consented_rows(
 ) -> SiteRows:
     """Read ``relation`` and keep the rows of people who allow training at ``as_of``.
 
-    Raises DataError when a customer stands in it twice, when column ``entity`` or ``label`` is
-    missing, or when the label is no number.
+    Nobody who was erased is among them. Raises DataError when a customer stands in it twice, when
+    column ``entity`` or ``label`` is missing, or when the label is no number.
     """
     relations = ConsentRelations.of_schema(site.profile.schema_)
     allowed = consenting(warehouse, relations, TRAINING_PURPOSES, as_of)
@@ -111,6 +111,7 @@ def read_consented_rows(
             fix="make the model unique by customer",
         )
     kept = table.filter(pc.is_in(ids, value_set=allowed))
+    kept = site.tombstones(warehouse).without(kept, entity)
     return SiteRows(site.name, kept, table.num_rows - kept.num_rows)
 
 

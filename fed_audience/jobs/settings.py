@@ -6,7 +6,7 @@ from difflib import get_close_matches
 from pathlib import Path
 from typing import Annotated, Any, Literal, Self, TypeVar
 
-from pydantic import Field, field_validator, model_validator
+from pydantic import Field, PrivateAttr, field_validator, model_validator
 
 from fed_audience.audit.fields import Statement
 from fed_audience.config import StrictModel, load_yaml
@@ -32,6 +32,18 @@ class SiteSettings(StrictModel):
     project: Path
     profiles: Path | None = None
     target: str | None = None
+    _state_key: str = PrivateAttr(default="FED_AUDIENCE_STATE_KEY")
+
+    @property
+    def state_key(self) -> str:
+        """Variable that holds the secret under which the site names its people."""
+        return self._state_key
+
+    def under(self, state_key: str) -> Self:
+        """Return the site, its secret in variable ``state_key``."""
+        site = self.model_copy()
+        site._state_key = state_key  # noqa: SLF001 - of a copy of its own
+        return site
 
 
 class ModelSettings(StrictModel):
@@ -85,6 +97,17 @@ class ModelSettings(StrictModel):
     def training_parameters(self) -> TrainingParameters:
         """Return the parameters with our defaults filled in."""
         return TrainingParameters.from_options(self.parameters)
+
+
+class WithdrawalSettings(StrictModel):
+    """What becomes of a model when somebody in its training set withdraws.
+
+    ``retrain_within_days``: until when it is trained again without them. ``overdue``: 'warn' goes
+    on with it after that day, 'refuse' scores nobody with it until it is trained again.
+    """
+
+    retrain_within_days: Annotated[int, Field(ge=0, le=3650)] = 30
+    overdue: Literal["warn", "refuse"] = "warn"
 
 
 class AudienceSettings(StrictModel):
@@ -144,6 +167,7 @@ class FederationSettings(StrictModel):
     budget_book: Path = Path("budget.sqlite")
     public_values: dict[str, PublicFeature] = Field(default_factory=dict)
     overlap: OverlapSettings | None = None
+    withdrawal: WithdrawalSettings = WithdrawalSettings()
     category_key: str = "FED_AUDIENCE_CATEGORY_KEY"
     state_key: str = "FED_AUDIENCE_STATE_KEY"
 
@@ -205,7 +229,7 @@ def load_federation(path: Path) -> FederationSettings:
                 "project": (base / site.project).resolve(),
                 "profiles": (base / site.profiles).resolve() if site.profiles else None,
             }
-        )
+        ).under(settings.state_key)
         for site in settings.sites
     )
     overlap = settings.overlap

@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
+import os
 from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from fed_audience.config import secret_from_environment
+from fed_audience.consent.erasures import Tombstones, read_tombstones
+from fed_audience.consent.person_keys import PersonKeys
 from fed_audience.warehouse.engines import open_warehouse
 from fed_audience.warehouse.profiles import load_profile
 from fed_audience.warehouse.protocol import Relation
@@ -34,6 +38,18 @@ class Site:
             yield warehouse
         finally:
             warehouse.close()
+
+    @property
+    def person_keys(self) -> PersonKeys | None:
+        """Keyed names of the site's people; None where its state key is not in the environment."""
+        name = self.settings.state_key
+        if name not in os.environ and f"{name}_FILE" not in os.environ:
+            return None
+        return PersonKeys(secret_from_environment(name), self.name)
+
+    def tombstones(self, warehouse: Warehouse) -> Tombstones:
+        """Return who was erased here; raises ConfigError when they cannot be recognised."""
+        return read_tombstones(warehouse, self.person_keys)
 
     def model(self, name: str) -> Relation:
         """Return the relation that dbt built for model ``name``."""

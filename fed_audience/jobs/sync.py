@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 from fed_audience.activation import (
     Contact,
     Destination,
+    Gate,
     Member,
     Plan,
     Sync,
@@ -18,8 +19,10 @@ from fed_audience.activation import (
     open_destination,
     read_contacts,
 )
+from fed_audience.activation.erasure import finish_erasures
 from fed_audience.activation.plan import plan as plan_sync
 from fed_audience.activation.sync import run as run_sync
+from fed_audience.consent.erasures import ErasureGate
 from fed_audience.consent.gate import ConsentGate
 from fed_audience.consent.statement import ConsentRelations
 from fed_audience.errors import AuditError, FedAudienceError, ResourceError
@@ -73,7 +76,7 @@ class Target:
 class _Prepared:
     plan: Plan
     state: SyncState
-    gate: ConsentGate
+    gate: Gate
     destination: Destination
 
 
@@ -126,6 +129,8 @@ def sync_audience(
                     clock=clock,
                     on_event=_at(target.site.name, on_event),
                 )
+            with target.site.open() as warehouse:
+                finish_erasures(warehouse)
             done = SiteReport(target.site.name, target.name, report)
             try:
                 account.delivered(target.site, audience, done)
@@ -180,12 +185,13 @@ def _prepared(
     allowed = Contracts(settings).allows_destination(site.name, target.name)
     with site.open() as warehouse:
         relations = ConsentRelations.of_schema(site.profile.schema_)
-        gate = ConsentGate(
+        ledger = ConsentGate(
             warehouse,
             relations.ledger,
             relations.rules,
             timedelta(hours=settings.max_consent_age_hours),
         )
+        gate = ErasureGate(ledger, site.tombstones(warehouse))
         # One transaction: one snapshot to plan from, and the file is opened once.
         with warehouse.transaction():
             state = SyncState(warehouse, sync, secret)

@@ -8,9 +8,21 @@ import pytest
 
 from fed_audience import cli
 from tests.jobs.overlap_brands import pair, pair_template
-from tests.jobs.small_federation import small_federation, small_federation_template
+from tests.jobs.small_federation import (
+    small_federation,
+    small_federation_template,
+    trained,
+    trained_template,
+)
 
-__all__ = ["pair", "pair_template", "small_federation", "small_federation_template"]
+__all__ = [
+    "pair",
+    "pair_template",
+    "small_federation",
+    "small_federation_template",
+    "trained",
+    "trained_template",
+]
 
 Fail = Callable[..., tuple[int, str]]
 

@@ -7,6 +7,8 @@ from tests.jobs.small_federation import (
     small_federation,
     small_federation_template,
     small_postgres_federation,
+    trained,
+    trained_template,
 )
 from tests.jobs.three_organisations import organisations, organisations_template
 
@@ -18,4 +20,6 @@ __all__ = [
     "small_federation",
     "small_federation_template",
     "small_postgres_federation",
+    "trained",
+    "trained_template",
 ]

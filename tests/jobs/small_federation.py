@@ -16,6 +16,7 @@ import yaml
 from fed_audience.consent.statement import ConsentRelations
 from fed_audience.jobs.settings import FederationSettings, load_federation
 from fed_audience.jobs.sites import Site, site_of
+from fed_audience.jobs.train import train_model
 from fed_audience.warehouse.control import control
 from fed_audience.warehouse.engines import open_warehouse
 from fed_audience.warehouse.postgres.target import PostgresTarget
@@ -49,6 +50,8 @@ destinations:
     type: file
     folder: delivered
 """
+KEY = b"k" * 32
+"""The category key under which the trained federation was trained."""
 PURPOSES = ("profile", "train", "share_model", "activate:email")
 
 
@@ -154,6 +157,43 @@ def small_federation(
         monkeypatch.setenv(name, value)
     folder = tmp_path / "federation"
     shutil.copytree(small_federation_template, folder)
+    return SmallFederation(folder)
+
+
+@pytest.fixture(scope="session")
+def trained_template(
+    small_federation_template: Path, tmp_path_factory: pytest.TempPathFactory
+) -> Path:
+    """The small federation after a training, and after dbt built the same rows again."""
+    folder = tmp_path_factory.mktemp("trained") / "federation"
+    shutil.copytree(small_federation_template, folder)
+    federation = SmallFederation(folder)
+    with pytest.MonkeyPatch.context() as patch:
+        for name, value in SECRETS.items():
+            patch.setenv(name, value)
+        trained = train_model(
+            federation.settings, federation.settings.models[0], as_of=NOW, category_key=KEY
+        )
+    assert trained.why == ("no training on record at ant",)
+    for brand in BRANDS:
+        federation.execute(brand, "update fed_training_repurchase set _fed_build_id = 'build2'")
+        federation.execute(
+            brand,
+            "update fed_audience.training_requests set status = 'pending', build_id = 'build2',"
+            " claimed_by = null, claimed_at = null",
+        )
+    return folder
+
+
+@pytest.fixture
+def trained(
+    trained_template: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> SmallFederation:
+    """A copy of the trained federation, whose training is queued again."""
+    for name, value in SECRETS.items():
+        monkeypatch.setenv(name, value)
+    folder = tmp_path / "federation"
+    shutil.copytree(trained_template, folder)
     return SmallFederation(folder)
 
 

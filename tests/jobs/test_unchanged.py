@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import shutil
 from datetime import timedelta
-from pathlib import Path
 from typing import Any
 
 import pytest
@@ -15,44 +13,13 @@ from fed_audience.jobs.sites import site_of
 from fed_audience.jobs.train import train_if_changed, train_model
 from fed_audience.jobs.training_cohort import assemble
 from fed_audience.jobs.unchanged import Comparison, Unchanged, compare, inputs_of
-from tests.jobs.small_federation import BRANDS, NOW, SmallFederation
+from tests.jobs.small_federation import BRANDS, KEY, NOW, SmallFederation
 
 LATER = NOW + timedelta(days=1)
-AGAIN = (
-    "update fed_audience.training_requests set status = 'pending', build_id = 'build2',"
-    " claimed_by = null, claimed_at = null"
-)
-
-
-KEY = b"k" * 32
 WITHOUT_VISITS = (
     "update fed_audience.training_requests set spec = replace(spec, 'propensity\"',"
     ' \'propensity", "exclude_features": ["f_visits"]\')'
 )
-
-
-@pytest.fixture(scope="session")
-def trained_template(
-    small_federation_template: Path, tmp_path_factory: pytest.TempPathFactory
-) -> Path:
-    """The small federation after a training, and after dbt built the same rows again."""
-    folder = tmp_path_factory.mktemp("trained") / "federation"
-    shutil.copytree(small_federation_template, folder)
-    federation = SmallFederation(folder)
-    model = federation.settings.models[0]
-    made = train_model(federation.settings, model, as_of=NOW, category_key=KEY)
-    assert made.why == ("no training on record at ant",)
-    for brand in BRANDS:
-        federation.execute(brand, "update fed_training_repurchase set _fed_build_id = 'build2'")
-        federation.execute(brand, AGAIN)
-    return folder
-
-
-@pytest.fixture
-def trained(trained_template: Path, tmp_path: Path) -> SmallFederation:
-    folder = tmp_path / "federation"
-    shutil.copytree(trained_template, folder)
-    return SmallFederation(folder)
 
 
 def compared(federation: SmallFederation, key: bytes = KEY, **changes: Any) -> Comparison:
