@@ -56,8 +56,8 @@ def invite(
 ) -> None:
     """Invite a site: a token that is good once. Hand the file to that site, and to nobody else."""
     from fed_audience.files import write_whole  # noqa: PLC0415 - start-up time
-    from fed_audience.jobs.coordinator_service import utc_now  # noqa: PLC0415
     from fed_audience.jobs.invitations import Invitations  # noqa: PLC0415
+    from fed_audience.jobs.service import utc_now  # noqa: PLC0415
 
     settings, own = _coordinator(_load(config))
     invitation = Invitations(settings, own, utc_now).invite(site, days)
@@ -70,9 +70,9 @@ def invite(
 
 def revoke(site: Site, *, config: Config = DEFAULT_CONFIG) -> None:
     """Take a site out of the roster: it is cut off at once, and every site signs anew."""
-    from fed_audience.jobs.coordinator_service import utc_now  # noqa: PLC0415 - start-up time
     from fed_audience.jobs.invitations import Invitations  # noqa: PLC0415
     from fed_audience.jobs.members import Members  # noqa: PLC0415
+    from fed_audience.jobs.service import utc_now  # noqa: PLC0415 - start-up time
 
     settings, own = _coordinator(_load(config))
     roster = Members(settings).remove(site)

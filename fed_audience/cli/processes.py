@@ -167,8 +167,11 @@ def _book(config: Path) -> RunBook:
 
 def _status(config: Path) -> FederationStatus:
     """Ask the coordinator from a site; read its file beside it."""
-    from fed_audience.jobs.coordinator_service import STATUS_FILE, STATUS_KIND  # noqa: PLC0415
-    from fed_audience.jobs.federation_status import read_status  # noqa: PLC0415
+    from fed_audience.jobs.federation_status import (  # noqa: PLC0415
+        STATUS_FILE,
+        STATUS_KIND,
+        read_status,
+    )
     from fed_audience.jobs.joining import tls_files  # noqa: PLC0415
     from fed_audience.jobs.members import Members  # noqa: PLC0415
     from fed_audience.jobs.service import is_running  # noqa: PLC0415
@@ -180,7 +183,7 @@ def _status(config: Path) -> FederationStatus:
 
         site = settings.sites[0].name
         body = ask_coordinator(
-            settings.agent.coordinator,
+            settings.agent.address,
             tls_files(settings.agent.certificates),
             STATUS_KIND,
             b"",

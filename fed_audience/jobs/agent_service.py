@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import logging
 import time
-from datetime import timedelta
 from typing import TYPE_CHECKING, Final
 
 from fed_audience.errors import ConfigError, FederationError, RunInterrupted
@@ -12,10 +11,9 @@ from fed_audience.federation.messages import members as mm
 from fed_audience.federation.transports.grpc import SiteLink
 from fed_audience.jobs.agent_desk import AgentDesk
 from fed_audience.jobs.agent_run import Station
-from fed_audience.jobs.coordinator_service import utc_now
 from fed_audience.jobs.joining import tls_files
 from fed_audience.jobs.members import Members
-from fed_audience.jobs.service import Stopping, metrics_page, only_one
+from fed_audience.jobs.service import Stopping, clock_from, metrics_page, only_one
 from fed_audience.jobs.service_metrics import show_agent
 from fed_audience.jobs.settings import load_federation
 from fed_audience.jobs.sites import site_of
@@ -54,12 +52,13 @@ def run_agent(
         )
     site = site_of(settings.sites[0])
     identity = Members(settings).identity(site.name)
-    clock = utc_now if as_of is None else _clock_from(as_of)
     deadline = None if timeout is None else time.monotonic() + timeout
     with only_one(own.folder, PROGRAM), metrics_page(own.metrics), Stopping() as stopping:
-        desk = AgentDesk(Station(config.resolve(), site, category_key, own.folder, clock))
+        desk = AgentDesk(
+            Station(config.resolve(), site, category_key, own.folder, clock_from(as_of))
+        )
         desk.recover()
-        link = SiteLink(own.coordinator, tls_files(own.certificates), identity, desk.handle)
+        link = SiteLink(own.address, tls_files(own.certificates), identity, desk.handle)
         for asked in mm.ASKED:
             link.on(asked.kind, _answering(desk, asked.kind))
         try:
@@ -79,11 +78,6 @@ def run_agent(
         _LOG.info("the agent ends; a run under way rests", extra={"event": "stopping"})
     if stopping.interrupted:
         raise RunInterrupted("stopped by the user; a run under way goes on at the next start")
-
-
-def _clock_from(as_of: datetime) -> Callable[[], datetime]:
-    began = time.monotonic()
-    return lambda: as_of + timedelta(seconds=time.monotonic() - began)
 
 
 def _answering(desk: AgentDesk, kind: str) -> Callable[[bytes], bytes]:

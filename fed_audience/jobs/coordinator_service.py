@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import logging
 import time
-from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Final
 
 from fed_audience.errors import ConfigError, FederationError, RunInterrupted
@@ -13,11 +12,17 @@ from fed_audience.federation.messages import members as mm
 from fed_audience.federation.transports.grpc import Caller, GrpcTransport, Member
 from fed_audience.jobs.contracts import Contracts
 from fed_audience.jobs.coordinator_program import CoordinatorProgram, waiting_for
-from fed_audience.jobs.federation_status import FederationStatus, status_of, write_status
+from fed_audience.jobs.federation_status import (
+    STATUS_FILE,
+    STATUS_KIND,
+    FederationStatus,
+    status_of,
+    write_status,
+)
 from fed_audience.jobs.invitations import Invitations
 from fed_audience.jobs.joining import tls_files
 from fed_audience.jobs.members import Members
-from fed_audience.jobs.service import Stopping, metrics_page, only_one
+from fed_audience.jobs.service import Stopping, metrics_page, only_one, utc_now
 from fed_audience.jobs.service_metrics import show_status
 
 if TYPE_CHECKING:
@@ -27,14 +32,7 @@ if TYPE_CHECKING:
 
 _LOG: Final = logging.getLogger(__name__)
 PROGRAM: Final = "coordinator"
-STATUS_FILE: Final = "status.json"
-STATUS_KIND: Final = "status"
 _STATUS_SECONDS: Final = 1.0
-
-
-def utc_now() -> datetime:
-    """Return the instant, naive and UTC."""
-    return datetime.now(UTC).replace(tzinfo=None)
 
 
 class CoordinatorService:

@@ -22,6 +22,8 @@ if TYPE_CHECKING:
     from fed_audience.jobs.coordinator_program import View
     from fed_audience.jobs.run_book import RunRecord
 
+STATUS_FILE = "status.json"
+STATUS_KIND = "status"
 RUNS_SHOWN = 20
 ANOTHER_SCALE = 10.0
 """Medians of one feature at two brands this many times apart are hardly in the same unit."""

@@ -8,6 +8,7 @@ from typing import Annotated, Self
 from pydantic import Field
 
 from fed_audience.config import StrictModel
+from fed_audience.errors import ConfigError
 
 Address = Annotated[str, Field(pattern=r"^(\[[0-9a-fA-F:]+\]|[A-Za-z0-9._-]+):[0-9]{1,5}$")]
 Seconds = Annotated[float, Field(gt=0.0, le=86_400.0)]
@@ -58,11 +59,22 @@ class CoordinatorSettings(ProcessSettings):
 class AgentSettings(ProcessSettings):
     """`fed-audience agent`: the program beside one brand's warehouse.
 
-    ``coordinator``: where it connects to, from inside to outside. ``score``: whether customers are
-    scored as soon as a model is there.
+    ``coordinator``: where it connects to, from inside to outside; null where NVIDIA FLARE carries
+    the rounds. ``score``: whether customers are scored as soon as a model is there.
     """
 
     folder: Path = Path("agent")
-    coordinator: Address
+    coordinator: Address | None
     metrics: Address | None = "127.0.0.1:9465"
     score: bool = True
+
+    @property
+    def address(self) -> str:
+        """Where the coordinator listens. Raises ConfigError where there is no such place."""
+        if self.coordinator is None:
+            raise ConfigError(
+                "this site has no address of a coordinator: NVIDIA FLARE carries its rounds",
+                looked="agent.coordinator in federation.yml",
+                fix="ask the operator, or give the address to use the site without FLARE",
+            )
+        return self.coordinator

@@ -9,8 +9,9 @@ import os
 import signal
 import sys
 import threading
+import time
 from contextlib import contextmanager
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Final, Self
 
 from fed_audience.errors import ConfigError, ResourceError
@@ -21,6 +22,19 @@ if TYPE_CHECKING:
     from types import FrameType
 
 _PLAIN: Final = frozenset(logging.makeLogRecord({}).__dict__) | {"message", "asctime", "taskName"}
+
+
+def utc_now() -> datetime:
+    """Return the instant, naive and UTC."""
+    return datetime.now(UTC).replace(tzinfo=None)
+
+
+def clock_from(as_of: datetime | None) -> Callable[[], datetime]:
+    """Return a clock that begins at ``as_of`` (naive UTC), for data of another day; or the real."""
+    if as_of is None:
+        return utc_now
+    began = time.monotonic()
+    return lambda: as_of + timedelta(seconds=time.monotonic() - began)
 
 
 @contextmanager

@@ -24,6 +24,7 @@ Purpose = Literal[
     "contract",
     "joining",
     "certificate",
+    "flare client",
 ]
 
 _WRITER: Final = json.JSONEncoder(sort_keys=True, separators=(",", ":"), ensure_ascii=True)
