@@ -8,8 +8,6 @@ from __future__ import annotations
 
 import argparse
 import json
-import os
-import shutil
 import socket
 import subprocess
 import sys
@@ -19,19 +17,15 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
 import yaml
+from brands import MINIMUM_ROWS, PARAMETERS, built, declared, in_one_process
 
 from fed_audience.demo.settings import AS_OF
-from fed_audience.demo.workspace import Workspace, build_brand, environment, prepare
-from fed_audience.jobs.settings import SiteSettings, load_federation
+from fed_audience.jobs.settings import load_federation
 from fed_audience.jobs.sites import site_of
-from fed_audience.jobs.train import TrainedModel, train_model
 
 if TYPE_CHECKING:
-    from fed_audience.demo.generate import DemoData
+    from fed_audience.jobs.train import TrainedModel
 
-MODEL: Final = "repurchase"
-PARAMETERS: Final = {"n_estimators": 150, "learning_rate": 0.1, "max_depth": 5}
-MINIMUM_ROWS: Final = 100
 COMMAND: Final = str(Path(sys.executable).with_name("fed-audience"))
 WAIT_S: Final = 600.0
 
@@ -111,17 +105,11 @@ def main() -> None:
     """Build the brands, train in one process, then between four, and compare."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--dir", type=Path, default=Path(__file__).with_name("prepared"))
+    parser.add_argument("--data", type=Path, help="Where the brands are built. [default: DIR/data]")
     parser.add_argument("--customers", type=int, default=6_000)
     arguments = parser.parse_args()
-    workspace, data = prepare(
-        arguments.dir / "data",
-        customers=arguments.customers,
-        seed=7,
-        setting="kindred",
-        on_step=print,
-    )
-    os.environ.update(environment(workspace))
-    brands = built(workspace, data, arguments.dir)
+    copies = [arguments.dir / name for name in ("together", "apart")]
+    brands = built(arguments.data or arguments.dir / "data", arguments.customers, copies)
     together = in_one_process(arguments.dir / "together", brands)
     print(f"in one process:        {together.result.sha256}", flush=True)
     with ExitStack() as stack:
@@ -136,34 +124,6 @@ def main() -> None:
     print("the same model, to the byte, at every brand")
 
 
-def built(workspace: Workspace, data: DemoData, folder: Path) -> tuple[str, ...]:
-    """Build each brand with dbt; give `together` and `apart` a copy of its project."""
-    brands = tuple(brand.name for brand in data.brands)
-    for copies in ("together", "apart"):
-        shutil.rmtree(folder / copies, ignore_errors=True)
-    for brand in brands:
-        print(f"build {brand} with dbt", flush=True)
-        build_brand(workspace, data, SiteSettings(name=brand, project=workspace.project(brand)))
-        for copies in ("together", "apart"):
-            place = folder / copies / brand / "project"
-            shutil.copytree(workspace.project(brand), place, symlinks=True)
-    return brands
-
-
-def in_one_process(folder: Path, brands: tuple[str, ...]) -> TrainedModel:
-    """Train as one operator of all three warehouses would."""
-    document = {
-        "name": "together",
-        "minimum_rows": MINIMUM_ROWS,
-        "sites": [{"name": brand, "project": f"{brand}/project"} for brand in brands],
-        "models": [{"name": MODEL, "parameters": PARAMETERS}],
-    }
-    (folder / "federation.yml").write_text(yaml.safe_dump(document))
-    settings = load_federation(folder / "federation.yml")
-    key = Path(os.environ["FED_AUDIENCE_CATEGORY_KEY_FILE"]).read_text().strip().encode()
-    return train_model(settings, settings.model(MODEL), as_of=AS_OF, category_key=key)
-
-
 def found(organisations: Organisations, together: TrainedModel) -> None:
     """Make the operator's folder and write what every brand is to sign."""
     (organisations.folder / "operator").mkdir()
@@ -173,29 +133,7 @@ def found(organisations: Organisations, together: TrainedModel) -> None:
     document = yaml.safe_load(config.read_text())
     document["coordinator"] |= {"metrics": None, "poll_seconds": 0.5, "deadline_seconds": 120}
     document["minimum_rows"] = MINIMUM_ROWS
-    spec = together.spec
-    document["models"] = [
-        {
-            "name": MODEL,
-            "parameters": PARAMETERS,
-            "terms": {
-                "entity": spec.entity,
-                "label": {
-                    "column": spec.label,
-                    "definition": "orders again after the cutoff",
-                    "horizon_days": 90,
-                },
-                "features": [
-                    {
-                        "name": feature.name,
-                        "definition": feature.name.removeprefix("f_").replace("_", " "),
-                        "type": "category" if feature.categorical else "number",
-                    }
-                    for feature in together.manifest.features
-                ],
-            },
-        }
-    ]
+    document["models"] = [declared(together)]
     config.write_text(yaml.safe_dump(document, sort_keys=False))
 
 

@@ -84,6 +84,8 @@ class FlareLink:
             except FederationError as error:
                 self._say_once(name, str(error))
                 continue
+            if site is None:
+                continue
             if self._clients.setdefault(site, name) != name:
                 self._say_once(name, f"site {site} speaks through {self._clients[site]} already")
                 continue
@@ -136,11 +138,17 @@ class FlareLink:
             )
         raise FederationError(f"site {site} refused the message {kind}: {answer.refusal}")
 
-    def _introduced(self, client: str, roster: Mapping[str, bytes]) -> str:
-        """Return the site that ``client`` proves to speak for. Raises FederationError."""
+    def _introduced(self, client: str, roster: Mapping[str, bytes]) -> str | None:
+        """Return the site that ``client`` proves to speak for; None while it cannot be reached.
+
+        Raises FederationError.
+        """
         challenge = Challenge.to(client, self._job)
         body = challenge.model_dump_json().encode()
         answer = self._send(client, INTRODUCTION, body, _INTRODUCTION_SECONDS)
+        if answer.away:
+            _LOG.info("client %s is not there yet: %s", client, answer.refusal)
+            return None
         if answer.body is None:
             raise FederationError(f"client {client} does not take part: {answer.refusal}")
         return site_of(challenge, answer.body, roster)

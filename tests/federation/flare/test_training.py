@@ -1,0 +1,159 @@
+"""The same training within a FLARE job: the same bytes, also when a second job ends it."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+pytest.importorskip("nvflare", reason="the extra flare is not installed")
+
+from nvflare.apis.fl_constant import ReservedKey
+from nvflare.apis.fl_context import FLContext
+from nvflare.apis.signal import Signal
+
+from fed_audience.errors import FederationError, RunInterrupted
+from fed_audience.federation import (
+    RunControl,
+    RunJournal,
+    SiteProgram,
+    TrainingEvent,
+    TrainingResult,
+    train,
+)
+from fed_audience.federation.events import TreeGrown
+from fed_audience.federation.transports.flare import FlareLink, RoundController
+from tests.federation.example import manifest, run, split, table
+from tests.federation.flare.network import Job
+from tests.federation.mortal import Sites
+
+SITES = ("north", "south", "west")
+TABLES = split(table(600), np.arange(600) % len(SITES), SITES)
+MANIFEST = manifest(SITES, n_estimators=4)
+
+
+class Rounds:
+    """A site program as the end that a client answers with."""
+
+    def __init__(self, program: SiteProgram) -> None:
+        self._program = program
+
+    def handle(self, body: bytes) -> bytes:
+        return self._program.handle(body)
+
+    def answer(self, kind: str, body: bytes) -> bytes:
+        raise FederationError(f"nothing is asked here: {kind}, {len(body)} bytes")
+
+
+class Training(RoundController):
+    """Trains in a job, with a journal; ``on_tree`` is told the number of each finished tree."""
+
+    def __init__(self, roster: dict[str, bytes], journal: Path) -> None:
+        super().__init__()
+        self.result: TrainingResult | None = None
+        self.on_tree: Callable[[int], None] = lambda _: None
+        self.control = RunControl()
+        self._roster = roster
+        self._journal = journal
+
+    def coordinate(self, link: FlareLink, local: Path, stopped: Callable[[], bool]) -> None:
+        assert str(local) == "/server/local"
+        assert link.welcome(self._roster) == list(SITES)
+
+        def hear(event: TrainingEvent) -> None:
+            if isinstance(event, TreeGrown):
+                self.on_tree(event.number)
+            if stopped():
+                self.control.pause()
+
+        journal = RunJournal(self._journal)
+        try:
+            self.result = train(
+                link, MANIFEST, on_event=hear, journal=journal, control=self.control
+            )
+        finally:
+            journal.close()
+
+
+def job_of(sites: Sites) -> Job:
+    job = Job()
+    for number, site in enumerate(SITES):
+        job.identities[site] = sites._identities[site]
+        job.add(f"client-{number}", Rounds(sites.programs[site]), site=site)
+    return job
+
+
+def flow(controller: RoundController, job: Job, abort: Signal) -> None:
+    """Run the workflow as FLARE's server does."""
+    context = FLContext()
+    for key, value in ((ReservedKey.ENGINE, job), (ReservedKey.RUN_NUM, "1f9a")):
+        context.set_prop(key, value, private=True, sticky=False)
+    controller.initialize(context)
+    controller.control_flow(abort, context)
+    controller.stop_controller(context)
+
+
+@pytest.fixture(scope="module")
+def in_process() -> TrainingResult:
+    return run(TABLES, n_estimators=4)
+
+
+def test_a_job_makes_the_bytes_of_the_training_in_process(
+    in_process: TrainingResult, tmp_path: Path
+) -> None:
+    sites = Sites(TABLES, tmp_path)
+    job = job_of(sites)
+    controller = Training(job.roster, tmp_path / "journal")
+    job.sent.clear()
+    flow(controller, job, Signal())
+    assert controller.result is not None
+    assert controller.result.model_text == in_process.model_text
+    assert controller.result.protection.secure
+    assert controller.result.rounds == in_process.rounds
+    introductions = len(SITES)
+    assert len(job.sent) == introductions + len(SITES) * in_process.rounds, "one trip a round"
+    assert job.panics == []
+
+
+def test_an_aborted_job_rests_and_the_next_one_ends_in_the_same_bytes(
+    in_process: TrainingResult, tmp_path: Path
+) -> None:
+    sites, abort = Sites(TABLES, tmp_path), Signal()
+    first = job_of(sites)
+    controller = Training(first.roster, tmp_path / "journal")
+    controller.on_tree = lambda number: abort.trigger("the administrator") if number == 2 else None
+    flow(controller, first, abort)
+    assert controller.result is None
+    assert first.panics == [], "an abort is not a failure"
+    for number, site in enumerate(SITES):
+        first.end(f"client-{number}")
+        sites.start(site)  # in another process, from its disk
+    second = job_of(sites)
+    again = Training(second.roster, tmp_path / "journal")
+    flow(again, second, Signal())
+    assert again.result is not None
+    assert again.result.model_text == in_process.model_text
+    both, rounds = len(first.sent) + len(second.sent), in_process.rounds + 1
+    assert both == 2 * len(SITES) + rounds * len(SITES), "what is finished is not asked again"
+    assert len(second.sent) < len(first.sent)
+
+
+def test_what_fails_ends_the_job_in_words_and_what_rests_does_not() -> None:
+    class Failing(RoundController):
+        error: Exception = FederationError("run 7 rests", fix="submit the job again")
+
+        def coordinate(self, link: FlareLink, local: Path, stopped: Callable[[], bool]) -> None:
+            assert (link.sites(), str(local), stopped()) == ([], "/server/local", False)
+            raise self.error
+
+    job, controller = Job(), Failing()
+    flow(controller, job, Signal())
+    assert job.panics == ["run 7 rests. To mend it: submit the job again"]
+    controller.error = RunInterrupted("the operator paused it")
+    flow(controller, job, Signal())
+    assert len(job.panics) == 1
+    controller.error = ZeroDivisionError()
+    with pytest.raises(ZeroDivisionError):
+        flow(controller, job, Signal())  # FLARE names it in its log, and ends the job
