@@ -7,8 +7,9 @@ is denied every purpose, whatever the ledger or a later import says.
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Any, Final
 
+import numpy as np
 import pyarrow as pa
 
 from fed_audience.errors import ConfigError
@@ -17,6 +18,8 @@ from fed_audience.warehouse.control import control
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
     from datetime import datetime
+
+    from numpy.typing import NDArray
 
     from fed_audience.consent.gate import ConsentGate
     from fed_audience.consent.order import Decision
@@ -45,8 +48,14 @@ class Tombstones:
         """Return ``rows`` less those whose column ``entity`` names an erased person."""
         if not self.erased_at:
             return rows
-        kept = [self.of(str(one)) is None for one in rows[entity].to_pylist()]
-        return rows.filter(pa.array(kept, pa.bool_()))
+        return rows.filter(pa.array(self.spare(rows[entity])))
+
+    def spare(self, ids: pa.ChunkedArray[Any]) -> NDArray[np.bool_]:
+        """Mark those of ``ids`` who are not erased: bool[n]."""
+        if not self.erased_at:
+            return np.ones(len(ids), dtype=np.bool_)
+        spared = (self.of(str(one)) is None for part in ids.chunks for one in part.to_pylist())
+        return np.fromiter(spared, dtype=np.bool_, count=len(ids))
 
     def without_each(self, batches: Iterator[pa.Table], entity: str) -> Iterator[pa.Table]:
         """Yield ``batches``, each less the erased."""

@@ -133,11 +133,17 @@ class Sharded:
 
         ``trained``: bool[n]; the rows of shards k and ``threads`` + k are thread k's.
         """
-        numbers = np.arange(len(trained), dtype=np.uint32)
-        owner = numbers // np.uint32(_STRETCH_ROWS) % np.uint32(threads)
-        owner[~trained] += np.uint32(threads)
-        sizes = np.bincount(owner, minlength=2 * threads)
-        return cls(numbers[np.argsort(owner, kind="stable")], np.append(0, np.cumsum(sizes)))
+        turns = -(-len(trained) // (_STRETCH_ROWS * threads))
+        numbers = np.arange(turns * threads * _STRETCH_ROWS, dtype=np.uint32)
+        front: list[Rows] = []
+        rest: list[Rows] = []
+        for thread in range(threads):
+            own = numbers.reshape(turns, threads, _STRETCH_ROWS)[:, thread].reshape(-1)
+            own = own[: np.searchsorted(own, len(trained))]
+            front.append(own[trained[own]])
+            rest.append(own[~trained[own]])
+        sizes = [len(shard) for shard in (*front, *rest)]
+        return cls(np.concatenate((*front, *rest)), np.append(0, np.cumsum(sizes)))
 
 
 @dataclass(frozen=True, slots=True)

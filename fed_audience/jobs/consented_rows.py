@@ -42,21 +42,30 @@ class ConsentedRows:
         self._terms = terms
         self._clock = clock
         self._fresh = True
+        self._training: pa.Table | None = None
         self.participant = self._read()
 
     def training(self) -> pa.Table:
         """Return the rows that train, not those held out; with their brand where it counts."""
-        manifest = self._manifest
-        fraction, seed = self._terms.holdout_fraction, manifest.parameters.seed
-        training, _ = self.participant.rows.split(manifest.row_key, fraction, seed)
-        return training if manifest.brand is None else with_brand(training, self._site.name)
+        if self._training is None:
+            manifest = self._manifest
+            fraction, seed = self._terms.holdout_fraction, manifest.parameters.seed
+            training, _ = self.participant.rows.split(manifest.row_key, fraction, seed)
+            branded = manifest.brand is not None
+            self._training = with_brand(training, self._site.name) if branded else training
+        return self._training
 
-    def batches(self) -> Iterator[pa.RecordBatch]:
-        """Yield the training rows, read anew unless nobody has had them yet."""
+    def as_table(self) -> pa.Table:
+        """Hand the training rows over, read anew unless nobody has had them yet."""
         if not self._fresh:
             self.participant = self._read()
-        self._fresh = False
-        yield from ArrowSource(self.training()).batches()
+        training = self.training()
+        self._fresh, self._training = False, None
+        return training
+
+    def batches(self) -> Iterator[pa.RecordBatch]:
+        """Yield the rows of ``as_table``."""
+        yield from ArrowSource(self.as_table()).batches()
 
     def _read(self) -> Participant:
         return labelled_participant(

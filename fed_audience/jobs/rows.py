@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from difflib import get_close_matches
+from itertools import chain
 from typing import TYPE_CHECKING, Final
 
 import pyarrow as pa
@@ -11,6 +12,7 @@ import pyarrow.compute as pc
 
 from fed_audience.consent.statement import ConsentRelations, consenting
 from fed_audience.errors import DataError
+from fed_audience.federation.site.spooled_table import filtered, table_of
 from fed_audience.gbdt.bins import Feature
 from fed_audience.gbdt.sampling import chosen, keyed, row_hashes, validation_rows
 
@@ -27,7 +29,10 @@ TRAINING_PURPOSES: Final = ("train", "share_model")
 
 @dataclass(frozen=True, slots=True)
 class SiteRows:
-    """Rows that may be trained on now. ``withdrawn`` were built in, and have no consent now."""
+    """Rows that may be trained on now. ``withdrawn`` were built in, and have no consent now.
+
+    ``table``: of many rows, a file's: what is read of it comes and goes.
+    """
 
     site: str
     table: pa.Table
@@ -59,12 +64,12 @@ class SiteRows:
         ``by_the_site``: as a site program does that is given all rows and holds some out itself.
         """
         hashes = row_hashes(self.table[key])
-        held_out = pa.array(
+        held_out = (
             validation_rows(hashes, seed=seed, fraction=fraction)
             if by_the_site
             else chosen(keyed(hashes, seed=seed, use="held out"), fraction)
         )
-        return self.table.filter(pc.invert(held_out)), self.table.filter(held_out)
+        return filtered(self.table, ~held_out), filtered(self.table, held_out)
 
 
 def read_consented_rows(
@@ -85,10 +90,11 @@ def read_consented_rows(
     """
     relations = ConsentRelations.of_schema(site.profile.schema_)
     allowed = consenting(warehouse, relations, TRAINING_PURPOSES, as_of)
-    batches = list(warehouse.stream(f"select * from {relation.sql()} {where}", parameters))
+    batches = warehouse.stream(f"select * from {relation.sql()} {where}", parameters)
+    first = next(batches, None)
     table = (
-        pa.Table.from_batches(batches)
-        if batches
+        table_of(chain([first], batches))
+        if first is not None
         else warehouse.query(f"select * from {relation.sql()} limit 0")
     )
     for column in (entity, label):
@@ -110,8 +116,8 @@ def read_consented_rows(
             looked=f"{relation.name}.{entity}",
             fix="make the model unique by customer",
         )
-    kept = table.filter(pc.is_in(ids, value_set=allowed))
-    kept = site.tombstones(warehouse).without(kept, entity)
+    consenting_now = pc.is_in(ids, value_set=allowed).to_numpy()
+    kept = filtered(table, consenting_now & site.tombstones(warehouse).spare(table[entity]))
     return SiteRows(site.name, kept, table.num_rows - kept.num_rows)
 
 

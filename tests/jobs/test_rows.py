@@ -6,6 +6,7 @@ import pyarrow as pa
 import pytest
 
 from fed_audience.errors import DataError
+from fed_audience.federation.site import spooled_table
 from fed_audience.gbdt.bins import Feature
 from fed_audience.jobs.rows import (
     SiteRows,
@@ -53,7 +54,11 @@ def test_a_person_is_kept_aside_by_hash_whoever_else_is_there() -> None:
     assert everyone.split("customer_id", 0.0, seed=3)[1].num_rows == 0
 
 
-def test_rows_without_both_consents_stay_at_home(small_federation: SmallFederation) -> None:
+@pytest.mark.parametrize("most_in_memory", [spooled_table.MOST_IN_MEMORY, -1])
+def test_rows_without_both_consents_stay_at_home(
+    small_federation: SmallFederation, monkeypatch: pytest.MonkeyPatch, most_in_memory: int
+) -> None:
+    monkeypatch.setattr(spooled_table, "MOST_IN_MEMORY", most_in_memory)
     small_federation.execute(
         "ant",
         "delete from int_consent_ledger where purpose = 'share_model' and subject_id = 'ant000'",

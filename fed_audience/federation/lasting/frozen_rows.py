@@ -10,6 +10,7 @@ import pyarrow as pa
 
 from fed_audience.federation.messages.refusal import Refusal
 from fed_audience.federation.site.row_roles import key_hashes, plain_column
+from fed_audience.federation.site.spooled_table import filtered
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -37,16 +38,20 @@ def only_frozen(table: pa.Table, manifest: Manifest, frozen: Identities) -> pa.T
     ``frozen``: ``identities`` of then, in any order. Raises Refusal (withdrawn) when one is gone.
     """
     found = identities(table, manifest)
-    gone = int(np.count_nonzero(~np.isin(frozen, found)))
-    if gone:
-        raise Refusal("withdrawn", detail=f"{gone} of {len(frozen)} rows")
-    kept = np.isin(found, frozen)
-    return table if kept.all() else table.filter(pa.array(kept))
+    _require(frozen, found)
+    return filtered(table, np.isin(found, frozen))
 
 
 def check_frozen(source: RowSource, manifest: Manifest, frozen: Identities) -> None:
     """Read ``source`` again; raise Refusal (withdrawn) when a row that the run uses is gone."""
-    only_frozen(pa.Table.from_batches(list(source.batches())), manifest, frozen)
+    batches = (pa.Table.from_batches([batch]) for batch in source.batches())
+    _require(frozen, np.concatenate([identities(rows, manifest) for rows in batches]))
+
+
+def _require(frozen: Identities, found: Identities) -> None:
+    gone = int(np.count_nonzero(~np.isin(frozen, found)))
+    if gone:
+        raise Refusal("withdrawn", detail=f"{gone} of {len(frozen)} rows")
 
 
 def digest_of_rows(

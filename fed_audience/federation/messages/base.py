@@ -48,6 +48,7 @@ DataReason = Literal[
     "weight_values",
     "brand_values",
     "row_keys",
+    "no_room",
     "too_few_rows",
     "too_many_rows",
     "no_identity",

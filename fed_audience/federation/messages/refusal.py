@@ -73,6 +73,10 @@ EXPLANATIONS: Final[dict[str, tuple[str, str]]] = {
         "its row keys are null or not unique",
         "give every row its own key; see the site's log for the number",
     ),
+    "no_room": (
+        "it has more rows than it keeps in memory, and cannot write them to a temporary file",
+        "free some space there, or set TMPDIR to a folder on a larger disk; see the site's log",
+    ),
     "too_few_rows": (
         "it has fewer rows than it is willing to train with",
         "wait for more consented rows, or leave the site out of the run",
@@ -143,6 +147,6 @@ def refusal_error(site: str, reason: Reason, column: str) -> SiteRefused:
     kind = SiteRefused
     if reason in {"withdrawn", "rows_changed", "no_checkpoint"}:
         kind = RowsChanged
-    elif reason in {"checkpoint", "ledger", "ledger_in_use", "not_kept"}:
+    elif reason in {"checkpoint", "no_room", "ledger", "ledger_in_use", "not_kept"}:
         kind = SiteHindered
     return kind(site, reason, named, fix)

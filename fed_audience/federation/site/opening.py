@@ -12,8 +12,8 @@ from fed_audience.errors import FederationError
 from fed_audience.federation import messages as m
 from fed_audience.federation.contract.checks import first_difference
 from fed_audience.federation.manifest import Manifest
-from fed_audience.federation.private.site_run import PrivateSiteRun
 from fed_audience.federation.messages.refusal import Refusal
+from fed_audience.federation.private.site_run import PrivateSiteRun
 from fed_audience.federation.site.rows import SiteRows, read_rows
 from fed_audience.federation.site.run import SiteRun, SiteVector
 

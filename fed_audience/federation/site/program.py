@@ -9,11 +9,11 @@ from typing import TYPE_CHECKING, Final
 from fed_audience.errors import FederationError
 from fed_audience.federation import messages as m
 from fed_audience.federation.lasting.frozen_rows import check_frozen
-from fed_audience.federation.private.keeper import PrivacyKeeper
-from fed_audience.federation.messages.refusal import Refusal
-from fed_audience.federation.site.opening import Computed, RunAtSite, RunOpening
 from fed_audience.federation.lasting.site_checkpoint import digest_of
+from fed_audience.federation.messages.refusal import Refusal
+from fed_audience.federation.private.keeper import PrivacyKeeper
 from fed_audience.federation.site.keys import check_keys, key_of, present_key, round_of
+from fed_audience.federation.site.opening import Computed, RunAtSite, RunOpening
 from fed_audience.federation.site.openings import answer_opening
 from fed_audience.federation.site.replay import replayed
 from fed_audience.federation.site.steps import to_the_end
@@ -22,9 +22,9 @@ from fed_audience.privacy.refusals import SecureSumError
 
 if TYPE_CHECKING:
     from fed_audience.federation.contract.terms import Contract
+    from fed_audience.federation.lasting.site_checkpoint import KeptRun, SiteCheckpoint
     from fed_audience.federation.manifest import Manifest
     from fed_audience.federation.own_copies import OwnCopies
-    from fed_audience.federation.lasting.site_checkpoint import KeptRun, SiteCheckpoint
     from fed_audience.federation.site.run import SiteVector
     from fed_audience.federation.site.source import RowSource
     from fed_audience.federation.site.steps import Steps

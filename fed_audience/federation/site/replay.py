@@ -5,8 +5,8 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from fed_audience.federation import messages as m
-from fed_audience.federation.messages.refusal import Refusal
 from fed_audience.federation.lasting.site_checkpoint import digest_of
+from fed_audience.federation.messages.refusal import Refusal
 
 if TYPE_CHECKING:
     from collections.abc import Sequence

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeVar
 
 import numpy as np
 import pyarrow as pa
@@ -21,6 +21,8 @@ if TYPE_CHECKING:
 
     from fed_audience.federation.manifest import Manifest
 
+ScalarT = TypeVar("ScalarT", bound=np.generic)
+
 
 @dataclass(frozen=True, slots=True)
 class RowRoles:
@@ -37,16 +39,21 @@ class RowRoles:
     hashes: NDArray[np.uint64] | None
     groups: NDArray[np.uint64] | None
 
-    def take(self, order: NDArray[np.int64]) -> RowRoles:
-        """Return the roles of the rows ``order``."""
+    def parted(self, training: NDArray[np.bool_]) -> RowRoles:
+        """Return the roles with those of the rows marked in ``training``, bool[n], first."""
         brands = self.brands
         return RowRoles(
-            self.labels[order] if len(self.labels) else self.labels,
-            None if self.weights is None else self.weights[order],
-            None if brands is None else BrandColumn(brands.names, brands.codes[order]),
-            None if self.hashes is None else self.hashes[order],
-            None if self.groups is None else self.groups[order],
+            parted(self.labels, training) if len(self.labels) else self.labels,
+            None if self.weights is None else parted(self.weights, training),
+            None if brands is None else BrandColumn(brands.names, parted(brands.codes, training)),
+            None if self.hashes is None else parted(self.hashes, training),
+            None if self.groups is None else parted(self.groups, training),
         )
+
+
+def parted(values: NDArray[ScalarT], training: NDArray[np.bool_]) -> NDArray[ScalarT]:
+    """Return a copy of ``values`` [n] with those marked in ``training`` first."""
+    return np.concatenate((values[training], values[~training]))
 
 
 def read_roles(table: pa.Table, manifest: Manifest, *, labelled: bool) -> RowRoles:

@@ -9,10 +9,14 @@ from typing import TYPE_CHECKING
 import numpy as np
 import pyarrow as pa
 
+from fed_audience.errors import ResourceError
 from fed_audience.federation.lasting.frozen_rows import identities, only_frozen
 from fed_audience.federation.messages.refusal import Refusal
-from fed_audience.federation.site.row_roles import key_hashes, plain_column, read_roles
 from fed_audience.federation.site.columns import CategoricalColumn, NumericColumn, read_column
+from fed_audience.federation.site.freed_memory import give_back
+from fed_audience.federation.site.row_roles import key_hashes, parted, plain_column, read_roles
+from fed_audience.federation.site.source import rows_of
+from fed_audience.federation.site.spooled_table import rest
 from fed_audience.gbdt.codes import BinnedMatrix
 from fed_audience.gbdt.grid import Grid
 from fed_audience.gbdt.label_cap import magnitude_counts
@@ -37,7 +41,8 @@ if TYPE_CHECKING:
 class SiteRows:
     """Rows in memory, training rows first, then validation rows.
 
-    Until ``encode`` the features are Arrow's own, and a byte or two for each category.
+    Until ``encode`` numbers are Arrow's own, of many rows in a temporary file, and categories a
+    byte or two. Who has encoded them lets go of them.
     ``identities``: uint64[n] of the rows where a checkpoint is to know them again.
     """
 
@@ -94,7 +99,13 @@ class SiteRows:
             ),
             *([self._label_job()] if request.labels else []),
         ]
-        return np.concatenate(team.map(lambda job: job(), jobs))
+
+        def counted(job: Callable[[], NDArray[np.int64]]) -> NDArray[np.int64]:
+            counts = job()
+            rest()
+            return counts
+
+        return np.concatenate(team.map(counted, jobs))
 
     def encode(self, bins: Sequence[FeatureBins], team: Team = ALONE) -> BinnedMatrix:
         """Codes of all rows, training rows first."""
@@ -102,6 +113,7 @@ class SiteRows:
 
         def job(index: int) -> None:
             self.columns[index].encode(bins[index], codes[index])
+            rest()
 
         team.map(job, range(len(self.columns)))
         return BinnedMatrix.from_columns(codes, bins, team)
@@ -148,14 +160,13 @@ def read_rows(
     column, an unusable type, labels, weights or brands that cannot be learnt from, or row keys that
     are null or repeated.
     """
-    table = pa.Table.from_batches(list(source.batches()))
+    table = _held(source)
     _refuse_repeated_columns(table, manifest)
     if frozen is not None:
         table = only_frozen(table, manifest, frozen)
     roles = read_roles(table, manifest, labelled=labelled)
     held_out = _held_out(table, manifest)
     training = ~held_out
-    order = np.concatenate((np.flatnonzero(training), np.flatnonzero(held_out)))
     missing = tuple(
         index
         for index, feature in enumerate(manifest.features)
@@ -164,19 +175,23 @@ def read_rows(
     if missing and not manifest.allow_missing_features:
         raise Refusal("missing_feature", manifest.features[missing[0]].name)
     absent = pa.nulls(table.num_rows)
-    columns = tuple(
-        read_column(
-            feature,
-            absent if index in missing else table.column(feature.name),
-            training,
-            category_key,
-        )
-        for index, feature in enumerate(manifest.features)
-    )
-    roles = roles.take(order)
-    known = identities(table, manifest)[order] if identified else None
-    pa.default_memory_pool().release_unused()  # what reading took, some 15 bytes a row
-    return SiteRows(columns, roles, table.num_rows, int(training.sum()), missing, known)
+    columns = list[NumericColumn | CategoricalColumn]()
+    for index, feature in enumerate(manifest.features):
+        column = absent if index in missing else table.column(feature.name)
+        columns.append(read_column(feature, column, training, category_key))
+        rest()
+    roles = roles.parted(training)
+    known = parted(identities(table, manifest), training) if identified else None
+    rest()
+    give_back()
+    return SiteRows(tuple(columns), roles, table.num_rows, int(training.sum()), missing, known)
+
+
+def _held(source: RowSource) -> pa.Table:
+    try:
+        return rows_of(source)
+    except ResourceError as error:
+        raise Refusal("no_room", detail=error) from error
 
 
 def _held_out(table: pa.Table, manifest: Manifest) -> NDArray[np.bool_]:

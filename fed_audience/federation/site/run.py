@@ -12,7 +12,6 @@ from fed_audience.federation import messages as m
 from fed_audience.federation.brand_scores import BrandScores, validation_scores
 from fed_audience.federation.explaining import explained_rows
 from fed_audience.federation.lasting.frozen_rows import digest_of_rows
-from fed_audience.federation.own_copies import OwnCopies
 from fed_audience.federation.messages.packing import SlotPacking, counts_ring
 from fed_audience.federation.messages.payload import (
     bins_from_message,
@@ -23,6 +22,8 @@ from fed_audience.federation.messages.payload import (
     trees_from_message,
 )
 from fed_audience.federation.messages.refusal import Refusal
+from fed_audience.federation.own_copies import OwnCopies
+from fed_audience.federation.site.freed_memory import give_back
 from fed_audience.federation.site.steps import to_the_end
 from fed_audience.gbdt.booster import BinnedRows, RowBooster
 from fed_audience.gbdt.model import Model
@@ -127,7 +128,9 @@ class SiteRun:
                 ring = counts_ring(self.manifest.parameters.row_cap)
                 return SiteVector(m.ValueCounts, counts, ring)
             case m.FixBins():
-                return SiteVector(m.LabelCounts, self._fix_bins(request))
+                counts = self._fix_bins(request)
+                give_back()
+                return SiteVector(m.LabelCounts, counts)
             case m.StartTree():
                 return (yield from self._start_trees(request))
             case m.GrowLevel():

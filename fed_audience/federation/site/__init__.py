@@ -1,0 +1,1 @@
+"""The program beside a brand's rows: what it reads, keeps, computes and answers."""
