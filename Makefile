@@ -60,6 +60,10 @@ fuzz: install ## break 100,000 model texts for the strict reader, and send 100,0
 chaos: install ## kill random processes of 250 federations at random moments, 15 minutes
 	@$(BIN)/python -m tests.chaos $(CHAOS)
 
+.PHONY: scale
+scale: install ## 500 sites on this machine: rounds, memory, a training, 15 minutes
+	@$(BIN)/python -m benchmarks.scale $(SCALE)
+
 .PHONY: docs
 docs: install ## rewrite the generated pages under docs/
 	@$(BIN)/python scripts/write_docs.py

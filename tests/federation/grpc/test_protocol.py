@@ -79,3 +79,20 @@ def test_only_a_longer_body_is_cut(length: int) -> None:
         length % 7 > 0
     )
     assert {part.size for part in parts} == {length}
+
+
+@given(st.binary(max_size=60), st.integers(1, 9))
+def test_a_short_opening_tells_the_length_of_a_longer_body(body: bytes, opening: int) -> None:
+    parts = list(chunks(3, body, LIMITS.chunk_bytes, opening))
+    assembly = Assembly(LIMITS)
+    assert [whole for part in parts if (whole := assembly.add(part)) is not None] == [body]
+    assert len(parts[0].data) == min(len(body), opening, LIMITS.chunk_bytes)
+    assert parts[0].size == len(body)
+
+
+@pytest.mark.parametrize(
+    ("peers", "window"), [(0, 700), (1, 700), (2, 500), (4, 250), (1_000_000, 2**16)]
+)
+def test_windows_of_all_peers_share_what_there_is(peers: int, window: int) -> None:
+    scaled = Limits(chunk_bytes=700 * 2**10, window_bytes=1_000 * 2**10)
+    assert scaled.window(peers) == (window * 2**10 if window != 2**16 else window)

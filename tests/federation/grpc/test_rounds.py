@@ -62,6 +62,42 @@ def test_bodies_of_rounds_at_the_same_time_do_not_mix(federation: Federation) ->
     assert found == [[("north", body)] for body in bodies]
 
 
+def test_long_replies_wait_at_their_sites_until_there_is_room(tmp_path: Path) -> None:
+    """Replies of 600 kB, room for one of them: what is held never grows with the sites."""
+    federation = Federation(tmp_path)
+    names = [f"s{number}" for number in range(6)]
+    for name in names:
+        federation.enrol(name)
+    narrow = replace(
+        LIMITS,
+        chunk_bytes=100_000,
+        opening_bytes=10_000,
+        intake_bytes=700_000,
+        window_bytes=2**16,
+    )
+    reply = bytes(range(250)) * 2_400
+    with federation.transport(limits=narrow) as transport, ExitStack() as stack:
+        for name in names:
+            stack.enter_context(
+                federation.link(transport.address, name, lambda _: reply, limits=narrow)
+            )
+        assert transport.wait_for(names, 60) == []
+        intake = transport._listener._intake
+        seen = set()
+        for site, found in transport.call(b"?", names, 60):
+            assert found == reply
+            assert intake.held == len(reply)
+            seen.add(site)
+        assert seen == set(names)
+        assert intake.held == 0
+        # A round that is left early gives the room back, of whole replies and of begun ones.
+        left = transport.call(b"!", names, 60)
+        next(left)
+        left.close()  # type: ignore[attr-defined]
+        until(lambda: intake.held == 0, 60)
+        assert len(dict(transport.call(b"?", names, 60))) == len(names)
+
+
 def test_replies_come_as_the_sites_give_them(federation: Federation) -> None:
     let_go = threading.Event()
 

@@ -27,7 +27,7 @@ from fed_audience.federation.transports.grpc.protocol import (
 from fed_audience.federation.transports.grpc.tls import diagnose
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterable, Iterator
     from types import TracebackType
 
     from fed_audience.federation.certificates import TlsFiles
@@ -75,7 +75,7 @@ class Stream:
     def __init__(self, way: Way, role: PeerRole) -> None:
         facts = check_files(way.tls, "site")
         self._way = way
-        self._out: SimpleQueue[pb.FromSite | None] = SimpleQueue()
+        self._out: SimpleQueue[Iterable[pb.FromSite] | None] = SimpleQueue()
         files = way.tls
         credentials = grpc.ssl_channel_credentials(
             files.authority.read_bytes(), files.key.read_bytes(), files.certificate.read_bytes()
@@ -132,7 +132,11 @@ class Stream:
 
     def send(self, message: pb.FromSite) -> None:
         """Send ``message`` after those before it."""
-        self._out.put(message)
+        self._out.put((message,))
+
+    def send_all(self, messages: Iterable[pb.FromSite]) -> None:
+        """Send ``messages``, each of them made when the one before has left."""
+        self._out.put(messages)
 
     def finish(self) -> None:
         """Hang up when what was sent has left, two seconds at most; from any thread."""
@@ -150,8 +154,8 @@ class Stream:
         self._channel.close()
 
     def _outgoing(self) -> Iterator[pb.FromSite]:
-        while (message := self._out.get()) is not None:
-            yield message
+        while (messages := self._out.get()) is not None:
+            yield from messages
 
     def _welcomed(self) -> pb.Welcome:
         patience = self._way.limits.handshake_seconds + self._way.limits.hello_seconds

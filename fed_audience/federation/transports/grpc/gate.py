@@ -22,12 +22,13 @@ from cryptography import x509
 
 from fed_audience.errors import ResourceError
 from fed_audience.federation.certificates import facts_of
-from fed_audience.federation.transports.grpc.gate_connection import Connection, Ended
+from fed_audience.federation.transports.grpc.gate_connection import BOTH, Connection, Ended
 
 if TYPE_CHECKING:
     from pathlib import Path
 
     from fed_audience.federation.certificates import CertificateFacts
+    from fed_audience.federation.transports.grpc.gate_connection import Ways
     from fed_audience.federation.transports.grpc.protocol import Limits
     from fed_audience.federation.transports.grpc.tls import ServerContext
     from fed_audience.federation.transports.grpc.turned_away import TurnedAway
@@ -143,13 +144,13 @@ class Gate:
         due = time.monotonic() + _TICK
         while not self._stopping:
             patience = 0.0 if self._unfinished else max(0.0, due - time.monotonic())
-            for key, _ in self._selector.select(patience):
+            for key, ready in self._selector.select(patience):
                 if key.fileobj is self._listener:
                     self._accept()
                 elif key.fileobj is self._woken:
                     self._woken.recv(4096)
                 else:
-                    self._serve(key.data)
+                    self._serve(key.data, key.data.stirred(key.fileobj, ready))
             for _ in range(len(self._unfinished)):
                 self._serve(self._unfinished.popleft())
             self._obey()
@@ -210,24 +211,24 @@ class Gate:
         self._watch(connection)
         self._serve(connection)
 
-    def _serve(self, connection: Connection) -> None:
+    def _serve(self, connection: Connection, ways: Ways = BOTH) -> None:
         """Let one connection go on as far as it can. Whatever it brings ends no other."""
         if connection.name not in self._connections:
             return
         try:
-            self._advance(connection)
+            self._advance(connection, ways)
         except Exception as fault:  # noqa: BLE001 - the port must outlive any peer
             self._turned_away.note("fault", connection.peer, "it met an error of ours", fault)
             self._end(connection)
 
-    def _advance(self, connection: Connection) -> None:
+    def _advance(self, connection: Connection, ways: Ways) -> None:
         try:
             if connection.closing:
                 connection.drain()
             elif connection.inner is None:
                 if connection.shake_hands():
                     self._open(connection)
-            elif connection.pump():
+            elif connection.pump(ways):
                 self._unfinished.append(connection)
             self._watch(connection)
         except (Ended, ssl.SSLEOFError, ssl.SSLZeroReturnError):

@@ -6,7 +6,7 @@ import contextlib
 import selectors
 import socket
 import ssl
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Any, Final
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -23,6 +23,12 @@ _BUFFER: Final = memoryview(bytearray(2**18))
 
 _TURNS: Final = 16
 """Buffers that one connection may move before the others have their turn."""
+
+
+Ways = tuple[bool, bool]
+"""Whether bytes can move inwards, and outwards."""
+
+BOTH: Final[Ways] = (True, True)
 
 
 class Ended(Exception):  # noqa: N818 - the peer hung up, which is no fault
@@ -83,11 +89,20 @@ class Connection:
             return False
         return True
 
-    def pump(self) -> bool:
+    def stirred(self, end: Any, ready: int) -> Ways:
+        """Return the ways that the events ``ready`` of ``end`` open."""
+        if self._tls_writes:
+            return BOTH
+        reads, writes = bool(ready & _READ), bool(ready & _WRITE)
+        return (reads, writes) if end is self.tls else (writes, reads)
+
+    def pump(self, ways: Ways = BOTH) -> bool:
         """Move what can be moved; True when there is more at once. Raises Ended, OSError."""
         self._tls_writes = False
-        self._pump_outwards()
-        return self._pump_inwards()
+        inwards, outwards = ways
+        if outwards:
+            self._pump_outwards()
+        return inwards and self._pump_inwards()
 
     def _pump_inwards(self) -> bool:
         """TLS to the server behind. TLS may hold bytes that no event announces: read it dry."""
@@ -116,6 +131,9 @@ class Connection:
                         return filled, True
                     raise Ended
                 filled += count
+                # Less than a full record and none decrypted: what is not there yet has its event.
+                if count < _RECORD and not self.tls.pending():
+                    return filled, True
         except ssl.SSLWantReadError:
             return filled, True
         except ssl.SSLWantWriteError:
@@ -139,6 +157,8 @@ class Connection:
                 raise Ended
             rest = self._encrypted(_BUFFER[:count])
             self._outwards = memoryview(bytes(rest))
+            if count < len(_BUFFER):
+                return
 
     def _encrypted(self, view: memoryview) -> memoryview:
         """Send ``view``; return what TLS would not take yet."""

@@ -252,8 +252,8 @@ class SiteLink:
                 stream.send(pb.FromSite(failure=failure))
                 continue
             self._tell("from_site", reply)
-            for chunk in chunks(call, reply, self._limits.chunk_bytes):
-                stream.send(pb.FromSite(reply=chunk))
+            parts = chunks(call, reply, self._limits.chunk_bytes, self._limits.opening_bytes)
+            stream.send_all(pb.FromSite(reply=part) for part in parts)
         if last := self._stream:
             last.finish()
 

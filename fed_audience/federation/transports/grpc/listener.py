@@ -35,6 +35,7 @@ if TYPE_CHECKING:
     from fed_audience.federation.transports.grpc.calls import Calls
     from fed_audience.federation.transports.grpc.controls import Controls
     from fed_audience.federation.transports.grpc.gate import Gate
+    from fed_audience.federation.transports.grpc.intake import Intake
     from fed_audience.federation.transports.grpc.turned_away import TurnedAway
 
 _LOG: Final = logging.getLogger(__name__)
@@ -53,6 +54,7 @@ class Listener:
         calls: Calls,
         limits: Limits,
         turned_away: TurnedAway,
+        intake: Intake,
     ) -> None:
         self.sessions: dict[str, Session] = {}
         self._members = members
@@ -60,6 +62,7 @@ class Listener:
         self._calls = calls
         self._limits = limits
         self._turned_away = turned_away
+        self._intake = intake
         self._handlers = ThreadPoolExecutor(limits.controls, "fed-audience control")
         self._entrances: dict[str, asyncio.Lock] = {}
         self._seen: set[str] = set()
@@ -83,11 +86,11 @@ class Listener:
 
     async def _made(self) -> Any:
         """Make a server that knows our service and the standard one for health."""
-        server = grpc.aio.server(options=_options(self._limits))
+        server = grpc.aio.server(options=_options(self._limits, len(self._members)))
         join = grpc.stream_stream_rpc_method_handler(
             self._join,
             request_deserializer=_parsed,
-            response_serializer=pb.FromCoordinator.SerializeToString,
+            response_serializer=None,
         )
         server.add_generic_rpc_handlers(
             (grpc.method_handlers_generic_handler(SERVICE, {"Join": join}),)
@@ -127,6 +130,7 @@ class Listener:
                 controls=self._controls,
                 handlers=self._handlers,
                 limits=self._limits,
+                intake=self._intake,
             )
             with servers.in_use():
                 if admitted.caller.role == "agent":
@@ -214,7 +218,7 @@ async def _refuse(stream: Any, reason: RefusalReason, text: str) -> None:
     """Tell the peer why; one that does not read is not waited for."""
     refusal = pb.FromCoordinator(refusal=pb.Refusal(reason=reason, text=text))
     with suppress(Exception):
-        await asyncio.wait_for(stream.write(refusal), _REFUSAL_SECONDS)
+        await asyncio.wait_for(stream.write(refusal.SerializeToString()), _REFUSAL_SECONDS)
 
 
 def _welcome(admitted: Admitted) -> pb.FromCoordinator:
@@ -233,7 +237,7 @@ def _parsed(content: bytes) -> pb.FromSite:
         return pb.FromSite()
 
 
-def _options(limits: Limits) -> list[tuple[str, int]]:
+def _options(limits: Limits, members: int) -> list[tuple[str, int]]:
     silence = int(limits.silence_seconds * 1000)
     return [
         ("grpc.max_receive_message_length", max(limits.chunk_bytes, limits.control_bytes) + SLACK),
@@ -243,5 +247,7 @@ def _options(limits: Limits) -> list[tuple[str, int]]:
         ("grpc.keepalive_time_ms", silence),
         ("grpc.keepalive_timeout_ms", silence),
         ("grpc.http2.min_ping_interval_without_data_ms", silence // 4),
-        ("grpc.http2.lookahead_bytes", limits.chunk_bytes),
+        # Windows of a size of ours: gRPC's own guess grows with every peer that is not read.
+        ("grpc.http2.lookahead_bytes", limits.window(members)),
+        ("grpc.http2.bdp_probe", 0),
     ]

@@ -44,5 +44,14 @@ def _made(kind: str, name: str, what: str, labels: Sequence[str]) -> Any:
     return getattr(prometheus_client, kind)(f"fed_audience_transport_{name}", what, labels)
 
 
+class SiteCounters:
+    """Counters of one site, looked up once: every message adds to them."""
+
+    def __init__(self, site: str) -> None:
+        self.sent = METRICS.bytes.labels(site, "to_site")
+        self.received = METRICS.bytes.labels(site, "from_site")
+        self.replies = METRICS.replies.labels(site)
+
+
 METRICS: Final = Metrics()
 """The counters of this process."""

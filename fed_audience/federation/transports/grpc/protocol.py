@@ -15,6 +15,7 @@ METHOD: Final = "/fed_audience.federation.v1.Federation/Join"
 SERVICE: Final = "fed_audience.federation.v1.Federation"
 
 MIB: Final = 2**20
+_LEAST_WINDOW: Final = 2**16
 SLACK: Final = 2**16
 """Bytes of an envelope beside its content."""
 
@@ -47,6 +48,9 @@ class Limits:
     """What one end takes from the other, and how long it waits.
 
     ``chunk_bytes``: a longer body travels in parts. ``body_bytes``: longest request or reply.
+    ``opening_bytes``: the first part of a longer reply, which tells its length. ``intake_bytes``:
+    replies that are read or wait to be summed; what is longer than its opening waits for room.
+    ``window_bytes``: what all peers may have sent beyond what was read.
     ``unread``: requests that may wait for one peer to read. ``control_bytes``: longest control
     message. ``controls``: control messages of one peer that are
     handled at a time. ``handshake_seconds``: for TLS. ``hello_seconds``: from there to a peer's
@@ -57,6 +61,9 @@ class Limits:
 
     chunk_bytes: int = 4 * MIB
     body_bytes: int = wire.MAX_BODY_BYTES
+    opening_bytes: int = MIB // 4
+    intake_bytes: int = 160 * MIB
+    window_bytes: int = 96 * MIB
     unread: int = 16
     control_bytes: int = MIB
     controls: int = 8
@@ -66,6 +73,10 @@ class Limits:
     visit_seconds: float = 120.0
     strangers: int = 512
     visitors: int = 32
+
+    def window(self, peers: int) -> int:
+        """Bytes that each of ``peers`` may send before they are read: a chunk, if all fit."""
+        return max(_LEAST_WINDOW, min(self.chunk_bytes, self.window_bytes // max(peers, 1)))
 
 
 RefusalReason = Literal[
@@ -97,16 +108,22 @@ class EnvelopeError(ValueError):
         self.reason: RefusalReason = reason
 
 
-def chunks(call: int, body: bytes, chunk_bytes: int) -> Iterator[pb.Chunk]:
-    """Cut ``body`` into parts of at most ``chunk_bytes``; an empty one is one empty part."""
+def chunks(
+    call: int, body: bytes, chunk_bytes: int, opening_bytes: int | None = None
+) -> Iterator[pb.Chunk]:
+    """Cut ``body`` into parts of at most ``chunk_bytes``; an empty one is one empty part.
+
+    ``opening_bytes``: the first part is no longer than that.
+    """
     size = len(body)
-    if size <= chunk_bytes:
+    first = min(chunk_bytes, opening_bytes or chunk_bytes)
+    if size <= first:
         yield pb.Chunk(call=call, size=size, data=body)
         return
     view = memoryview(body)
-    for offset in range(0, size, chunk_bytes):
-        data = bytes(view[offset : offset + chunk_bytes])
-        yield pb.Chunk(call=call, offset=offset, size=size, data=data)
+    for begin in (0, *range(first, size, chunk_bytes)):
+        data = bytes(view[begin : begin + chunk_bytes if begin else first])
+        yield pb.Chunk(call=call, offset=begin, size=size, data=data)
 
 
 class Assembly:
@@ -134,6 +151,8 @@ class Assembly:
         self._held += len(data)
         if wanted:
             self._parts.append(data)
+        else:
+            self._parts.clear()
         if self._held < self._size:
             return None
         body, self._parts, self._held = b"".join(self._parts), [], 0

@@ -5,11 +5,12 @@ from __future__ import annotations
 import asyncio
 import itertools
 from datetime import UTC, datetime
+from functools import cached_property
 from typing import TYPE_CHECKING, Any, Final
 
 from fed_audience.errors import FederationError
 from fed_audience.federation.transports.grpc import envelope_pb2 as pb
-from fed_audience.federation.transports.grpc.metrics import METRICS
+from fed_audience.federation.transports.grpc.metrics import METRICS, SiteCounters
 from fed_audience.federation.transports.grpc.protocol import Assembly, EnvelopeError
 
 if TYPE_CHECKING:
@@ -19,6 +20,7 @@ if TYPE_CHECKING:
     from fed_audience.federation.transports.grpc.admission import Admitted, Caller
     from fed_audience.federation.transports.grpc.calls import Call, Calls
     from fed_audience.federation.transports.grpc.controls import Controls
+    from fed_audience.federation.transports.grpc.intake import Intake
     from fed_audience.federation.transports.grpc.protocol import Limits, RefusalReason
 
 _HANG_UP_SECONDS: Final = 1.0
@@ -39,6 +41,7 @@ class Session:
         controls: Controls[Caller],
         handlers: Executor,
         limits: Limits,
+        intake: Intake,
     ) -> None:
         self.admitted = admitted
         self.since = datetime.now(UTC)
@@ -56,6 +59,8 @@ class Session:
         self._numbers = itertools.count(1)
         self._pong: asyncio.Future[None] | None = None
         self._assembly = Assembly(limits)
+        self._intake = intake
+        self._entered = 0
         self._ended: tuple[RefusalReason, str] | None = None
         self._reading: asyncio.Task[None] | None = None
         self._closed = asyncio.Event()
@@ -64,6 +69,11 @@ class Session:
     def site(self) -> str:
         """Name of the site, as it says itself."""
         return self.admitted.caller.site
+
+    @cached_property
+    def _counters(self) -> SiteCounters:
+        """Of an agent alone: the names that guests give themselves are without end."""
+        return SiteCounters(self.site)
 
     async def serve(self) -> None:
         """Read until the peer hangs up or ``end`` is called.
@@ -86,6 +96,7 @@ class Session:
                 task.cancel()
             for ask in self._asks.values():
                 ask.cancel()
+            self._make_room()
             self._closed.set()
 
     async def end(self, reason: RefusalReason, text: str) -> None:
@@ -97,6 +108,9 @@ class Session:
 
     async def write(self, message: pb.FromCoordinator) -> None:
         """Send one message; waits while the peer does not read."""
+        await self._write(message.SerializeToString())
+
+    async def _write(self, message: bytes) -> None:
         async with self._writing:
             await self._stream.write(message)
 
@@ -154,7 +168,7 @@ class Session:
         while isinstance(message := await self._stream.read(), pb.FromSite):
             match message.WhichOneof("content"):
                 case "reply":
-                    self._take_reply(message.reply)
+                    await self._take_reply(message.reply)
                 case "failure":
                     self._calls.failed(self.site, message.failure.call, message.failure.error)
                 case "control":
@@ -172,15 +186,31 @@ class Session:
                         "bad_envelope", f"a message that has no place here: {other or 'unreadable'}"
                     )
 
-    def _take_reply(self, chunk: pb.Chunk) -> None:
+    async def _take_reply(self, chunk: pb.Chunk) -> None:
+        """Take a part; nothing more is read until there is room for the rest of its reply."""
         if self.admitted.caller.role != "agent":
             raise EnvelopeError("bad_envelope", "a reply from somebody who is asked nothing")
         wanted = self._calls.waits_for(self.site, chunk.call)
         body = self._assembly.add(chunk, wanted=wanted)
         if not wanted:
+            self._make_room()
             METRICS.late.labels(self.site).inc()
+        elif body is None and not self._entered:
+            await self._intake.enter(chunk.size)
+            self._entered = chunk.size
         elif body is not None:
+            if not self._entered:
+                self._intake.take(len(body))
+            self._entered = 0
             self._calls.answered(self.site, chunk.call, body)
+            self._counters.replies.inc()
+            self._counters.received.inc(len(body))
+
+    def _make_room(self) -> None:
+        """Give back the room of a reply that will not be whole."""
+        if self._entered:
+            self._intake.leave(self._entered)
+            self._entered = 0
 
     async def _take_control(self, control: pb.Control) -> None:
         if len(control.body) > self._limits.control_bytes:
@@ -210,8 +240,8 @@ class Session:
             async with self._sending:
                 if self._calls.waits_for(self.site, call.number):
                     for message in call.messages:
-                        await self.write(message)
-                    METRICS.bytes.labels(self.site, "to_site").inc(len(call.body))
+                        await self._write(message)
+                    self._counters.sent.inc(len(call.body))
         finally:
             self._unsent -= 1
 

@@ -17,7 +17,9 @@ from fed_audience.errors import FederationError
 from fed_audience.federation.transport import Envelope
 from fed_audience.federation.transports.grpc.calls import Call, Calls
 from fed_audience.federation.transports.grpc.controls import Controls, body_of, checked
+from fed_audience.federation.transports.grpc.descriptors import make_room_for
 from fed_audience.federation.transports.grpc.gate import Gate
+from fed_audience.federation.transports.grpc.intake import Intake
 from fed_audience.federation.transports.grpc.listener import Listener
 from fed_audience.federation.transports.grpc.metrics import METRICS
 from fed_audience.federation.transports.grpc.protocol import Limits
@@ -73,10 +75,13 @@ class GrpcTransport:
         self._limits = limits or Limits()
         self._on_message = on_message
         self._controls: Controls[Caller] = Controls(self._limits.control_bytes)
-        self._calls = Calls(self._limits.chunk_bytes)
+        intake = Intake(self._limits.intake_bytes)
+        self._calls = Calls(self._limits.chunk_bytes, intake)
         turned_away = TurnedAway()
         self._turned_away = turned_away
-        self._listener = Listener(members, self._controls, self._calls, self._limits, turned_away)
+        self._listener = Listener(
+            members, self._controls, self._calls, self._limits, turned_away, intake
+        )
         self._loop = asyncio.new_event_loop()
         self._thread = threading.Thread(
             target=self._loop.run_forever, name="fed-audience transport", daemon=True
@@ -101,6 +106,7 @@ class GrpcTransport:
     def start(self) -> None:
         """Listen. Raises FederationError for certificates, ResourceError for the port."""
         context = ServerContext(self._tls)
+        make_room_for(len(self._members))
         self._folder = Path(tempfile.mkdtemp(prefix="fed-audience-"))
         try:
             self._gate = Gate(self._listen, context, self._folder, self._limits, self._turned_away)
@@ -204,8 +210,11 @@ class GrpcTransport:
                 owed -= 1
                 site, reply = found
                 if reply is not None:
-                    self._tell(Envelope(site, "from_site", reply))
-                    yield site, reply
+                    try:
+                        self._tell(Envelope(site, "from_site", reply))
+                        yield site, reply
+                    finally:
+                        self._calls.taken(reply)
         finally:
             if not self._closed:
                 self._loop.call_soon_threadsafe(self._calls.end, call)

@@ -1,0 +1,1 @@
+"""A federation of 500 sites on one machine: real streams, certificates and messages."""
