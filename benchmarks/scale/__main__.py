@@ -75,9 +75,7 @@ def main(arguments: list[str] | None = None) -> int:
         missed |= any(goal["verdict"] == "missed" for goal in goals)
         content = {
             "what": PARTS[part],
-            **circumstances(
-                command, began, before, [{"version": {name: version(name) for name in _PACKAGES}}]
-            ),
+            **circumstances(command, began, before, [{"version": versions}]),
             "goals": goals,
             "rows": rows,
         }

@@ -21,7 +21,7 @@ def measure(
     bins: int = 255,
     nodes: int = 32,
     a_process: int = 50,
-    rounds: int = 2,
+    rounds: int = 1,
 ) -> list[dict[str, Any]]:
     """Sum a level of the widest kind, gradient and hessian in 64 bits each, ``rounds`` times."""
     elements = features * bins * nodes * 2

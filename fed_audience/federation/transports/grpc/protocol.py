@@ -61,9 +61,9 @@ class Limits:
 
     chunk_bytes: int = 4 * MIB
     body_bytes: int = wire.MAX_BODY_BYTES
-    opening_bytes: int = MIB // 4
-    intake_bytes: int = 160 * MIB
-    window_bytes: int = 96 * MIB
+    opening_bytes: int = MIB // 8
+    intake_bytes: int = 128 * MIB
+    window_bytes: int = 64 * MIB
     unread: int = 16
     control_bytes: int = MIB
     controls: int = 8
