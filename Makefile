@@ -6,13 +6,14 @@ VENV := .venv
 BIN := $(VENV)/bin
 DEMO ?= .demo
 PEERS := .venv-bench
+OLDER_DBT := .venv-dbt110
 
 export UV_PYTHON_DOWNLOADS := never
 export DO_NOT_TRACK := 1
 
 .PHONY: help
 help: ## list the targets
-	@awk -F ':.*## ' '/^[a-z-]+:.*## /{printf "  %-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^[a-z-]+:.*## /{printf "  %-14s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 
 $(VENV)/.ready: pyproject.toml uv.lock scripts/bootstrap.sh
 	@PYTHON=$(PYTHON) bash scripts/bootstrap.sh $(VENV)
@@ -28,6 +29,14 @@ demo: install ## three generated brands: raw tables to a delivered, consented au
 .PHONY: test
 test: install ## run every test
 	@$(BIN)/python -m pytest -n 2 --dist loadgroup $(PYTEST_ARGS)
+
+$(OLDER_DBT)/.ready: scripts/older_dbt.sh | install
+	@bash scripts/older_dbt.sh $(VENV) $(OLDER_DBT)
+	@touch $@
+
+.PHONY: test-older-dbt
+test-older-dbt: $(OLDER_DBT)/.ready ## parse and build the dbt package with dbt 1.10
+	@$(BIN)/python -m tests.dbt_package.with_dbt $(abspath $(OLDER_DBT))/bin/dbt
 
 .PHONY: lint
 lint: install ## ruff, formatting and types
@@ -74,4 +83,4 @@ build: install ## build the wheel into dist/
 
 .PHONY: clean
 clean: ## remove the environment, the demo and all caches
-	@rm -rf $(VENV) $(DEMO) $(PEERS) .bench dist .mypy_cache .pytest_cache .ruff_cache .hypothesis
+	@rm -rf $(VENV) $(DEMO) $(PEERS) $(OLDER_DBT) .bench dist .mypy_cache .pytest_cache .ruff_cache .hypothesis

@@ -15,7 +15,7 @@ import pyarrow.compute as pc
 from benchmarks.learners import UnavailableError
 from fed_audience.federation import ArrowSource, InProcessTransport, Manifest, SiteProgram, train
 from fed_audience.federation.manifest import overrides_for
-from fed_audience.gbdt.bins import CategoryBins, Feature, NumericBins
+from fed_audience.gbdt.bins import CategoryBins, Feature, FeatureBins, NumericBins
 from fed_audience.gbdt.categories import category_hashes
 from fed_audience.gbdt.encoding import Encoder
 from fed_audience.gbdt.parameters import TrainingParameters
@@ -63,7 +63,8 @@ def rows_of(start: int, stop: int, features: int) -> pa.Table:
 def encoder_of(features: int) -> Encoder:
     """Return bins of 254 cuts for every number, and of every word, as a training would agree."""
     sample = rows_of(0, 20_000, features)
-    declared, bins = [], []
+    declared: list[Feature] = []
+    bins: list[FeatureBins] = []
     for place in range(features):
         name = f"f_{place:02}"
         is_text = place >= features - TEXTS

@@ -36,8 +36,8 @@ _CATEGORICAL: Final = 1
 _DEFAULT_LEFT: Final = 2
 _MISSING_IS: Final = 2  # how far the bits that say what counts as missing are shifted
 _ZERO, _NAN = 1, 2
-_IDENTITY: Final = ("regression", "regression_l1")
-_EXPONENT: Final = ("poisson", "tweedie")
+IDENTITY: Final = ("regression", "regression_l1")
+EXPONENT: Final = ("poisson", "tweedie")
 
 
 class ColumnPredictor(Protocol):
@@ -78,9 +78,9 @@ class _Compiled:
     def predict(self, columns: Mapping[str, Column], key: bytes) -> Floats:
         codes = self.encoder.encode(columns, key)
         raw = self.predictor.raw_scores(codes, threads=os.cpu_count() or 1)
-        if self.objective in _IDENTITY:
+        if self.objective in IDENTITY:
             return raw
-        if self.objective in _EXPONENT:
+        if self.objective in EXPONENT:
             _exponentials(raw)
         else:
             _logistic(raw, float(self.objective.partition("sigmoid:")[2] or 1.0))

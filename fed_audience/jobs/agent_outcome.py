@@ -11,20 +11,18 @@ from fed_audience.consent.training_people import record_training_people
 from fed_audience.errors import FederationError, ModelFormatError
 from fed_audience.federation import Manifest
 from fed_audience.federation.messages.members import LARGEST_MADE, Made
-from fed_audience.gbdt.encoding import Encoder
 from fed_audience.gbdt.reader import read_model
 from fed_audience.jobs.agent_run import Station, release
 from fed_audience.jobs.registration import unrecorded
 from fed_audience.jobs.retraining_due import refuse_overdue
+from fed_audience.jobs.score import score_at
 from fed_audience.warehouse.control import (
     TrainingRun,
     finish_request,
     record_run,
     request_status,
 )
-from fed_audience.warehouse.registry import RegisteredModel, active_model, register_model
-from fed_audience.warehouse.scores import ScoreStamp, write_scores
-from fed_audience.warehouse.scoring import score
+from fed_audience.warehouse.registry import RegisteredModel, register_model
 
 if TYPE_CHECKING:
     from fed_audience.federation.messages.members import ModelPart, Outcome
@@ -120,18 +118,9 @@ def score_customers(station: Station, model_name: str) -> int:
     model = settings.model(model_name)
     refuse_overdue(settings, [station.site], as_of, model_name)
     with station.site.open() as warehouse:
-        held = active_model(warehouse, model_name)
-        scores = score(
-            warehouse,
-            station.site.model("fct_scoring_features"),
-            held.model_text,
-            Encoder.from_json(held.encoder),
-            key=station.category_key,
-            accept_missing=model.missing_features == "accept",
-        )
-        scores = station.site.tombstones(warehouse).without_each(scores, "customer_id")
-        stamp = ScoreStamp(held.model_name, held.model_version, held.is_rank, as_of)
-        return write_scores(warehouse, scores, stamp)
+        return score_at(
+            station.site, warehouse, model, as_of=as_of, category_key=station.category_key
+        )[1]
 
 
 def _check_model(manifest: Manifest, made: Made) -> None:

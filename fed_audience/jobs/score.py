@@ -5,21 +5,25 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from fed_audience.consent.purposes import PROFILE
+from fed_audience.consent.statement import ConsentRelations, decisions_sql
 from fed_audience.gbdt.encoding import Encoder
 from fed_audience.jobs.audit_trail import AuditTrail
 from fed_audience.jobs.audit_use import ModelUse
 from fed_audience.jobs.retraining_due import refuse_overdue
-from fed_audience.jobs.sites import site_of
+from fed_audience.jobs.sites import Site, site_of
 from fed_audience.warehouse.registry import active_model
 from fed_audience.warehouse.scores import ScoreStamp, write_scores
 from fed_audience.warehouse.scoring import score
+from fed_audience.warehouse.sql_scoring.run import score_in_warehouse
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
     from datetime import datetime
 
     from fed_audience.jobs.settings import FederationSettings, ModelSettings
-from fed_audience.jobs.sites import Site
+    from fed_audience.warehouse.protocol import Warehouse
+    from fed_audience.warehouse.registry import RegisteredModel
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,8 +40,8 @@ def score_model(
 ) -> Iterator[SiteScores]:
     """Replace the scores of ``model`` at each of its brands; yields each brand as it finishes.
 
-    Only customers in `fct_scoring_features` are scored: those who allow `profile`. Raises
-    ConsentError for a model whose retraining is overdue, where the settings want that.
+    Only those are scored who allow `profile`. Raises ConsentError for a model whose retraining is
+    overdue, where the settings want that.
     """
     # All are resolved before the first is touched.
     sites = [site_of(site) for site in settings.sites_of(model.sites)]
@@ -52,17 +56,51 @@ def _score_at(
     site: Site, model: ModelSettings, account: ModelUse, as_of: datetime, category_key: bytes
 ) -> SiteScores:
     with site.open() as warehouse:
-        held = active_model(warehouse, model.name)
-        scores = score(
-            warehouse,
-            site.model("fct_scoring_features"),
-            held.model_text,
-            Encoder.from_json(held.encoder),
-            key=category_key,
-            accept_missing=model.missing_features == "accept",
-        )
-        stamp = ScoreStamp(held.model_name, held.model_version, held.is_rank, as_of)
-        scores = site.tombstones(warehouse).without_each(scores, "customer_id")
-        customers = write_scores(warehouse, scores, stamp)
+        held, customers = score_at(site, warehouse, model, as_of=as_of, category_key=category_key)
     account.scored(site.name, held, customers)
     return SiteScores(site.name, held.model_version, customers)
+
+
+def score_at(
+    site: Site, warehouse: Warehouse, model: ModelSettings, *, as_of: datetime, category_key: bytes
+) -> tuple[RegisteredModel, int]:
+    """Replace the scores of ``model`` in one brand's warehouse; return version and customers.
+
+    Of a table of the brand's own only those are scored who allow `profile` at ``as_of``; the erased
+    are not.
+    """
+    held = active_model(warehouse, model.name)
+    how = site.settings.scoring_of(model.name)
+    among = None
+    if "table" in how.model_fields_set:
+        relations = ConsentRelations.of_schema(site.profile.schema_)
+        decisions = decisions_sql(warehouse, relations, as_of, [PROFILE])
+        among = f"select subject_id from ({decisions}) as decisions where is_consented"
+    stamp = ScoreStamp(held.model_name, held.model_version, held.is_rank, as_of)
+    accept_missing = model.missing_features == "accept"
+    tombstones = site.tombstones(warehouse)
+    if how.in_warehouse:
+        done = score_in_warehouse(
+            warehouse,
+            site.model(how.table),
+            held,
+            stamp,
+            key=category_key,
+            entity=how.entity,
+            accept_missing=accept_missing,
+            among=among,
+            without=tombstones.without if tombstones.erased_at else None,
+        )
+        return held, done.customers
+    scores = score(
+        warehouse,
+        site.model(how.table),
+        held.model_text,
+        Encoder.from_json(held.encoder),
+        key=category_key,
+        entity=how.entity,
+        accept_missing=accept_missing,
+        among=among,
+    )
+    scores = tombstones.without_each(scores, "customer_id")
+    return held, write_scores(warehouse, scores, stamp)

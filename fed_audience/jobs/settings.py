@@ -25,13 +25,29 @@ SomeSites = Annotated[tuple[Name, ...], Field(min_length=1)]
 Share = Annotated[float, Field(gt=0.0, le=1.0)]
 
 
+class ScoringSettings(StrictModel):
+    """Whom a brand scores with a model, and where.
+
+    ``table``: the dbt model that holds their features, one row a customer, named by column
+    ``entity``. ``in_warehouse``: the warehouse walks the trees by itself, and no row is read.
+    """
+
+    table: Annotated[str, Field(min_length=1)] = "fct_scoring_features"
+    entity: Annotated[str, Field(min_length=1)] = "customer_id"
+    in_warehouse: bool = False
+
+
 class SiteSettings(StrictModel):
-    """One brand: its dbt project, whose profile leads to its warehouse."""
+    """One brand: its dbt project, whose profile leads to its warehouse.
+
+    ``scoring``: model -> how this brand scores it, where that is not the package's way.
+    """
 
     name: Name
     project: Path
     profiles: Path | None = None
     target: str | None = None
+    scoring: dict[Name, ScoringSettings] = Field(default_factory=dict)
     _state_key: str = PrivateAttr(default="FED_AUDIENCE_STATE_KEY")
 
     @property
@@ -44,6 +60,10 @@ class SiteSettings(StrictModel):
         site = self.model_copy()
         site._state_key = state_key  # noqa: SLF001 - of a copy of its own
         return site
+
+    def scoring_of(self, model: str) -> ScoringSettings:
+        """Return how the brand scores ``model``."""
+        return self.scoring.get(model) or ScoringSettings()
 
 
 class ModelSettings(StrictModel):
@@ -198,13 +218,18 @@ class FederationSettings(StrictModel):
             _known(f"audience {audience.name}: destination", audience.destinations, known)
         if self.coordinator is not None or self.agent is not None:
             return self  # the other sites, and a site's models, are those of the contract
+        self._models_resolve(models, sites)
+        return self
+
+    def _models_resolve(self, models: set[str], sites: set[str]) -> None:
         for audience in self.audiences:
             _known(f"audience {audience.name}: model", [audience.model], models)
             _known(f"audience {audience.name}: site", audience.sites or (), sites)
+        for site in self.sites:
+            _known(f"site {site.name}: scoring of model", tuple(site.scoring), models)
         for model in self.models:
             _known(f"model {model.name}: site", model.sites or (), sites)
             _known(f"model {model.name}: site of site_weights", tuple(model.site_weights), sites)
-        return self
 
     def model(self, name: str) -> ModelSettings:
         """Return the settings of model ``name``; raises ConfigError naming the nearest."""

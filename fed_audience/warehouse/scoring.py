@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from fed_audience.warehouse.protocol import Relation, Warehouse
 
 
-def score(
+def score(  # noqa: PLR0913 - each is another choice of the caller
     warehouse: Warehouse,
     relation: Relation,
     model_text: str,
@@ -27,19 +27,22 @@ def score(
     key: bytes = b"",
     entity: str = "customer_id",
     accept_missing: bool = False,
+    among: str | None = None,
     batch_rows: int = 16_384,
 ) -> Iterator[pa.Table]:
     """Yield (customer_id, score) for every row of ``relation``, in bounded memory.
 
     ``score`` is what ``lightgbm.Booster.predict`` gives: a probability for a binary model.
     ``key`` is the sites' category key. A feature that the relation lacks is missing for
-    everybody when ``accept_missing``, else a DataError naming all of them. Raises
-    ModelFormatError for a text that cannot be trusted.
+    everybody when ``accept_missing``, else a DataError naming all of them. ``among``: a select of
+    the only customers to be scored. Raises ModelFormatError for a text that cannot be trusted.
     """
     model = column_predictor(model_text, encoder)
     columns = warehouse.columns(relation)
-    _refuse_absent(relation, columns, encoder, entity, accept_missing=accept_missing)
+    refuse_absent(relation, columns, encoder, entity, accept_missing=accept_missing)
     statement = _select(relation, columns, model.features, entity)
+    if among is not None:
+        statement += f" where cast({quoted(entity)} as varchar) in ({among})"
     for batch in warehouse.stream(statement, batch_rows=batch_rows):
         features = {name: batch.column(name) for name in batch.schema.names}
         scores = model.predict(features, key)
@@ -48,7 +51,7 @@ def score(
         )
 
 
-def _refuse_absent(
+def refuse_absent(
     relation: Relation,
     columns: Mapping[str, str],
     encoder: Encoder,
@@ -56,6 +59,7 @@ def _refuse_absent(
     *,
     accept_missing: bool,
 ) -> None:
+    """Raise DataError naming the columns that the model needs and ``relation`` lacks."""
     absent = [feature.name for feature in encoder.features if feature.name not in columns]
     if entity not in columns or (absent and not accept_missing):
         names = [entity] if entity not in columns else absent

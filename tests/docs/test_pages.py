@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 import re
-import shutil
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -15,29 +14,24 @@ import pytest
 
 from fed_audience.jobs.settings import load_federation
 from fed_audience.jobs.sites import site_of
+from tests.docs.markdown import program, scripts
 from tests.end_to_end.finished_demo import FinishedDemo
 
 ROOT = Path(__file__).resolve().parents[2]
 PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md"))]
 GENERATED = {"cli.md"}
-BLOCK = re.compile(r"^```console\n(.*?)^```", re.DOTALL | re.MULTILINE)
+REPLAYED = {"your-first-model.md"}
+"""Pages that are followed as a whole, by a test of their own."""
 LINK = re.compile(r"\]\(([^)#]+)[^)]*\)")
 
 
 def blocks() -> Iterator[tuple[str, str]]:
     """Page and script of each console block: its lines that begin with a dollar sign."""
     for page in PAGES:
-        if page.name in GENERATED:
+        if page.name in GENERATED | REPLAYED:
             continue
-        for block in BLOCK.findall(page.read_text(encoding="utf-8")):
-            lines = [line[2:] for line in block.splitlines() if line.startswith("$ ")]
-            yield page.name, "\n".join(lines)
-
-
-def program(name: str) -> str:
-    found = shutil.which(name)
-    assert found is not None, f"{name} is not installed"
-    return found
+        for script in scripts(page.read_text(encoding="utf-8")):
+            yield page.name, script
 
 
 def makes() -> list[str]:

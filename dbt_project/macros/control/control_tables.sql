@@ -87,7 +87,8 @@ create table if not exists {{ fed_audience.control('scores') }} (
     customer_id varchar not null,
     score double precision not null,
     is_rank boolean not null,
-    scored_at timestamp not null
+    scored_at timestamp not null,
+    features_hash varchar
 )
 {%- endmacro %}
 

@@ -1,4 +1,6 @@
-{{ config(materialized='view', tags=['fed_score']) }}
+{{ config(
+    materialized='view', tags=['fed_score'], post_hook="{{ fed_audience.delete_withdrawn_scores() }}"
+) }}
 
 -- Scores of the active version of each model, of those who allow profiling at the moment of reading.
 select
