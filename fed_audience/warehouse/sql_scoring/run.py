@@ -69,9 +69,10 @@ def score_in_warehouse(  # noqa: PLR0913 - as of score
 
     Scored are customers whose features, or whose model, have changed; scores of whoever is not in
     ``relation``, or not ``among`` it, are deleted. Arguments as of ``warehouse.scoring.score``;
-    ``without`` takes from a table those whom only a program can tell, by the column that names them,
-    and only then their ids are read. One transaction: until it ends everybody reads the old scores. Raises DataError for missing columns,
-    customers that come twice or are NULL, and ModelFormatError for a model that SQL cannot score.
+    ``without`` takes out of a table those whom only a program can tell, by the column that names
+    them, and only then are ids read. One transaction: until it ends everybody reads the old scores.
+    Raises DataError for missing columns and for customers that come twice or are NULL, and
+    ModelFormatError for a model that SQL cannot score.
     """
     model, encoder = read_model(held.model_text), Encoder.from_json(held.encoder)
     columns = warehouse.columns(relation)
