@@ -198,8 +198,8 @@ def test_a_withdrawal_takes_the_score_away_at_once_and_then_for_good(followed: F
     (others,) = followed.rows("select count(*) as people from fed_audience.scores")
     assert others["people"] == CUSTOMERS * 9 // 10 - 1
     said = followed.run(
-        "export FED_AUDIENCE_CATEGORY_KEY=k FED_AUDIENCE_STATE_KEY=k\n"
-        "fed-audience score repeat_purchase"
+        'export FED_AUDIENCE_CATEGORY_KEY="any key of the sites" FED_AUDIENCE_STATE_KEY='
+        '"any key of the brand"\nfed-audience score repeat_purchase'
     )
     assert "1,799 customers scored" in said
     assert followed.rows(kept) == []

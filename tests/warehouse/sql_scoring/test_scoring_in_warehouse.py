@@ -234,7 +234,7 @@ class TestOnlyWhatChanged:
         run(filled, model)
 
         def without(rows: pa.Table, column: str) -> pa.Table:
-            return rows.filter(pc.not_equal(rows[column], "c0007"))
+            return rows.filter(pc.not_equal(rows[column], pa.scalar("c0007")))
 
         assert run(filled, model, without=without).customers == ROWS - 1
         assert "c0007" not in scores(filled)
