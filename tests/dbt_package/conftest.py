@@ -18,13 +18,22 @@ import pytest
 
 from fed_audience.errors import DbtError
 from fed_audience.warehouse.dbt import package_path, run_dbt
+from tests.dbt_package.mapped_brand import mapped, mapped_brand, mapped_later, mapped_refused
 from tests.dbt_package.postgres_brand import (
     make_postgres_brand,
     on_postgres,
     package_on_postgres,
 )
 
-__all__ = ["make_postgres_brand", "on_postgres", "package_on_postgres"]
+__all__ = [
+    "make_postgres_brand",
+    "mapped",
+    "mapped_brand",
+    "mapped_later",
+    "mapped_refused",
+    "on_postgres",
+    "package_on_postgres",
+]
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
@@ -123,8 +132,8 @@ def copy_project(folder: Path, values: Mapping[str, str]) -> None:
 
 
 @pytest.fixture(scope="session")
-def make_brand(tmp_path_factory: pytest.TempPathFactory) -> Callable[[str], Brand]:
-    def make(name: str) -> Brand:
+def make_brand(tmp_path_factory: pytest.TempPathFactory) -> Callable[..., Brand]:
+    def make(name: str, world: tuple[str, ...] = ("raw_world",)) -> Brand:
         folder = tmp_path_factory.mktemp(name)
         brand = Brand(folder / "project", folder / f"{name}.duckdb")
         copy_project(
@@ -136,14 +145,15 @@ def make_brand(tmp_path_factory: pytest.TempPathFactory) -> Callable[[str], Bran
                 "warehouse": str(brand.warehouse),
             },
         )
-        brand.execute(sql("raw_world"))
+        for part in world:
+            brand.execute(sql(part))
         return brand
 
     return make
 
 
 @pytest.fixture(scope="session")
-def brand(make_brand: Callable[[str], Brand]) -> Brand:
+def brand(make_brand: Callable[..., Brand]) -> Brand:
     return make_brand("fashion")
 
 
@@ -225,7 +235,7 @@ REFUSED: dict[str, dict[str, str]] = {
 
 
 @pytest.fixture(scope="session")
-def sparse_brand(make_brand: Callable[[str], Brand]) -> Brand:
+def sparse_brand(make_brand: Callable[..., Brand]) -> Brand:
     """A brand that lacks tables and columns, with models of its own analysts."""
     brand = make_brand("grocery")
     brand.execute(sql("raw_sparse"))

@@ -1,14 +1,24 @@
 {#
   The select of a staging view over raw table `table`: every column of `columns` (name -> kind:
   text, number, whole, flag, instant), cast; what the brand lacks becomes a typed NULL; a table that
-  is absent, or switched off with `fed_audience__using_<table>: false`, becomes no rows.
+  is absent, or switched off with `fed_audience__using_<table>: false`, becomes no rows. The mappings
+  that are on and provide the table follow it; of rows with the same `key` the first stays.
 
   `occurred` is the column that dates a row. A row without `_loaded_at` is taken to have arrived
   when it occurred.
 #}
-{% macro staged(table, columns, occurred) %}
+{% macro staged(table, columns, occurred, key=none) %}
     {%- set columns = dict(columns, _loaded_at='instant', _source_system='text') -%}
     {%- set present = fed_audience.raw_columns(table) -%}
+    {%- set provided = fed_audience.mappings_of(table) -%}
+    {%- set names = columns.keys() | list -%}
+{% if key and provided -%}
+select
+    {{ names | join(',\n    ') }}
+from (
+select *, row_number() over (partition by {{ key }} order by believed, coalesce(_loaded_at, {{ occurred }})) as nth
+from (
+{% endif -%}
 select
     {%- for name, kind in columns.items() %}
     {% if name == '_loaded_at' and occurred -%}
@@ -18,10 +28,22 @@ select
     {%- endif -%}
     {{ ',' if not loop.last }}
     {%- endfor %}
+    {%- if key and provided %}, 0 as believed{% endif %}
 {% if present is not none -%}
 from {{ source('cdp', table) }}
 {%- else -%}
 from (select 1 as nothing) as absent where false -- {{ source('cdp', table) }}
+{%- endif %}
+{% for mapping in provided -%}
+union all
+select
+    {{ names | join(',\n    ') }}{% if key %}, {{ loop.index }} as believed{% endif %}
+from {{ ref('fed_audience', 'stg_' ~ mapping ~ '__' ~ table) }}
+{% endfor -%}
+{% if key and provided -%}
+) as told
+) as ranked
+where nth = 1
 {%- endif %}
 {% endmacro %}
 
@@ -43,6 +65,7 @@ from (select 1 as nothing) as absent where false -- {{ source('cdp', table) }}
         'text': dbt.type_string(),
         'number': 'double precision',
         'whole': dbt.type_int(),
+        'big': dbt.type_bigint(),
         'flag': dbt.type_boolean(),
         'instant': dbt.type_timestamp(),
     } -%}
@@ -53,26 +76,61 @@ from (select 1 as nothing) as absent where false -- {{ source('cdp', table) }}
 {#
   The columns of a raw table by lower-case name, or none when the brand lacks the table or has
   switched it off. Read from the warehouse while the view is built, so no brand lists its columns.
+  Nothing works without customers, without consent, or with neither orders nor events: their absence
+  is an error; that of another table is a line in the log.
 #}
 {% macro raw_columns(table) %}
-    {%- if not execute or not var('fed_audience__using_' ~ table, true) -%}
+    {%- if not execute -%}
         {{- return(none) -}}
     {%- endif -%}
     {%- set wanted = source('cdp', table) -%}
-    {%- set relation = load_relation(wanted) -%}
-    {%- if relation is none -%}
-        {%- do log(
-            'fed_audience: no table ' ~ wanted ~ '; its features are unknown (NULL). Load it, point '
-            ~ 'fed_audience__raw_schema at it, or silence this with fed_audience__using_' ~ table ~ ': false.',
-            info=flags.WHICH in ('run', 'build')
-        ) -%}
-        {{- return(none) -}}
+    {%- set using = var('fed_audience__using_' ~ table, true) -%}
+    {%- set present = fed_audience.table_columns(wanted) if using else none -%}
+    {%- if present is none and flags.WHICH in ('run', 'build') and not fed_audience.is_provided(table) -%}
+        {%- set remedy = 'Load it, point fed_audience__raw_schema at it, or turn on a mapping that provides it ('
+            ~ fed_audience.switches_for(table) ~ ')' -%}
+        {%- if fed_audience.is_needed(table) -%}
+            {%- do exceptions.raise_compiler_error(
+                'fed_audience: no table ' ~ wanted
+                ~ (", and none with events either" if table == 'orders' else '')
+                ~ ('' if using else ' (fed_audience__using_' ~ table ~ ' is false)') ~ '. ' ~ remedy ~ '.'
+            ) -%}
+        {%- elif using and table != 'consent_states' -%}
+            {%- do log(
+                'fed_audience: no table ' ~ wanted ~ '; its features are unknown (NULL). ' ~ remedy
+                ~ ', or silence this with fed_audience__using_' ~ table ~ ': false.',
+                info=true
+            ) -%}
+        {%- endif -%}
     {%- endif -%}
-    {%- set present = {} -%}
-    {%- for column in adapter.get_columns_in_relation(relation) -%}
-        {%- do present.update({column.name | lower: column}) -%}
-    {%- endfor -%}
     {{- return(present) -}}
+{% endmacro %}
+
+
+{# Whether a mapping that is on provides the table. #}
+{% macro is_provided(table) %}
+    {%- set provided = fed_audience.mappings_of(table) | length > 0 -%}
+    {%- if table == 'consent_events' -%}
+        {%- set provided = provided or fed_audience.is_there('consent_states') -%}
+    {%- endif -%}
+    {{- return(provided) -}}
+{% endmacro %}
+
+
+{# Whether a brand has the table, as its own or by a mapping. #}
+{% macro is_there(table) %}
+    {{- return(
+        fed_audience.mappings_of(table) | length > 0
+        or (var('fed_audience__using_' ~ table, true) and load_relation(source('cdp', table)) is not none)
+    ) -}}
+{% endmacro %}
+
+
+{% macro is_needed(table) %}
+    {{- return(
+        table in ('customers', 'consent_events')
+        or (table == 'orders' and not fed_audience.is_there('events'))
+    ) -}}
 {% endmacro %}
 
 

@@ -54,3 +54,19 @@
         / 86400000000
     )
 {%- endmacro %}
+
+
+{# Microseconds since 1970 as a UTC timestamp, to the microsecond. #}
+{% macro from_epoch_micros(micros) %}{{ return(adapter.dispatch('from_epoch_micros', 'fed_audience')(micros)) }}{% endmacro %}
+
+{% macro default__from_epoch_micros(micros) -%}
+    (timestamp '1970-01-01 00:00:00' + {{ micros }} * interval '1 microsecond')
+{%- endmacro %}
+
+{% macro duckdb__from_epoch_micros(micros) %}make_timestamp({{ micros }}){% endmacro %}
+
+{% macro bigquery__from_epoch_micros(micros) %}datetime(timestamp_micros({{ micros }})){% endmacro %}
+
+{% macro snowflake__from_epoch_micros(micros) %}to_timestamp_ntz({{ micros }}, 6){% endmacro %}
+
+{% macro spark__from_epoch_micros(micros) %}timestamp_micros({{ micros }}){% endmacro %}

@@ -17,3 +17,5 @@
     'evidence_ref': 'text',
     'raw_signal': 'text',
 }, occurred='recorded_at') }}
+union all
+{{ fed_audience.state_events() }}

@@ -7,4 +7,4 @@
     'email': 'text',
     'phone': 'text',
     'suppressed_at': 'instant',
-}, occurred='created_at') }}
+}, occurred='created_at', key='customer_id') }}

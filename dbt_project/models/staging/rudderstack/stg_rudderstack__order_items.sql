@@ -1,0 +1,3 @@
+{{ config(enabled=var('fed_audience__using_rudderstack', false)) }}
+
+{{ fed_audience.stream_order_items('rudderstack') }}

@@ -1,0 +1,3 @@
+{{ config(enabled=var('fed_audience__using_segment', false)) }}
+
+{{ fed_audience.category_preferences('segment') }}

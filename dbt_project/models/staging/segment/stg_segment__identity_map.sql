@@ -1,0 +1,3 @@
+{{ config(enabled=var('fed_audience__using_segment', false)) }}
+
+{{ fed_audience.stream_identity_map('segment') }}
