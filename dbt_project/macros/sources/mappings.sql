@@ -54,7 +54,9 @@
                    else 'which does not provide it; these do: ' ~ able | join(', ')) ~ '.'
             ) -%}
         {%- endif -%}
-        {%- do taken.append(mapping) -%}
+        {%- if mapping in on -%}
+            {%- do taken.append(mapping) -%}
+        {%- endif -%}
     {%- endfor -%}
     {{- return(taken) -}}
 {% endmacro %}
