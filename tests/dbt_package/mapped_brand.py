@@ -76,8 +76,8 @@ def mapped_refused(mapped_brand: Brand, mapped_later: Stage) -> tuple[dict[str, 
     """What dbt says of each view when tables and decisions are missing, in a build without rows
     that is to forget all history.
     """
-    mapped_brand.execute("drop table segment.identifies cascade; drop table ga4.events cascade;")
-    variables: dict[str, Any] = dict(EVERY_TOOL)
+    mapped_brand.execute("drop table segment.identifies cascade")
+    variables: dict[str, Any] = {**EVERY_TOOL, "fed_audience__using_ga4": False}
     del variables["fed_audience__orders_from"]
     variables["fed_audience__web_sessions_from"] = ["shopify"]
     variables["fed_audience__customers_from"] = []

@@ -36,7 +36,7 @@ def copy_ga4(database: Path, brand: PostgresBrand) -> None:
     """Copy the export, its records as JSON: PostgreSQL has no other type for them."""
     records = ", ".join(f"to_json({name})::varchar as {name}" for name in RECORDS)
     with duckdb.connect(str(database), read_only=True) as connection:
-        rows: pa.Table = connection.execute(
+        rows: pa.Table = connection.sql(
             f"select * replace ({records}) from ga4.events"
         ).to_arrow_table()
     warehouse = brand.warehouse()

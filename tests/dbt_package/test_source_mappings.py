@@ -82,16 +82,16 @@ def test_behaviour_of_a_browser_is_its_owners_at_the_time(mapped_later: Stage) -
             ),
         ),
         (
-            "stg_ga4__events",
+            "stg_cdp__events",
             (
-                "fed_audience__using_ga4 is on, but there is no table"
-                ' "mapped"."ga4"."events". Make it a view of all events_* of the export'
+                "fed_audience__events_from names 'ga4', which is not on: set"
+                " fed_audience__using_ga4: true."
             ),
         ),
         (
             "stg_cdp__orders",
             (
-                "shopify and segment and rudderstack and snowplow and ga4 all provide orders, which"
+                "shopify and segment and rudderstack and snowplow all provide orders, which"
                 " could count them twice. Say which to take: fed_audience__orders_from: [shopify]"
             ),
         ),

@@ -6,12 +6,8 @@
 #}
 {% macro filled(mapping, table, columns, names={}, required=false) %}
     {%- set present = fed_audience.table_columns(source(mapping, table)) -%}
-    {%- if present is none and required and execute and flags.WHICH in ('run', 'build') -%}
-        {%- do exceptions.raise_compiler_error(
-            'fed_audience__using_' ~ mapping ~ ' is on, but there is no table ' ~ source(mapping, table)
-            ~ '. Load it, point fed_audience__' ~ mapping ~ '_schema (or fed_audience__' ~ mapping ~ '_' ~ table
-            ~ ", the table's name) at it, or turn fed_audience__using_" ~ mapping ~ ' off.'
-        ) -%}
+    {%- if present is none and required -%}
+        {%- do fed_audience.refuse_missing(mapping, table) -%}
     {%- endif -%}
 select
     {%- for name, kind in columns.items() %}
@@ -34,6 +30,27 @@ from (select 1 as nothing) as absent where false -- {{ source(mapping, table) }}
         {{- adapter.quote(present[name].name) -}}
     {%- endif -%}
 {%- endmacro %}
+
+
+{# Stop a build whose mapping cannot do without a table that is not there. #}
+{% macro refuse_missing(mapping, table, remedy='Load it') %}
+    {%- if execute and flags.WHICH in ('run', 'build') -%}
+        {%- do exceptions.raise_compiler_error(
+            'fed_audience__using_' ~ mapping ~ ' is on, but there is no table '
+            ~ fed_audience.full_name(source(mapping, table)) ~ '. ' ~ remedy ~ ', point fed_audience__' ~ mapping
+            ~ '_schema (or fed_audience__' ~ mapping ~ '_' ~ table ~ ", the table's name) at it, or turn "
+            ~ 'fed_audience__using_' ~ mapping ~ ' off.'
+        ) -%}
+    {%- endif -%}
+{% endmacro %}
+
+
+{# A relation's name for an error, also in a build with --empty, which puts a query in its place. #}
+{% macro full_name(relation) %}
+    {{- return(api.Relation.create(
+        database=relation.database, schema=relation.schema, identifier=relation.identifier
+    ) | string) -}}
+{% endmacro %}
 
 
 {# The columns of a relation by lower-case name, or none where there is no such relation. #}

@@ -7,12 +7,8 @@
 {% macro ga4_events(fields, params={}) %}
     {%- set wanted = source('ga4', 'events') -%}
     {%- set present = fed_audience.table_columns(wanted) -%}
-    {%- if present is none and execute and flags.WHICH in ('run', 'build') -%}
-        {%- do exceptions.raise_compiler_error(
-            'fed_audience__using_ga4 is on, but there is no table ' ~ wanted ~ '. Make it a view of all events_* of the '
-            ~ "export, point fed_audience__ga4_schema (or fed_audience__ga4_events, the view's name) at it, or turn "
-            ~ 'fed_audience__using_ga4 off.'
-        ) -%}
+    {%- if present is none -%}
+        {%- do fed_audience.refuse_missing('ga4', 'events', 'Make it a view of all events_* of the export') -%}
     {%- endif -%}
     {%- set time = fed_audience.staged_column('event_timestamp', 'big', present) -%}
     {%- set delay = fed_audience.staged_column('event_server_timestamp_offset', 'big', present) -%}

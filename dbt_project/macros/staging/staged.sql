@@ -91,13 +91,13 @@ where nth = 1
             ~ fed_audience.switches_for(table) ~ ')' -%}
         {%- if fed_audience.is_needed(table) -%}
             {%- do exceptions.raise_compiler_error(
-                'fed_audience: no table ' ~ wanted
+                'fed_audience: no table ' ~ fed_audience.full_name(wanted)
                 ~ (", and none with events either" if table == 'orders' else '')
                 ~ ('' if using else ' (fed_audience__using_' ~ table ~ ' is false)') ~ '. ' ~ remedy ~ '.'
             ) -%}
         {%- elif using and table != 'consent_states' -%}
             {%- do log(
-                'fed_audience: no table ' ~ wanted ~ '; its features are unknown (NULL). ' ~ remedy
+                'fed_audience: no table ' ~ fed_audience.full_name(wanted) ~ '; its features are unknown (NULL). ' ~ remedy
                 ~ ', or silence this with fed_audience__using_' ~ table ~ ': false.',
                 info=true
             ) -%}
