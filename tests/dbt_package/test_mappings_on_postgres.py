@@ -4,10 +4,9 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-import duckdb
-import pyarrow as pa
 import pytest
 
+from fed_audience.warehouse.duckdb import DuckDbWarehouse
 from fed_audience.warehouse.protocol import Relation
 from tests.arrow_tables import create_table
 from tests.dbt_package.mapped_brand import EVERY_TOOL, TOOLS, WITHOUT_TESTS
@@ -33,12 +32,11 @@ RECORDS = (
 
 
 def copy_ga4(database: Path, brand: PostgresBrand) -> None:
-    """Copy the export, its records as JSON: PostgreSQL has no other type for them."""
+    """Copy the export with its records as JSON, which is how they come to PostgreSQL."""
     records = ", ".join(f"to_json({name})::varchar as {name}" for name in RECORDS)
-    with duckdb.connect(str(database), read_only=True) as connection:
-        rows: pa.Table = connection.sql(
-            f"select * replace ({records}) from ga4.events"
-        ).to_arrow_table()
+    source = DuckDbWarehouse(database)
+    rows = source.query(f"select * replace ({records}) from ga4.events")
+    source.close()
     warehouse = brand.warehouse()
     with warehouse.transaction():
         warehouse.execute("create schema ga4")
