@@ -22,7 +22,9 @@ insert into fed_audience.model_registry
     is_rank)
 values ('repurchase', 'v1', 'r0', false, '2025-08-01', '', '', '', false),
     ('repurchase', 'v2', 'r1', true, '2025-09-20 01:00', '', '', '', false);
-insert into fed_audience.scores values
+insert into fed_audience.scores
+    (model_name, model_version, customer_id, score, is_rank, scored_at)
+values
     ('repurchase', 'v1', 'ann', 0.5, false, '2025-08-02'),
     ('repurchase', 'v2', 'ann', 0.5, false, '2025-09-21'),
     ('repurchase', 'v2', 'bob', 0.5, false, '2025-09-22');
