@@ -22,6 +22,7 @@ from fed_audience.cli import (
 )
 from fed_audience.cli.budget import budget
 from fed_audience.cli.demo import demo
+from fed_audience.cli.docs import docs
 from fed_audience.cli.inspect_egress import inspect_egress
 from fed_audience.cli.simulate import simulate
 from fed_audience.errors import RunInterrupted
@@ -140,3 +141,4 @@ _overlap.command()(overlap.finish)
 _overlap.command()(overlap.read)
 app.add_typer(_overlap, name="overlap")
 app.command()(inspect_egress)
+app.command()(docs)

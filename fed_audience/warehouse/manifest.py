@@ -78,9 +78,8 @@ def read_manifest(project_dir: Path) -> tuple[TrainingModel, ...]:
     Raises DbtError when there is no readable `target/manifest.json`, and ConfigError naming the
     model's file for an unknown key or value, or when two models train the same audience model.
     """
-    file = project_dir.resolve() / "target" / "manifest.json"
     found: dict[str, TrainingModel] = {}
-    for node in _nodes(file):
+    for node in read_document(project_dir)["nodes"].values():
         model = _training_model(node)
         if model is None:
             continue
@@ -109,10 +108,13 @@ def parse_spec(text: str, *, source: str) -> ModelSpec:
     return ModelSpec.parse(data, source=source)
 
 
-def _nodes(file: Path) -> list[Mapping[str, Any]]:
+def read_document(project_dir: Path) -> Mapping[str, Any]:
+    """Return the manifest of the project's last parse; raises DbtError as ``read_manifest``."""
+    file = project_dir.resolve() / "target" / "manifest.json"
     try:
-        nodes = json.loads(file.read_text(encoding="utf-8"))["nodes"]
-        return list(nodes.values())
+        document: dict[str, Any] = json.loads(file.read_text(encoding="utf-8"))
+        document["nodes"].values()
+        return document  # noqa: TRY300 - the line above looks whether it is one
     except FileNotFoundError as error:
         raise DbtError(
             "dbt has not parsed this project yet", looked=str(file), fix="run `dbt parse` in it"
