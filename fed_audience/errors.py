@@ -16,6 +16,7 @@ FedAudienceError                1
 ├── EgressError                14   something left a site that is not in the catalogue
 ├── BudgetError                15   privacy that the owner of a data set has not granted
 ├── ContractError              16   a run or a site that is not what was signed
+├── StillWaiting               17   a brand had not done its part in the time that was given
 └── RunInterrupted            130   the user pressed Ctrl-C; what was finished is kept
 """
 
@@ -151,6 +152,12 @@ class ContractError(FedAudienceError):
     """A run, a site or a table differs from what the sites signed, or was not signed."""
 
     exit_code = 16
+
+
+class StillWaiting(FedAudienceError):  # noqa: N818 - reads as a state, not as a fault
+    """A brand had not done its part in the time that was given; nothing was lost."""
+
+    exit_code = 17
 
 
 class RunInterrupted(FedAudienceError):  # noqa: N818 - reads as an event, not as a fault

@@ -23,6 +23,7 @@ from fed_audience.cli.privacy_options import (
 from fed_audience.errors import UsageError
 
 if TYPE_CHECKING:
+    from fed_audience.cli.progress import Steps
     from fed_audience.gbdt.cover_levels import CoverLevel
     from fed_audience.jobs.pipeline import Secrets
     from fed_audience.jobs.settings import FederationSettings
@@ -41,11 +42,22 @@ _COVERS: Final = ("none", "coarse", "full")
 
 def run(  # noqa: PLR0913 - one parameter a flag
     *,
+    select: Annotated[
+        str | None,
+        typer.Option("--select", "-s", help="Only this model, with its audiences."),
+    ] = None,
     config: Config = DEFAULT_CONFIG,
     as_of: AsOf = None,
     skip_build: Annotated[
         bool, typer.Option("--skip-build", help="Take what dbt built before.")
     ] = False,
+    timeout: Annotated[
+        float | None,
+        typer.Option(
+            min=0,
+            help="With --skip-build: seconds to wait for brands that have not queued the models.",
+        ),
+    ] = None,
     dry_run: Annotated[
         bool, typer.Option("--dry-run", help="Stop before anything is delivered.")
     ] = False,
@@ -69,13 +81,16 @@ def run(  # noqa: PLR0913 - one parameter a flag
 
     settings, secrets, instant = _opened(config, as_of)
     settings = PrivacyFlags(epsilon, delta).applied(settings)
+    settings = settings if select is None else settings.only(select)
     check_settings(settings, base=config.resolve().parent, deliver=not dry_run)
     check_place(report)
     console = Console()
     with Steps(console) as steps, recording(record_egress) as recorder:
         if not skip_build:
             steps.step("build each brand with dbt")
-            build_brands(settings, as_of=instant)
+            build_brands(settings, as_of=instant, select=select)
+        elif select is not None or timeout is not None:
+            _await_requests(settings, as_of, timeout, steps)
         outcome = run_pipeline(
             settings,
             base=config.resolve().parent,
@@ -257,6 +272,22 @@ def sync(
         confirm_removals=confirm_removals,
     ):
         show_sync(report, console)
+
+
+def _await_requests(
+    settings: FederationSettings, as_of: str | None, timeout: float | None, steps: Steps
+) -> None:
+    """Wait for what other brands build on their own schedule, saying for whom."""
+    from fed_audience.jobs.waiting import await_requests  # noqa: PLC0415 - start-up time
+
+    for model in settings.models:
+
+        def told(brands: tuple[str, ...], name: str = model.name) -> None:
+            steps.step(f"wait for {', '.join(brands)} to queue {name}")
+
+        await_requests(
+            settings, model, clock=partial(instant_of, as_of), timeout=timeout, on_wait=told
+        )
 
 
 def instant_of(text: str | None) -> datetime:

@@ -147,11 +147,13 @@ def build_brands(
     settings: FederationSettings,
     *,
     as_of: datetime,
+    select: str | None = None,
     build: Callable[[SiteSettings], None] | None = None,
 ) -> None:
     """Run `dbt deps` and `dbt build` in every brand's project, two brands at a time.
 
-    ``build`` replaces the two commands for one brand. Raises DbtError naming the node, and
+    ``select``: build only what that audience model trains on and what is scored. ``build``
+    replaces the two commands for one brand. Raises DbtError naming the node, and
     RunInterrupted on Ctrl-C, after every dbt has ended.
     """
 
@@ -159,7 +161,8 @@ def build_brands(
         dbt = partial(run_dbt, site.project, profiles_dir=site.profiles, target=site.target)
         if not (site.project / "dbt_packages").is_dir():
             dbt(["deps"])
-        dbt(["build"], vars={"fed_audience__as_of": f"{as_of:%Y-%m-%d %H:%M:%S}"})
+        chosen = [] if select is None else ["--select", *_needed_by(select)]
+        dbt(["build", *chosen], vars={"fed_audience__as_of": f"{as_of:%Y-%m-%d %H:%M:%S}"})
 
     with ThreadPoolExecutor(2, "dbt") as pool:
         building = [pool.submit(build or build_one, site) for site in settings.sites]
@@ -173,6 +176,11 @@ def build_brands(
             raise RunInterrupted("stopped while dbt was running; dbt was ended with it") from None
         finally:
             pool.shutdown(wait=False, cancel_futures=True)
+
+
+def _needed_by(model: str) -> tuple[str, ...]:
+    """Return dbt's names of what training and scoring ``model`` read, with all that those need."""
+    return f"+config.meta.fed_audience.model:{model}", "+tag:fed_prepare", "+tag:fed_score"
 
 
 def train_models(

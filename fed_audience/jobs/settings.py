@@ -239,6 +239,11 @@ class FederationSettings(StrictModel):
         """Return the settings of audience ``name``; raises ConfigError naming the nearest."""
         return _find("audience", name, {audience.name: audience for audience in self.audiences})
 
+    def only(self, name: str) -> Self:
+        """Return the settings with model ``name`` and its audiences alone; raises ConfigError."""
+        audiences = tuple(one for one in self.audiences if one.model == name)
+        return self.model_copy(update={"models": (self.model(name),), "audiences": audiences})
+
     def sites_of(self, names: tuple[str, ...] | None) -> tuple[SiteSettings, ...]:
         """Return the named sites in the file's order, or all of them."""
         return tuple(site for site in self.sites if names is None or site.name in names)

@@ -85,6 +85,18 @@ def test_packages_are_fetched_where_there_are_none(
     ]
 
 
+def test_one_model_is_built_with_what_it_reads(
+    small_federation: SmallFederation, script: Path
+) -> None:
+    script.write_text('#!/bin/sh\necho "$@" > arguments\n')
+    build_brands(small_federation.settings, as_of=NOW, select="repurchase")
+    told = (small_federation.folder / "ant" / "arguments").read_text()
+    assert (
+        "build --select +config.meta.fed_audience.model:repurchase +tag:fed_prepare +tag:fed_score"
+        in told
+    )
+
+
 @pytest.mark.parametrize(
     ("old", "new", "words"),
     [
