@@ -10,7 +10,13 @@ from typing import Any
 TRAINING = "model.brand.fed_training_repurchase"
 SCORES = "model.fed_audience.fct_scores"
 EXPOSURE = "exposure.brand.crm"
-_MODEL = {"resource_type": "model", "schema": "main", "database": None, "columns": {}, "config": {}}
+_MODEL: dict[str, Any] = {
+    "resource_type": "model",
+    "schema": "main",
+    "database": None,
+    "columns": {},
+    "config": {},
+}
 _DOCUMENT: dict[str, Any] = {
     "nodes": {
         TRAINING: {
