@@ -86,15 +86,40 @@ def explained_rows(
 
     Raises Refusal for covers that do not fit the trees.
     """
+    part = explainable_rows(manifest, rows.matrix.rows, rows.training_rows)
+    codes = codes_at(rows, part.start + evenly_spaced(len(part), request.rows))
+    return contributions_of(request, model, codes, manifest, threads)
+
+
+def explainable_rows(manifest: Manifest, rows: int, training_rows: int) -> range:
+    """Which of a site's rows are explained: the validation rows, or the training rows without."""
     parameters = manifest.parameters
     held_out = parameters.early_stopping_round > 0 and parameters.validation_fraction > 0
-    part = np.arange(rows.matrix.rows)[rows.validation if held_out else rows.training]
-    taken = min(len(part), request.rows)
-    chosen = part[np.arange(taken) * len(part) // max(1, taken)]
-    codes = np.ascontiguousarray(rows.matrix.columns[:, chosen].T)
+    return range(training_rows, rows) if held_out else range(training_rows)
+
+
+def evenly_spaced(rows: int, most: int) -> NDArray[np.int64]:
+    """Places of at most ``most`` of ``rows`` rows, evenly spaced."""
+    taken = min(rows, most)
+    return np.arange(taken) * rows // max(1, taken)
+
+
+def codes_at(rows: BinnedRows, places: NDArray[np.int64]) -> NDArray[np.uint8]:
+    """Codes of the rows at ``places``: uint8[n, F]."""
+    return np.ascontiguousarray(rows.matrix.columns[:, places].T)
+
+
+def contributions_of(
+    request: m.ExplainRows,
+    model: Model,
+    codes: NDArray[np.uint8],
+    manifest: Manifest,
+    threads: int,
+) -> NDArray[np.int64]:
+    """Sum the contributions of the rows ``codes`` (uint8[n, F]) as ``request`` asks."""
     if len(request.leaf_covers):
         text = with_leaf_counts(to_text(model), _covers(request, model))
-    elif taken:
+    elif len(codes):
         text = fill_cover(model, codes)
     else:
         text = to_text(model)

@@ -43,7 +43,7 @@ def fill_cover(
     """
     weights = _checked(len(codes), weights)
     cover = Predictor.of(model).leaf_cover(codes, weights)
-    return with_leaf_counts(to_text(model), [_counts(leaves) for leaves in cover])
+    return with_leaf_counts(to_text(model), [leaf_counts(leaves) for leaves in cover])
 
 
 def fill_text_cover(
@@ -74,17 +74,17 @@ def fill_text_cover(
         leaves = booster.predict(values[part], pred_leaf=True, num_threads=threads).astype(np.int64)
         for index, of in enumerate(leaves.T):
             cover[index] += np.bincount(of, weights[part], len(cover[index]))
-    return with_leaf_counts(checked.body, [_counts(leaves) for leaves in cover])
+    return with_leaf_counts(checked.body, [leaf_counts(leaves) for leaves in cover])
 
 
-def with_leaf_counts(text: str, leaf_counts: Sequence[Sequence[int]]) -> str:
+def with_leaf_counts(text: str, counts: Sequence[Sequence[int]]) -> str:
     """Put leaf counts (int[leaves] a tree, at least 1) and their sums into a checked text."""
     trees = read_model(text).trees
     head, *blocks = text.removesuffix("end of trees\n").split("Tree=")
     filled = []
-    for tree, counts, block in zip(trees, leaf_counts, blocks, strict=True):
+    for tree, of_tree, block in zip(trees, counts, blocks, strict=True):
         lines = block.split("\n")
-        for key, values in (("leaf_count", counts), ("internal_count", sums_below(tree, counts))):
+        for key, values in (("leaf_count", of_tree), ("internal_count", sums_below(tree, of_tree))):
             place = next(n for n, line in enumerate(lines) if line.startswith(f"{key}="))
             lines[place] = f"{key}={' '.join(map(str, values))}"
         filled.append("Tree=" + "\n".join(lines))
@@ -112,8 +112,11 @@ def _checked(rows: int, weights: npt.NDArray[np.float64] | None) -> npt.NDArray[
     return np.asarray(weights, np.float64)
 
 
-def _counts(cover: npt.NDArray[np.float64]) -> list[int]:
-    """Whole covers of a tree's leaves, proportional to ``cover`` where that is whole rows."""
+def leaf_counts(cover: npt.NDArray[np.float64]) -> list[int]:
+    """Whole covers of a tree's leaves, proportional to ``cover`` where that is whole rows.
+
+    ``cover``: float64[leaves], the rows in each, not all 0.
+    """
     total = float(cover.sum())
     if total == int(total) and np.all(cover == np.floor(cover)) and total <= ROOT_COVER:
         scale = float(ROOT_COVER // int(total))

@@ -11,6 +11,7 @@ import pytest
 
 from fed_audience.errors import FederationError
 from fed_audience.federation import Envelope, InProcessTransport, SiteProgram, TrainingResult, train
+from fed_audience.federation.own_copies import OwnCopies
 from fed_audience.gbdt.continuation import continuation_parameters
 from fed_audience.gbdt.model import to_text
 from fed_audience.gbdt.predictor import raw_scores
@@ -91,7 +92,9 @@ def test_the_brand_bases_are_what_local_trees_start_from() -> None:
 
 def test_rows_of_a_person_are_held_out_together() -> None:
     _, sites = trained(brands(600), group_key="person")
-    groups = sites["north"].own_copies().groups
+    copies = sites["north"].own_copies()
+    assert isinstance(copies, OwnCopies)
+    groups = copies.groups
     assert groups is not None
     assert len(np.unique(groups)) == 200
 

@@ -32,13 +32,17 @@ def identities(table: pa.Table, manifest: Manifest) -> Identities:
     return found
 
 
-def only_frozen(table: pa.Table, manifest: Manifest, frozen: Identities) -> pa.Table:
+def only_frozen(
+    table: pa.Table, manifest: Manifest, frozen: Identities, *, share: bool = False
+) -> pa.Table:
     """Return the rows of ``table`` that the run began with; others came since and are left out.
 
-    ``frozen``: ``identities`` of then, in any order. Raises Refusal (withdrawn) when one is gone.
+    ``frozen``: ``identities`` of then, in any order. Raises Refusal (withdrawn) when one is gone;
+    not of a ``share``, which never had them all.
     """
     found = identities(table, manifest)
-    _require(frozen, found)
+    if not share:
+        _require(frozen, found)
     return filtered(table, np.isin(found, frozen))
 
 

@@ -57,6 +57,8 @@ DataReason = Literal[
     "over_budget",
     "not_kept",
     "other_contract",
+    "workers",
+    "not_spread",
 ]
 Reason = Literal[DataReason, SecureSumReason]
 """Why a site refuses: because of the request or its rows, or by a rule of the secure sum."""

@@ -109,6 +109,14 @@ EXPLANATIONS: Final[dict[str, tuple[str, str]]] = {
         "the run is not what the site signed in the federation's contract",
         "run what was signed, or let every site sign the changed contract",
     ),
+    "workers": (
+        "the workers that hold its rows are gone and cannot be started again",
+        "mend its cluster, then resume the run; see the site's log",
+    ),
+    "not_spread": (
+        "its rows are spread over workers, and this needs them in one process",
+        "leave `workers` out for this site, or leave the site out of this run",
+    ),
 }
 
 
@@ -121,6 +129,10 @@ class Refusal(FederationError):  # noqa: N818 - an answer of the protocol, not a
         super().__init__(named, value=detail, fix=fix)
         self.reason: Reason = reason
         self.column = column
+
+    def __reduce__(self) -> tuple[object, ...]:
+        """Let it travel between the processes of one site."""
+        return type(self), (self.reason, self.column), self.__dict__
 
 
 class SiteRefused(FederationError):  # noqa: N818 - the same, as the coordinator was told
@@ -137,7 +149,7 @@ class RowsChanged(SiteRefused):
 
 
 class SiteHindered(ResourceError, SiteRefused):  # noqa: N818 - a state of the federation
-    """A site cannot write or read what it must keep; the run can be resumed once it can."""
+    """A site lacks what it needs, disk or workers; the run can be resumed once it has it."""
 
 
 def refusal_error(site: str, reason: Reason, column: str) -> SiteRefused:
@@ -147,6 +159,6 @@ def refusal_error(site: str, reason: Reason, column: str) -> SiteRefused:
     kind = SiteRefused
     if reason in {"withdrawn", "rows_changed", "no_checkpoint"}:
         kind = RowsChanged
-    elif reason in {"checkpoint", "no_room", "ledger", "ledger_in_use", "not_kept"}:
+    elif reason in {"checkpoint", "no_room", "ledger", "ledger_in_use", "not_kept", "workers"}:
         kind = SiteHindered
     return kind(site, reason, named, fix)

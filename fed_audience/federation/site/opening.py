@@ -11,11 +11,15 @@ from typing import TYPE_CHECKING, Final, cast
 from fed_audience.errors import FederationError
 from fed_audience.federation import messages as m
 from fed_audience.federation.contract.checks import first_difference
+from fed_audience.federation.lasting.frozen_rows import check_frozen
 from fed_audience.federation.manifest import Manifest
 from fed_audience.federation.messages.refusal import Refusal
 from fed_audience.federation.private.site_run import PrivateSiteRun
 from fed_audience.federation.site.rows import SiteRows, read_rows
 from fed_audience.federation.site.run import SiteRun, SiteVector
+from fed_audience.federation.workers.open_shares import OpenShares
+from fed_audience.federation.workers.spread_rows import SpreadRows
+from fed_audience.federation.workers.spread_run import SpreadRun
 
 if TYPE_CHECKING:
     import numpy as np
@@ -23,6 +27,7 @@ if TYPE_CHECKING:
 
     from fed_audience.federation.contract.terms import Contract
     from fed_audience.federation.private.keeper import PrivacyKeeper
+    from fed_audience.federation.site.row_facts import RowFacts
     from fed_audience.federation.site.source import RowSource
     from fed_audience.gbdt.team import Team
     from fed_audience.privacy.site import SecureSite
@@ -48,7 +53,7 @@ class RunAtSite:
     rows, where a checkpoint knows them.
     """
 
-    state: SiteRun | PrivateSiteRun
+    state: SiteRun | PrivateSiteRun | SpreadRun
     opening: bytes
     opened: bytes
     warnings: list[str]
@@ -68,7 +73,7 @@ class RunOpening:
     """What a site opens its runs with; the fields are those of ``SiteProgram``."""
 
     _name: str
-    _source: RowSource
+    _source: RowSource | SpreadRows
     _category_key: bytes
     _min_rows: int
     _team: Team
@@ -100,19 +105,13 @@ class RunOpening:
         self._check_contract(manifest)
         self._check_protection(manifest, secure)
         labelled = self._name in manifest.training_sites
-        rows = read_rows(
-            manifest,
-            self._source,
-            self._category_key,
-            labelled=labelled,
-            identified=identified,
-            frozen=frozen,
-        )
-        if rows.rows < self._min_rows:
-            raise Refusal("too_few_rows", detail=f"{rows.rows}, at least {self._min_rows}")
-        if rows.training_rows > manifest.parameters.row_cap:
-            raise Refusal("too_many_rows", detail=rows.training_rows)
-        warnings = _warnings(manifest, rows)
+        rows = self._read(manifest, labelled=labelled, identified=identified, frozen=frozen)
+        facts = rows.facts
+        if facts.rows < self._min_rows:
+            raise Refusal("too_few_rows", detail=f"{facts.rows}, at least {self._min_rows}")
+        if facts.training_rows > manifest.parameters.row_cap:
+            raise Refusal("too_many_rows", detail=facts.training_rows)
+        warnings = _warnings(manifest, facts)
         for warning in warnings:
             _LOG.warning("site %s: %s", self._name, warning)
         categorical = any(feature.categorical for feature in manifest.features)
@@ -121,16 +120,42 @@ class RunOpening:
                 slot=request.slot,
                 manifest_sha256=sha256(request.manifest.encode()).hexdigest(),
                 category_check=self._category_check(manifest.run_id) if categorical else "",
-                notes=() if manifest.privacy else rows.notes(manifest.parameters.objective),
-                missing_features=rows.missing_features,
+                notes=() if manifest.privacy else facts.notes(manifest.parameters.objective),
+                missing_features=facts.missing_features,
             )
         )
-        state = self._state(manifest, rows, labelled=labelled)
-        return RunAtSite(state, body, opened, warnings, rows.identities)
+        known = rows.identities if identified else None
+        return RunAtSite(
+            self._state(manifest, rows, labelled=labelled), body, opened, warnings, known
+        )
+
+    def check_frozen(self, run: RunAtSite) -> None:
+        """Read the rows again; raise Refusal (withdrawn) when one that ``run`` uses is gone."""
+        if isinstance(self._source, SpreadRows):
+            self._source.check_frozen()
+        elif run.frozen is not None:
+            check_frozen(self._source, run.manifest, run.frozen)
+
+    def _read(
+        self,
+        manifest: Manifest,
+        *,
+        labelled: bool,
+        identified: bool,
+        frozen: NDArray[np.uint64] | None,
+    ) -> SiteRows | OpenShares:
+        key = self._category_key
+        if isinstance(self._source, SpreadRows):
+            return self._source.open(manifest, key, labelled=labelled, frozen=frozen)
+        return read_rows(
+            manifest, self._source, key, labelled=labelled, identified=identified, frozen=frozen
+        )
 
     def _state(
-        self, manifest: Manifest, rows: SiteRows, *, labelled: bool
-    ) -> SiteRun | PrivateSiteRun:
+        self, manifest: Manifest, rows: SiteRows | OpenShares, *, labelled: bool
+    ) -> SiteRun | PrivateSiteRun | SpreadRun:
+        if isinstance(rows, OpenShares):
+            return SpreadRun(rows)
         if manifest.privacy is None:
             return SiteRun(manifest, rows, labelled=labelled, team=self._team)
         return PrivateSiteRun(manifest, rows, self._category_key, self._keeper)
@@ -161,7 +186,7 @@ class RunOpening:
         return digest.hex()[:16]
 
 
-def _warnings(manifest: Manifest, rows: SiteRows) -> list[str]:
+def _warnings(manifest: Manifest, rows: RowFacts) -> list[str]:
     words = {
         "no_rows": "no training rows",
         "no_positives": "no positives among its training rows",

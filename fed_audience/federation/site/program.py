@@ -8,7 +8,6 @@ from typing import TYPE_CHECKING, Final
 
 from fed_audience.errors import FederationError
 from fed_audience.federation import messages as m
-from fed_audience.federation.lasting.frozen_rows import check_frozen
 from fed_audience.federation.lasting.site_checkpoint import digest_of
 from fed_audience.federation.messages.refusal import Refusal
 from fed_audience.federation.private.keeper import PrivacyKeeper
@@ -28,6 +27,8 @@ if TYPE_CHECKING:
     from fed_audience.federation.site.run import SiteVector
     from fed_audience.federation.site.source import RowSource
     from fed_audience.federation.site.steps import Steps
+    from fed_audience.federation.workers.spread_rows import SpreadRows
+    from fed_audience.federation.workers.spread_run import SpreadCopies
     from fed_audience.privacy.site import SecureSite
 
 _LOG: Final = logging.getLogger(__name__)
@@ -37,6 +38,7 @@ _NO_RUN: Final = m.Slot(run="-", tree=m.PREPARATION, level=0)
 class SiteProgram:
     """Answers the coordinator's requests about the rows of one site.
 
+    ``source``: the rows, or ``SpreadRows`` where workers hold them.
     ``category_key``: secret of the sites for hashing categories; the coordinator lacks it.
     ``min_rows``: refuse to train with fewer. ``threads`` bounds the threads of the kernels.
     ``warnings`` tell the site's own staff, in full words, what was unusual about its rows.
@@ -54,7 +56,7 @@ class SiteProgram:
     def __init__(  # noqa: PLR0913 - what a site is made of, each named
         self,
         name: str,
-        source: RowSource,
+        source: RowSource | SpreadRows,
         category_key: bytes,
         *,
         min_rows: int = 0,
@@ -66,7 +68,6 @@ class SiteProgram:
     ) -> None:
         self.name = name
         self.warnings: list[str] = []
-        self._source = source
         self._secure = secure
         self._opening = RunOpening(
             name,
@@ -102,7 +103,7 @@ class SiteProgram:
         with self._busy:
             return (yield from self._handle(body))
 
-    def own_copies(self) -> OwnCopies:
+    def own_copies(self) -> OwnCopies | SpreadCopies:
         """Make what this site alone keeps of a training that has ended; nothing of it leaves."""
         if self._run is None:
             self._take_up()
@@ -233,7 +234,7 @@ class SiteProgram:
             raise Refusal("no_checkpoint", detail=self.name)
         if run is known:
             try:
-                check_frozen(self._source, run.manifest, run.frozen)
+                self._opening.check_frozen(run)
             except Refusal:
                 self._burn(request.slot.run)
                 raise
@@ -290,9 +291,20 @@ class SiteProgram:
         last = run.answer
         if last is not None and slot.position <= last.slot.position:
             return self._answer_again(run, last, request, content, body)
-        answer = yield from run.state.compute(request)
+        try:
+            answer = yield from run.state.compute(request)
+        except Refusal as refusal:
+            if refusal.reason == "workers":
+                self._let_go()  # some shares have moved on: all begin anew from the checkpoint
+            raise
         run.answer = Computed(slot, content, answer)
         return self._send(run, run.answer, request, body)
+
+    def _let_go(self) -> None:
+        """Hold no run until the next request takes it up as the checkpoint has it."""
+        self._run = None
+        if self._checkpoint is not None:
+            self._checkpoint.close()
 
     def _answer_again(
         self, run: RunAtSite, last: Computed, request: m.Request, content: bytes, body: bytes

@@ -13,12 +13,13 @@ if TYPE_CHECKING:
 
     from fed_audience.federation.private.site_run import PrivateSiteRun
     from fed_audience.federation.site.run import SiteRun, SiteVector
+    from fed_audience.federation.workers.spread_run import SpreadRun
 
     Answered = tuple[m.Request, bytes, SiteVector | m.Reply]
 
 
 def replayed(
-    state: SiteRun | PrivateSiteRun, answers: Sequence[tuple[bytes, bytes]]
+    state: SiteRun | PrivateSiteRun | SpreadRun, answers: Sequence[tuple[bytes, bytes]]
 ) -> Answered | None:
     """Go through ``answers``, requests with digests; return the last with its answer.
 
@@ -46,7 +47,10 @@ def replayed(
 
 
 def _check(
-    state: SiteRun | PrivateSiteRun, request: m.Request, answer: SiteVector | m.Reply, digest: bytes
+    state: SiteRun | PrivateSiteRun | SpreadRun,
+    request: m.Request,
+    answer: SiteVector | m.Reply,
+    digest: bytes,
 ) -> None:
     if digest_of(answer, state.rows_digest) != digest:
         raise Refusal("rows_changed", detail=f"round {request.slot.position}")

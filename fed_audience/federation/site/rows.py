@@ -14,6 +14,7 @@ from fed_audience.federation.lasting.frozen_rows import identities, only_frozen
 from fed_audience.federation.messages.refusal import Refusal
 from fed_audience.federation.site.columns import CategoricalColumn, NumericColumn, read_column
 from fed_audience.federation.site.freed_memory import give_back
+from fed_audience.federation.site.row_facts import RowFacts
 from fed_audience.federation.site.row_roles import key_hashes, parted, plain_column, read_roles
 from fed_audience.federation.site.source import rows_of
 from fed_audience.federation.site.spooled_table import rest
@@ -29,7 +30,7 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from fed_audience.federation.manifest import Manifest
-    from fed_audience.federation.messages import CountValues, SiteNote
+    from fed_audience.federation.messages import CountValues
     from fed_audience.federation.site.row_roles import RowRoles
     from fed_audience.federation.site.source import RowSource
     from fed_audience.gbdt.bins import FeatureBins
@@ -54,24 +55,21 @@ class SiteRows:
     identities: NDArray[np.uint64] | None = None
 
     @property
-    def clipped(self) -> dict[int, int]:
-        """Feature -> training rows whose value had to be clipped (infinities among them)."""
-        return {
+    def facts(self) -> RowFacts:
+        """What the opening of a run asks of the rows."""
+        labels = self.roles.labels
+        clipped = {
             index: column.clipped
             for index, column in enumerate(self.columns)
             if isinstance(column, NumericColumn) and column.clipped
         }
-
-    def notes(self, objective: str) -> tuple[SiteNote, ...]:
-        """Say what is unusual about the site's training rows, in words of a closed list."""
-        if self.training_rows == 0:
-            return ("no_rows",)
-        if len(self.roles.labels) == 0 or objective != "binary":
-            return ()
-        positives = int(self.roles.labels[: self.training_rows].sum())
-        if positives == 0:
-            return ("no_positives",)
-        return ("no_negatives",) if positives == self.training_rows else ()
+        return RowFacts(
+            self.rows,
+            self.training_rows,
+            int(np.count_nonzero(labels[: self.training_rows])) if len(labels) else None,
+            self.missing_features,
+            clipped,
+        )
 
     def label_counts(self, objective: Objective) -> NDArray[np.int64]:
         """Training rows, validation rows, weight of these; label sums of the training rows."""
@@ -152,18 +150,20 @@ def read_rows(
     labelled: bool,
     identified: bool = False,
     frozen: NDArray[np.uint64] | None = None,
+    share: bool = False,
 ) -> SiteRows:
     """Read ``source`` once and sort its rows into training and validation.
 
     ``identified``: find the identities of the rows. ``frozen``: those that the run began with;
-    others are left out. Raises Refusal (withdrawn) when one of these is gone, and for a missing
-    column, an unusable type, labels, weights or brands that cannot be learnt from, or row keys that
-    are null or repeated.
+    others are left out. ``share``: ``source`` has a share of the site's rows, so that some of
+    ``frozen`` are elsewhere. Raises Refusal (withdrawn) when one is gone, and for a missing column,
+    an unusable type, labels, weights or brands that cannot be learnt from, or row keys that are
+    null or repeated.
     """
     table = _held(source)
     _refuse_repeated_columns(table, manifest)
     if frozen is not None:
-        table = only_frozen(table, manifest, frozen)
+        table = only_frozen(table, manifest, frozen, share=share)
     roles = read_roles(table, manifest, labelled=labelled)
     held_out = _held_out(table, manifest)
     training = ~held_out

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
 import numpy as np
 
@@ -44,6 +44,10 @@ if TYPE_CHECKING:
     from fed_audience.gbdt.tree import Split
 
     NodeRule = tuple[Split, int, int]
+
+
+ROOT_RIDES: Final = 2
+"""Integers behind a root's histograms: the validation loss, the clipped rows."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -242,7 +246,7 @@ class SiteRun:
         booster.finish_trees(anew, leaves_from_message(request, classes))
 
     def _judge(self, request: m.WholeModel) -> SiteVector:
-        booster, model = self._booster, self._model(request)
+        booster, model = self._booster, self.model_of(request)
         rows, threads = booster.rows, self._team.threads
         if isinstance(request, m.ExplainRows):
             sums = explained_rows(request, model, rows, self.manifest, threads)
@@ -251,7 +255,7 @@ class SiteRun:
         counts = booster.objective.evaluation(scores, rows.labels[rows.validation])
         return SiteVector(m.ScoreHistogram, counts)
 
-    def _model(self, request: m.WholeModel) -> Model:
+    def model_of(self, request: m.WholeModel) -> Model:
         """Read the model of ``request``, over the run's bins."""
         objective = self._booster.objective
         trees = trees_from_message(request, self._bins)

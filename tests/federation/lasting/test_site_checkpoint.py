@@ -176,7 +176,7 @@ def test_a_withdrawal_refuses_the_resume_by_name_and_burns_the_run(
         sites.tables["b"] = fewer
         sites.start("b")
     else:
-        source: Any = sites.programs["b"]._source
+        source: Any = sites.programs["b"]._opening._source
         source._table = fewer
     with pytest.raises(RowsChanged, match=r"site b refused \(withdrawn\)") as caught:
         trained(Mortal(sites), AGREED, tmp_path / "journal")

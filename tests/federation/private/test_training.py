@@ -202,6 +202,6 @@ def test_a_delta_of_one_row_ends_the_run_by_name() -> None:
 
 def test_other_category_keys_at_a_site_are_noticed() -> None:
     sites = programs(TABLES)
-    sites["b"] = SiteProgram("b", sites["b"]._source, b"another key")
+    sites["b"] = SiteProgram("b", sites["b"]._opening._source, b"another key")
     with pytest.raises(FederationError, match="category"):
         train(InProcessTransport(sites), private_manifest(NAMES))

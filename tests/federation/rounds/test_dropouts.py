@@ -291,7 +291,7 @@ def members(
 
     def start(name: str) -> None:
         secure = SecureSite(identities[name], roster, ledgers[name], build=build)
-        found[name] = SiteProgram(name, programs(sites)[name]._source, KEY, secure=secure)
+        found[name] = SiteProgram(name, programs(sites)[name]._opening._source, KEY, secure=secure)
 
     for name in sites:
         start(name)
