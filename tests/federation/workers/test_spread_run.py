@@ -200,7 +200,7 @@ def mortal(sources: list[pa.Table], fate: Any) -> tuple[SiteProgram, MortalEngin
     return spread_program("a", sources, engine), engine
 
 
-@pytest.mark.parametrize("call", [*range(8), 11, 16, 21, 26])
+@pytest.mark.parametrize("call", [0, 1, 5, 6, 8, 11, 21])
 def test_a_lost_worker_begins_anew_and_the_run_ends_in_the_same_bytes(call: int) -> None:
     agreed = manifest(
         ("a", "b", "c"),
