@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from contextlib import contextmanager
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -14,11 +15,18 @@ if TYPE_CHECKING:
     from fed_audience.federation.transports.grpc import GrpcTransport
 
 
+@dataclass(frozen=True, slots=True)
+class Connected:
+    """Sites that have a stream. ``processes``: numbers of those that they live in."""
+
+    names: tuple[str, ...]
+    transport: GrpcTransport
+    processes: list[int]
+
+
 @contextmanager
-def connected(
-    sites: int, a_process: int, **order: Any
-) -> Iterator[tuple[tuple[str, ...], GrpcTransport]]:
-    """Connect ``sites`` sites, ``a_process`` in each process; yields names and transport."""
+def connected(sites: int, a_process: int, **order: Any) -> Iterator[Connected]:
+    """Connect ``sites`` sites, ``a_process`` in each process."""
     names = tuple(f"s{number:03d}" for number in range(sites))
     with federation(names) as (folder, transport):
         homes = [str(folder / name) for name in names]
@@ -32,9 +40,9 @@ def connected(
             }
             for first in range(0, sites, a_process)
         ]
-        with processes("benchmarks.scale.sites", orders):
+        with processes("benchmarks.scale.sites", orders) as numbers:
             all_connected(transport, names)
-            yield names, transport
+            yield Connected(names, transport, numbers)
 
 
 def peak_memory() -> int:

@@ -26,8 +26,8 @@ def measure(
     """Sum a level of the widest kind, gradient and hessian in 64 bits each, ``rounds`` times."""
     elements = features * bins * nodes * 2
     nothing = np.zeros((0, 4), np.int32)
-    with connected(sites, a_process, answer="vector", words=2 * elements) as (names, transport):
-        coordinator, idle = Coordinator(transport, "scale"), peak_memory()
+    with connected(sites, a_process, answer="vector", words=2 * elements) as found:
+        coordinator, idle = Coordinator(found.transport, "scale"), peak_memory()
         taken = []
         for level in range(rounds):
             request = m.GrowLevel(
@@ -38,7 +38,7 @@ def measure(
                 build=np.zeros((nodes, 2), np.int32),
             )
             began = time.perf_counter()
-            sums = coordinator.sum(request, names, m.LevelHistogram, elements)
+            sums = coordinator.sum(request, found.names, m.LevelHistogram, elements)
             taken.append(time.perf_counter() - began)
             if not (sums == sites * (2**32 + 1)).all():
                 raise SystemExit("the sums are wrong")

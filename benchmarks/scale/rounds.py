@@ -4,11 +4,14 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
+from benchmarks.federation.loopback import processor_seconds
 from benchmarks.federation.round_time import timed
 from benchmarks.scale.coordinator import connected, peak_memory
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
+
+    from benchmarks.scale.coordinator import Connected
 
 
 def measure(
@@ -19,19 +22,19 @@ def measure(
     warm_up: int = 10,
 ) -> list[dict[str, Any]]:
     """Connect the most sites once; time rounds with the first 10, 50, ... of them."""
-    body = bytes(size)
-    with connected(max(counts), a_process, answer="echo") as (names, transport):
-        return [
-            {
-                "sites": count,
-                "bytes": size,
-                **timed(
-                    lambda: transport.call(body, names[:count], 60),  # noqa: B023 - used in this turn
-                    count,
-                    rounds,
-                    warm_up,
-                ),
-                "peak_mib": round(peak_memory() / 2**20, 1),
-            }
-            for count in counts
-        ]
+    with connected(max(counts), a_process, answer="echo") as found:
+        return [_row(found, count, bytes(size), rounds, warm_up) for count in counts]
+
+
+def _row(found: Connected, count: int, body: bytes, rounds: int, warm_up: int) -> dict[str, Any]:
+    """Time rounds with the first ``count`` sites; all processes share the cores of this machine."""
+    names, spent = found.names[:count], processor_seconds(found.processes)
+    times = timed(lambda: found.transport.call(body, names, 60), count, rounds, warm_up)
+    spent = processor_seconds(found.processes) - spent
+    return {
+        "sites": count,
+        "bytes": len(body),
+        **times,
+        "sites_cpu_ms": round(1_000 * spent / (rounds + warm_up), 3),
+        "peak_mib": round(peak_memory() / 2**20, 1),
+    }

@@ -14,7 +14,8 @@ def measure(
     sites: int = 500, rows: int = 20_000, trees: int = 2, depth: int = 3, a_process: int = 50
 ) -> list[dict[str, Any]]:
     """Train both ways; the models must be the same bytes."""
-    with connected(sites, a_process, answer="train", rows=rows) as (names, transport):
+    with connected(sites, a_process, answer="train", rows=rows) as found:
+        names, transport = found.names, found.transport
         began = time.perf_counter()
         ours = train(transport, manifest(names, trees, depth))
         seconds, peak = time.perf_counter() - began, peak_memory()
