@@ -28,7 +28,7 @@ _PACKAGES: Final = ("grpcio", "protobuf", "cryptography", "numpy", "numba", "pya
 _PART_SECONDS: Final = 3_600
 _SMALL: Final[dict[str, dict[str, Any]]] = {
     "rounds": {"counts": [2, 4], "a_process": 4, "rounds": 5, "warm_up": 1},
-    "memory": {"sites": 4, "features": 20, "nodes": 4, "a_process": 4, "rounds": 1},
+    "memory": {"sites": 4, "features": 20, "nodes": 4, "a_process": 4},
     "training": {"sites": 10, "rows": 600, "trees": 1, "depth": 2, "a_process": 5},
 }
 """What --small measures: that everything runs, and no figure worth keeping."""

@@ -166,9 +166,10 @@ class Session:
 
     async def _read(self) -> None:
         while isinstance(message := await self._stream.read(), pb.FromSite):
+            length = 0
             match message.WhichOneof("content"):
                 case "reply":
-                    await self._take_reply(message.reply)
+                    length = self._take_reply(message.reply)
                 case "failure":
                     self._calls.failed(self.site, message.failure.call, message.failure.error)
                 case "control":
@@ -185,9 +186,14 @@ class Session:
                     raise EnvelopeError(
                         "bad_envelope", f"a message that has no place here: {other or 'unreadable'}"
                     )
+            # Else every stream would hold its last message until its next one comes.
+            del message
+            if length:
+                await self._intake.enter(length)
+                self._entered = length
 
-    async def _take_reply(self, chunk: pb.Chunk) -> None:
-        """Take a part; nothing more is read until there is room for the rest of its reply."""
+    def _take_reply(self, chunk: pb.Chunk) -> int:
+        """Take a part; return the length of a reply that begins with it and needs room."""
         if self.admitted.caller.role != "agent":
             raise EnvelopeError("bad_envelope", "a reply from somebody who is asked nothing")
         wanted = self._calls.waits_for(self.site, chunk.call)
@@ -195,16 +201,16 @@ class Session:
         if not wanted:
             self._make_room()
             METRICS.late.labels(self.site).inc()
-        elif body is None and not self._entered:
-            await self._intake.enter(chunk.size)
-            self._entered = chunk.size
-        elif body is not None:
+        elif body is None:
+            return 0 if self._entered else chunk.size
+        else:
             if not self._entered:
                 self._intake.take(len(body))
             self._entered = 0
             self._calls.answered(self.site, chunk.call, body)
             self._counters.replies.inc()
             self._counters.received.inc(len(body))
+        return 0
 
     def _make_room(self) -> None:
         """Give back the room of a reply that will not be whole."""
