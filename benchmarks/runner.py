@@ -99,7 +99,7 @@ def measure(cell: Planned, home: Path) -> dict[str, Any]:
     if isinstance(cell, Measurement):
         module = f"benchmarks.{cell.part}.{cell.module}"
         order: dict[str, Any] = {"module": module, "options": cell.options}
-        with _environment() as environment:
+        with _environment(home) as environment:
             return _asked(Path(sys.executable), "benchmarks.privacy.worker", order, environment)
     python = PEERS_PYTHON if cell.learner in PEERS else Path(sys.executable)
     if not python.exists():
@@ -114,7 +114,7 @@ def measure(cell: Planned, home: Path) -> dict[str, Any]:
         "home": str(home.resolve()),
         "task": asdict(cell.task),
     }
-    with _environment(cell.task.threads, uncompiled=cell.uncompiled) as environment:
+    with _environment(home, cell.task.threads, uncompiled=cell.uncompiled) as environment:
         return _asked(python, "benchmarks.worker", order, environment)
 
 
@@ -142,13 +142,18 @@ def _asked(
 
 
 @contextmanager
-def _environment(threads: int = 1, *, uncompiled: bool = False) -> Iterator[dict[str, str]]:
+def _environment(
+    home: Path, threads: int = 1, *, uncompiled: bool = False
+) -> Iterator[dict[str, str]]:
+    """Python's own compiled sources are found in ``home``: an installation brings its with it."""
     paths = [str(ROOT), str(ROOT / "connectors"), os.environ.get("PYTHONPATH", "")]
     environment = {
         **os.environ,
         "PYTHONPATH": os.pathsep.join(filter(None, paths)),
         "OMP_NUM_THREADS": str(threads),
         "OPENBLAS_NUM_THREADS": "1",
+        "PYTHONDONTWRITEBYTECODE": "",
+        "PYTHONPYCACHEPREFIX": str(home.resolve() / "bytecode"),
     }
     if not uncompiled:
         yield environment

@@ -32,11 +32,18 @@ def arrow(table: Table, start: int, stop: int) -> pa.RecordBatch:
     values = table.values(start, stop)
     columns: dict[str, Any] = {}
     for feature, column in enumerate(values):
-        gaps: pa.Array[Any] = pa.array(column, from_pandas=True)
+        gaps = _lent(column, pa.float64(), np.packbits(~np.isnan(column), bitorder="little"))
         columns[f"f{feature}"] = gaps.cast(pa.int64()) if feature in table.categorical else gaps
-    columns["label"] = pa.array(table.labels(start, stop).astype(np.int32))
-    columns["key"] = pa.array(np.arange(start, stop))
+    columns["label"] = _lent(table.labels(start, stop).astype(np.int32), pa.int32())
+    columns["key"] = _lent(np.arange(start, stop), pa.int64())
     return pa.RecordBatch.from_pydict(columns)
+
+
+def _lent(values: Any, kind: Any, valid: Any = None) -> Any:
+    """NumPy's memory as an Arrow array; ``pa.array`` would import pandas, as no warehouse does."""
+    return pa.Array.from_buffers(
+        kind, len(values), [None if valid is None else pa.py_buffer(valid), pa.py_buffer(values)]
+    )
 
 
 @dataclass(frozen=True, slots=True)

@@ -7,8 +7,9 @@ from typing import TYPE_CHECKING, Self
 
 from rich.progress import Progress, SpinnerColumn, TextColumn, TimeElapsedColumn
 
-from fed_audience.federation.events import TreeGrown
+from fed_audience.federation.events import BinsAgreed, TreeGrown
 from fed_audience.jobs.pipeline import Listeners
+from fed_audience.report.formatting import size
 
 if TYPE_CHECKING:
     from types import TracebackType
@@ -61,7 +62,13 @@ class Steps:
         self._task = self._progress.add_task(title)
 
     def _training(self, name: str, event: TrainingEvent) -> None:
-        if self._task is not None and isinstance(event, TreeGrown):
+        if self._task is None:
+            return
+        if isinstance(event, BinsAgreed):
+            most = size(event.level_bytes)
+            title = f"train {name}: a site sends at most {most} a level"
+            self._progress.update(self._task, description=title)
+        elif isinstance(event, TreeGrown):
             title = f"train {name}: tree {event.number} of at most {event.limit}"
             self._progress.update(self._task, description=title)
 

@@ -254,6 +254,8 @@ def _progress() -> Iterator[Callable[[Stage], None] | None]:
     from rich.console import Console  # noqa: PLC0415 - rich costs start-up time
     from rich.markup import escape  # noqa: PLC0415 - the same
 
+    from fed_audience.report.formatting import size  # noqa: PLC0415 - the same
+
     console = Console(stderr=True)
     if not console.is_terminal:
         yield None
@@ -261,7 +263,9 @@ def _progress() -> Iterator[Callable[[Stage], None] | None]:
     with console.status("starting") as status:
 
         def on_stage(stage: Stage) -> None:
-            trees = f", tree {stage.trees} of {stage.of}" if stage.of else ""
-            status.update(f"{escape(stage.text)}{trees}")
+            most = f", at most {size(stage.level_bytes)} a site and level"
+            trees = f", tree {stage.trees} of {stage.of}"
+            begun = (most if stage.level_bytes else "") + (trees if stage.of else "")
+            status.update(f"{escape(stage.text)}{begun}")
 
         yield on_stage

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import asdict, dataclass, replace
 from typing import TYPE_CHECKING
 
-from fed_audience.federation.events import TreeGrown
+from fed_audience.federation.events import BinsAgreed, TreeGrown
 from fed_audience.simulate.brand_comparison import compare_brands
 from fed_audience.simulate.comparison import (
     compare,
@@ -33,11 +33,24 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True)
 class Stage:
-    """What is being done, and of its trees how many are grown."""
+    """What is being done, and of its trees how many are grown.
+
+    ``level_bytes``: what a site sends at most for a level of all trees that grow together; 0 until
+    bins are agreed.
+    """
 
     text: str
     trees: int = 0
     of: int = 0
+    level_bytes: int = 0
+
+    def after(self, event: TrainingEvent) -> Stage:
+        """Return how far it has come with ``event``."""
+        if isinstance(event, BinsAgreed):
+            return replace(self, level_bytes=event.level_bytes)
+        if isinstance(event, TreeGrown):
+            return replace(self, trees=event.number, of=event.limit)
+        return self
 
 
 def simulate(
@@ -61,9 +74,11 @@ def simulate(
         if on_stage:
             on_stage(stage)
 
-    def grown(event: TrainingEvent) -> None:
-        if on_stage and isinstance(event, TreeGrown):
-            on_stage(Stage(stage.text, event.number, event.limit))
+    def trained(event: TrainingEvent) -> None:
+        nonlocal stage
+        stage = stage.after(event)
+        if on_stage:
+            on_stage(stage)
 
     begin(f"reading {settings.path.name}")
     problem = read_problem(settings)
@@ -71,7 +86,7 @@ def simulate(
     dealt = deal(problem, settings)
     if settings.task == "lookalike":
         check_seed_site(dealt, settings)
-    learners = Learners(problem, settings, on_event=grown)
+    learners = Learners(problem, settings, on_event=trained)
     public, private_warnings = public_values(problem, settings)
     comparison = compare(problem, dealt, learners, begin, on_message, public)
     require_same_model(comparison)

@@ -86,6 +86,7 @@ def test_every_number_of_the_outcome(settings: MakeSettings) -> None:
     assert outcome.seconds.federated > 0
     assert outcome.lookalike is None
     assert {stage.of for stage in stages} >= {0, 10}
+    assert all(stage.level_bytes > 0 for stage in stages if stage.trees)
     assert "LightGBM on the pooled rows" in {stage.text for stage in stages}
 
 
