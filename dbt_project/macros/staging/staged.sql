@@ -63,7 +63,7 @@ where nth = 1
 {% macro column_type(kind) -%}
     {%- set types = {
         'text': dbt.type_string(),
-        'number': 'double precision',
+        'number': fed_audience.double(),
         'whole': dbt.type_int(),
         'big': dbt.type_bigint(),
         'flag': dbt.type_boolean(),
@@ -179,3 +179,24 @@ where nth = 1
         cast({{ column }} as timestamp)
     {%- endif -%}
 {%- endmacro %}
+
+{# A timestamp of Snowflake with a zone, or a text that may name one, is turned; the others are UTC. #}
+{% macro snowflake__in_utc(column, data_type) -%}
+    {%- if 'tz' in data_type | lower and 'ntz' not in data_type | lower or 'zone' in data_type | lower -%}
+        cast(convert_timezone('UTC', {{ column }}) as timestamp_ntz)
+    {%- elif 'char' in data_type | lower or 'text' in data_type | lower -%}
+        case
+            when regexp_like({{ column }}, '.*:[0-9]{2}([.][0-9]+)? *(Z|[+-][0-9]{2}(:?[0-9]{2})?)')
+                then cast(convert_timezone('UTC', to_timestamp_tz({{ column }})) as timestamp_ntz)
+            else to_timestamp_ntz({{ column }})
+        end
+    {%- else -%}
+        cast({{ column }} as timestamp_ntz)
+    {%- endif -%}
+{%- endmacro %}
+
+{# A timestamp of BigQuery is an instant, and text without an offset is taken to be in UTC. #}
+{% macro bigquery__in_utc(column, data_type) %}cast({{ column }} as timestamp){% endmacro %}
+
+{# As on BigQuery, in a session whose zone is UTC: set spark.sql.session.timeZone. #}
+{% macro spark__in_utc(column, data_type) %}cast({{ column }} as timestamp){% endmacro %}

@@ -25,6 +25,13 @@
 {% macro duckdb__utc_now() %}make_timestamp(epoch_us(now())){% endmacro %}
 
 
+{% macro snowflake__utc_now() %}cast(sysdate() as {{ dbt.type_timestamp() }}){% endmacro %}
+
+{% macro bigquery__utc_now() %}current_timestamp(){% endmacro %}
+
+{% macro spark__utc_now() %}to_utc_timestamp(current_timestamp(), current_timezone()){% endmacro %}
+
+
 {% macro horizon_days() %}{{ return(var('fed_audience__horizon_days', 30) | int) }}{% endmacro %}
 
 {% macro grace_days() %}{{ return(var('fed_audience__grace_days', 2) | int) }}{% endmacro %}
@@ -40,7 +47,7 @@
 {% macro days_between(earlier, later) %}{{ return(adapter.dispatch('days_between', 'fed_audience')(earlier, later)) }}{% endmacro %}
 
 {% macro default__days_between(earlier, later) -%}
-    (cast(extract(epoch from {{ later }}) - extract(epoch from {{ earlier }}) as double precision) / 86400)
+    (cast(extract(epoch from {{ later }}) - extract(epoch from {{ earlier }}) as {{ fed_audience.double() }}) / 86400)
 {%- endmacro %}
 
 {# In whole microseconds, so that both engines round once and alike. #}
@@ -70,3 +77,14 @@
 {% macro snowflake__from_epoch_micros(micros) %}to_timestamp_ntz({{ micros }}, 6){% endmacro %}
 
 {% macro spark__from_epoch_micros(micros) %}timestamp_micros({{ micros }}){% endmacro %}
+{% macro snowflake__days_between(earlier, later) -%}
+    (cast(datediff('microsecond', {{ earlier }}, {{ later }}) as double precision) / 86400000000)
+{%- endmacro %}
+
+{% macro bigquery__days_between(earlier, later) -%}
+    (cast(timestamp_diff(cast({{ later }} as timestamp), cast({{ earlier }} as timestamp), microsecond) as float64) / 86400000000)
+{%- endmacro %}
+
+{% macro spark__days_between(earlier, later) -%}
+    (cast(unix_micros({{ later }}) - unix_micros({{ earlier }}) as double) / 86400000000)
+{%- endmacro %}

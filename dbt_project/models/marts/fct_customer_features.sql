@@ -34,7 +34,7 @@ select
     spine.cutoff_at,
     {% for relation, features in counted.items() -%}
     {% for feature in features -%}
-    cast({{ relation }}.f_{{ feature }} as double precision) as f_{{ feature }},
+    cast({{ relation }}.f_{{ feature }} as {{ fed_audience.double() }}) as f_{{ feature }},
     {% endfor -%}
     {% endfor -%}
     {{ fed_audience.ratio('orders.f_orders_90d', 'events.f_views_90d') }} as f_view_to_buy_90d,

@@ -8,5 +8,5 @@ select
     email,
     phone,
     coalesce(suppressed_at <= {{ fed_audience.as_of(live=true) }}, false) as is_suppressed,
-    substr(md5('holdout:' || customer_id), 1, 4) < '0ccd' as in_holdout
+    substr({{ dbt.hash("'holdout:' || customer_id") }}, 1, 4) < '0ccd' as in_holdout
 from {{ ref('stg_cdp__customers') }}

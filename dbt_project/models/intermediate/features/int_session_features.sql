@@ -41,7 +41,7 @@ summed as (
         sum(case when days_ago <= 30 then 1 else 0 end) as sessions_30d,
         sum(case when days_ago <= 90 then 1 else 0 end) as sessions_90d,
         sum(case when days_ago <= 90 then engaged_s end) as engaged_s_90d,
-        avg(case when days_ago <= 90 then cast(pages as double precision) end) as pages_mean_90d,
+        avg(case when days_ago <= 90 then cast(pages as {{ fed_audience.double() }}) end) as pages_mean_90d,
         sum(case when days_ago <= 90 and channel is not null then 1 else 0 end) as channels_90d,
         {% for channel in ['paid', 'organic', 'email', 'direct'] -%}
         sum(case when days_ago <= 90 and channel = '{{ channel }}' then 1 else 0 end)
