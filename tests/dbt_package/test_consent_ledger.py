@@ -2,11 +2,16 @@
 
 from __future__ import annotations
 
+import json
 from hashlib import md5
 from typing import TYPE_CHECKING
 
+import pytest
+
+from fed_audience.errors import DbtError
+
 if TYPE_CHECKING:
-    from tests.dbt_package.conftest import Stage
+    from tests.dbt_package.conftest import Brand, Stage
 
 
 def decision(built: Stage, subject: str, purpose: str) -> tuple[bool, str] | None:
@@ -89,3 +94,18 @@ def test_one_customer_in_twenty_is_held_out_by_a_hash_of_the_id(own_copy: Stage)
         held - {"ann", "bob", "cat", "dan", "eve", "fay", "gus", "hal", "ida", "jon", "new"}
         == expected
     )
+
+
+def test_a_stale_ledger_and_an_unknown_purpose_fail_the_build(brand: Brand, built: Stage) -> None:
+    assert built.rows("select count(*) from int_consent_ledger") != [(0,)]
+    checks = ("fed_ledger_is_fresh", "fed_ledger_purposes_are_known")
+    with pytest.raises(DbtError):
+        brand.dbt(
+            "test",
+            *("--select", *checks),
+            fed_audience__as_of="2025-10-03 00:00:00",
+            fed_audience__purposes=["collect", "profile"],
+        )
+    results = json.loads((brand.project / "target" / "run_results.json").read_text())
+    found = {one["unique_id"].split(".")[2]: one["status"] for one in results["results"]}
+    assert found == dict.fromkeys(checks, "fail")

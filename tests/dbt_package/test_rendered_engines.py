@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import re
+from types import SimpleNamespace
 
 import pytest
 import sqlglot
 from sqlglot import exp
 
 from fed_audience.warehouse.dbt import package_path
-from tests.dbt_package.rendering import DISPATCH, models, package
+from tests.dbt_package.rendering import DISPATCH, CompilerError, models, package
 
 CONTROL = (
     "create_training_requests",
@@ -91,3 +92,36 @@ def test_sets_and_clean_up_are_statements(engine: str) -> None:
 def test_instants_are_read_as_utc(engine: str, kind: str) -> None:
     cast = package(engine).in_utc("t.said_at", kind)
     assert isinstance(parsed(f"select {cast} as said_at from t", engine), exp.Select)
+
+
+@pytest.mark.parametrize(
+    ("facts", "says"),
+    [
+        ((0, 0, None, None, 0), "no row has consent to train and share_model"),
+        ((90, 1, 1, 1, 0), "all 90 rows have the same label"),
+    ],
+)
+def test_what_cannot_be_trained_is_not_queued_and_says_why(
+    facts: tuple[object, ...], says: str
+) -> None:
+    said: list[str] = []
+    macros = package(
+        "duckdb",
+        run_query=lambda _: SimpleNamespace(rows=[facts]),
+        log=lambda line, **_: said.append(line),
+    )
+    assert macros.request_training().strip() == "select 1"
+    assert says in said[-1]
+
+
+@pytest.mark.parametrize(
+    ("facts", "says"),
+    [
+        ((9, 2, 0, 1, 3), "has 3 customers in more than one row"),
+        ((9, 3, 0, 2, 0), "label lies in 0..2; a propensity label is 0 or 1"),
+    ],
+)
+def test_what_must_not_be_trained_stops_the_build(facts: tuple[object, ...], says: str) -> None:
+    macros = package("duckdb", run_query=lambda _: SimpleNamespace(rows=[facts]))
+    with pytest.raises(CompilerError, match=re.escape(says)):
+        macros.request_training()

@@ -116,6 +116,14 @@ class TestScoring:
         with pytest.raises(DataError, match=r"missing: f_spent, f_city.*missing_features: accept"):
             list(score(filled, FEATURES, booster.model_to_string(), encoder, key=KEY))
 
+    def test_a_feature_that_became_text_is_refused(
+        self, filled: Warehouse, encoder: Encoder, booster: Any
+    ) -> None:
+        filled.execute("alter table features drop f_orders")
+        filled.execute("alter table features add f_orders varchar")
+        with pytest.raises(DataError, match=r"numeric feature holds values that are not numbers"):
+            list(score(filled, FEATURES, booster.model_to_string(), encoder, key=KEY))
+
     def test_missing_features_are_missing_values_where_that_is_accepted(
         self, filled: Warehouse, encoder: Encoder, booster: Any, people: pa.Table
     ) -> None:
