@@ -41,6 +41,8 @@ _DATEADD = {
     "spark": "timestampadd({part}, {number}, {date})",
     "databricks": "timestampadd({part}, {number}, {date})",
 }
+_POSITION = {"bigquery": "strpos({1}, {0})", "snowflake": "position({0}, {1})"}
+_SPLIT = {"bigquery": "split({0}, {1})[safe_offset({2} - 1)]"}
 _QUOTES = {"bigquery": "`", "spark": "`", "databricks": "`"}
 
 
@@ -68,13 +70,19 @@ def package(engine: str, **context: Any) -> Any:
     return macros
 
 
-def models(engine: str, **context: Any) -> Iterator[tuple[str, str]]:
-    """Yield name and SQL of every model of the package; its raw tables have every column."""
+def models(engine: str, **context: Any) -> Iterator[tuple[str, str | CompilerError]]:
+    """Yield name and SQL of every model of the package, or why there is none.
+
+    Its raw tables have every column.
+    """
     macros = package(engine, **context)
     names = {**_dbt(engine, macros), **context, "fed_audience": macros}
     for file in sorted((package_path() / "models").rglob("*.sql")):
         template = _environment().from_string(file.read_text(encoding="utf-8"))
-        yield file.stem, template.render({**names, "this": relation(engine, file.stem)})
+        try:
+            yield file.stem, template.render({**names, "this": relation(engine, file.stem)})
+        except CompilerError as refused:
+            yield file.stem, refused
 
 
 def relation(engine: str, name: str) -> str:
@@ -137,7 +145,8 @@ def _dbt(engine: str, macros: SimpleNamespace) -> dict[str, Any]:
         "modules": SimpleNamespace(re=re),
         "exceptions": SimpleNamespace(raise_compiler_error=refuse),
         "execute": True,
-        "flags": SimpleNamespace(WHICH="build", EMPTY=False),
+        "is_incremental": lambda: False,
+        "flags": SimpleNamespace(WHICH="build", EMPTY=False, SAMPLE=None),
         "target": SimpleNamespace(name="prod", type=engine, database="shop", schema="analytics"),
         "invocation_id": "0b1c",
         "run_started_at": AS_OF,
@@ -168,6 +177,13 @@ def _dbt(engine: str, macros: SimpleNamespace) -> dict[str, Any]:
             hash=digest.format,
             type_string=lambda: text,
             type_int=lambda: whole,
+            type_bigint=lambda: "int64" if engine == "bigquery" else "bigint",
+            position=lambda part, text: _POSITION.get(engine, "position({0} in {1})").format(
+                part, text
+            ),
+            split_part=lambda text, by, number: _SPLIT.get(
+                engine, "split_part({0}, {1}, {2})"
+            ).format(text, by, number),
             type_boolean=lambda: flag,
             type_timestamp=lambda: "timestamp",
         ),

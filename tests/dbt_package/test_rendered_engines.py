@@ -29,6 +29,13 @@ FOREIGN = {
 }
 """Words that the engine does not know, and another does."""
 
+REFUSED = {
+    (engine, f"stg_{source}__order_items")
+    for engine in ("spark", "databricks")
+    for source in ("rudderstack", "segment")
+}
+"""Mappings that take order lines out of JSON, which is said where it is not written yet."""
+
 
 def parsed(statement: str, engine: str) -> exp.Expr:
     (found,) = sqlglot.parse(statement, dialect=engine)
@@ -42,6 +49,10 @@ def test_every_model_is_a_query(engine: str) -> None:
     files = {file.stem for file in (package_path() / "models").rglob("*.sql")}
     assert found.keys() == files
     for name, statement in found.items():
+        if isinstance(statement, CompilerError):
+            assert (engine, name) in REFUSED, name
+            assert "Load them as raw table order_items" in str(statement)
+            continue
         assert isinstance(parsed(statement, engine), exp.Query), name
         without_comments = re.sub(r"--[^\n]*", "", statement)
         assert not re.search(FOREIGN[engine], without_comments, re.IGNORECASE), name

@@ -8,6 +8,16 @@
 {% macro spark__double() %}double{% endmacro %}
 
 
+{# Text as the contracts of the marts name it. #}
+{% macro text() %}{{ return(adapter.dispatch('text', 'fed_audience')()) }}{% endmacro %}
+
+{% macro default__text() %}varchar{% endmacro %}
+
+{% macro bigquery__text() %}string{% endmacro %}
+
+{% macro spark__text() %}string{% endmacro %}
+
+
 {#
   A statement that creates a control table, in the words of the engine; it is written in those that DuckDB,
   PostgreSQL and Snowflake share. BigQuery does not enforce keys and Spark takes none, where the table

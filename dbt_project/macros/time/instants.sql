@@ -62,6 +62,18 @@
     )
 {%- endmacro %}
 
+{% macro snowflake__days_between(earlier, later) -%}
+    (cast(datediff('microsecond', {{ earlier }}, {{ later }}) as double precision) / 86400000000)
+{%- endmacro %}
+
+{% macro bigquery__days_between(earlier, later) -%}
+    (cast(timestamp_diff(cast({{ later }} as timestamp), cast({{ earlier }} as timestamp), microsecond) as float64) / 86400000000)
+{%- endmacro %}
+
+{% macro spark__days_between(earlier, later) -%}
+    (cast(unix_micros({{ later }}) - unix_micros({{ earlier }}) as double) / 86400000000)
+{%- endmacro %}
+
 
 {# Microseconds since 1970 as a UTC timestamp, to the microsecond. #}
 {% macro from_epoch_micros(micros) %}{{ return(adapter.dispatch('from_epoch_micros', 'fed_audience')(micros)) }}{% endmacro %}
@@ -77,14 +89,3 @@
 {% macro snowflake__from_epoch_micros(micros) %}to_timestamp_ntz({{ micros }}, 6){% endmacro %}
 
 {% macro spark__from_epoch_micros(micros) %}timestamp_micros({{ micros }}){% endmacro %}
-{% macro snowflake__days_between(earlier, later) -%}
-    (cast(datediff('microsecond', {{ earlier }}, {{ later }}) as double precision) / 86400000000)
-{%- endmacro %}
-
-{% macro bigquery__days_between(earlier, later) -%}
-    (cast(timestamp_diff(cast({{ later }} as timestamp), cast({{ earlier }} as timestamp), microsecond) as float64) / 86400000000)
-{%- endmacro %}
-
-{% macro spark__days_between(earlier, later) -%}
-    (cast(unix_micros({{ later }}) - unix_micros({{ earlier }}) as double) / 86400000000)
-{%- endmacro %}

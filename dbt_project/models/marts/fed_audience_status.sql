@@ -30,7 +30,7 @@ versions as (
 
     select
         registry.model_name,
-        cast(max(registry.model_version) as varchar) as model_version,
+        cast(max(registry.model_version) as {{ fed_audience.text() }}) as model_version,
         max(registry.created_at) as created_at,
         -- Consent was asked again when the run began.
         max(coalesce(runs.started_at, registry.created_at)) as consent_as_of
@@ -51,11 +51,14 @@ scored as (
 
 names as (
 
-    select model_name from requests
-    union
-    select model_name from runs
-    union
-    select model_name from versions
+    select distinct model_name
+    from (
+        select model_name from requests
+        union all
+        select model_name from runs
+        union all
+        select model_name from versions
+    ) as named
 
 ),
 
@@ -87,7 +90,7 @@ select
         when runs.status in ('failed', 'interrupted') then runs.status
         when versions.model_version is not null then 'trained'
         else 'untrained'
-    end as varchar) as state,
+    end as {{ fed_audience.text() }}) as state,
     coalesce(requests.detail, runs.message) as detail,
     requests.requested_at,
     requests.status as request_status,

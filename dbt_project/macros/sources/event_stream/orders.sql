@@ -126,7 +126,7 @@ select
     {{ fed_audience.json_text('element', 'product_id') }} as product_id,
     {{ fed_audience.json_text('element', 'category') }} as category,
     coalesce(cast({{ fed_audience.json_text('element', 'quantity') }} as {{ dbt.type_int() }}), 1) as qty,
-    cast({{ fed_audience.json_text('element', 'price') }} as double precision) as price,
+    cast({{ fed_audience.json_text('element', 'price') }} as {{ fed_audience.double() }}) as price,
     received_at as _loaded_at,
     '{{ mapping }}' as _source_system
 from lines

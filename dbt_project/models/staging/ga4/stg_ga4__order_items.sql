@@ -33,7 +33,7 @@ select
     cast({{ fed_audience.ga4_field('item', 'item_id') }} as {{ dbt.type_string() }}) as product_id,
     cast({{ fed_audience.ga4_field('item', 'item_category') }} as {{ dbt.type_string() }}) as category,
     coalesce(cast({{ fed_audience.ga4_field('item', 'quantity') }} as {{ dbt.type_int() }}), 1) as qty,
-    cast({{ fed_audience.ga4_field('item', 'price') }} as double precision) as price,
+    cast({{ fed_audience.ga4_field('item', 'price') }} as {{ fed_audience.double() }}) as price,
     received_at as _loaded_at,
     'ga4' as _source_system
 from lines

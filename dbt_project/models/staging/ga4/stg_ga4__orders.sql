@@ -44,7 +44,7 @@ select
     placed.occurred_at as ordered_at,
     case when refunded.order_id is not null then 'returned' else 'completed' end as status,
     placed.revenue as gross,
-    cast(null as double precision) as discount,
+    cast(null as {{ fed_audience.double() }}) as discount,
     placed.tax,
     placed.shipping,
     case when refunded.order_id is not null then coalesce(refunded.refund, placed.revenue) end as refunded,

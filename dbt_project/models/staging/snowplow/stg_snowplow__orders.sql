@@ -27,7 +27,7 @@ select
     transaction_discount_amount as discount,
     transaction_tax as tax,
     transaction_shipping as shipping,
-    cast(null as double precision) as refunded,
+    cast(null as {{ fed_audience.double() }}) as refunded,
     cast(null as {{ dbt.type_timestamp() }}) as refunded_at,
     transaction_currency as currency,
     'web' as channel,
