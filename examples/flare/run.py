@@ -180,8 +180,9 @@ class Flare:
         print("server and three clients are up", flush=True)
 
     def submit(self) -> str:
-        """Submit the job; return FLARE's name of it."""
-        job: str = self.session.submit_job(str(HERE / "job"))
+        """Submit the job; return FLARE's name of it. What is submitted is a copy: FLARE signs it."""
+        copy = shutil.copytree(HERE / "job", self._kits / "job", dirs_exist_ok=True)
+        job: str = self.session.submit_job(str(copy))
         print(f"submitted job {job}", flush=True)
         return job
 
@@ -209,8 +210,8 @@ class Training:
         """Sign, train, kill, submit again; return the model's hash."""
         self._flare.wait_for_clients()
         first = self._flare.submit()
-        contracts = [self._folder / brand / "contract.json" for brand in brands]
-        self._wait("every brand has the contract", lambda: all(map(Path.exists, contracts)))
+        shown = [self._folder / brand / "roster.json" for brand in brands]
+        self._wait("every brand has contract and roster", lambda: all(map(Path.exists, shown)))
         for brand in brands:
             command(self._folder / brand, "federation", "sign", brand)
         half = PARAMETERS["n_estimators"] // 2

@@ -84,7 +84,8 @@ class _OneRun:
             self._show()
             if done is not None and done.stage == "settled":
                 return _check_made(done)
-            if self._trained and (run := self.program.view.resting) is not None:
+            run = self.program.view.resting
+            if self._trained and run is not None and not stopped():
                 raise FederationError(
                     f"run {run} rests",
                     fix="submit the job again: it goes on where it rests",
@@ -115,12 +116,14 @@ class _OneRun:
         write_status(status, self._own.folder / STATUS_FILE)
 
     def _late(self, seconds: float) -> FederationError:
-        view = self.program.view
+        view, held = self.program.view, Contracts(self._settings).held()
+        waiting = waiting_for(view.decisions) or view.trouble
+        if held is not None and held.unsigned:
+            waiting = f"not signed by {', '.join(held.unsigned)}"
         return FederationError(
-            "no run was finished in time",
+            f"no run was finished in time: {waiting or 'nothing is queued'}",
             value=f"waited {seconds:g} s; {', '.join(self._link.sites()) or 'no site'} took part",
-            limit=waiting_for(view.decisions) or view.trouble or None,
-            fix="`dbt build` at the brands that are waited for, and submit the job again",
+            fix="`fed-audience federation sign` and `dbt build` there, and submit the job again",
         )
 
 

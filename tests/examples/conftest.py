@@ -38,6 +38,15 @@ def comparing(example: Path) -> ModuleType:
 
 
 @pytest.fixture(scope="session")
+def brands_of_examples(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Where examples build the same three brands with dbt; the second one finds them built.
+
+    Tests that ask for it carry ``pytest.mark.xdist_group("demo")``, so that one worker runs them.
+    """
+    return tmp_path_factory.mktemp("brands")
+
+
+@pytest.fixture(scope="session")
 def real_file(shared_data: Path) -> Path:
     file = shared_data / FILE
     if not file.is_file():

@@ -11,10 +11,18 @@ import pytest
 
 
 @pytest.mark.xdist_group("demo")
-def test_killed_programs_come_back_to_the_same_model(repository: Path, tmp_path: Path) -> None:
+def test_killed_programs_come_back_to_the_same_model(
+    repository: Path, tmp_path: Path, brands_of_examples: Path
+) -> None:
     script = repository / "examples" / "three_organisations" / "run.py"
     done = subprocess.run(
-        [sys.executable, str(script), "--dir", str(tmp_path), "--customers", "3000"],
+        [
+            sys.executable,
+            str(script),
+            *("--dir", str(tmp_path)),
+            *("--data", str(brands_of_examples)),
+            *("--customers", "3000"),
+        ],
         capture_output=True,
         text=True,
         check=False,

@@ -16,12 +16,13 @@ from nvflare.apis.event_type import EventType
 from nvflare.apis.fl_constant import ReservedKey, ReturnCode
 from nvflare.apis.fl_context import FLContext
 from nvflare.apis.shareable import ReservedHeaderKey, Shareable, make_reply
+from nvflare.apis.signal import Signal
 from nvflare.fuel.utils import fobs
 from nvflare.private.aux_runner import AuxRunner
 from nvflare.private.fed.utils.fed_utils import fobs_initialize
 
 from fed_audience.federation.contract.member_link import SiteEnd
-from fed_audience.federation.transports.flare import FlareLink, SiteExecutor
+from fed_audience.federation.transports.flare import FlareLink, RoundController, SiteExecutor
 from fed_audience.privacy.identity import SiteIdentity
 
 JOB = "1f9a"
@@ -72,25 +73,31 @@ class Executor(SiteExecutor):
 class ClientEngine:
     """What an executor uses of its client's engine."""
 
+    local: Path
     aux: AuxRunner = field(default_factory=lambda: AuxRunner(None))
 
     def register_aux_message_handler(self, topic: str, handler: Any) -> None:
         self.aux.register_aux_message_handler(topic, handler)
 
     def get_workspace(self) -> Any:
-        return SimpleNamespace(get_site_config_dir=lambda: "/client/local")
+        return SimpleNamespace(get_site_config_dir=lambda: str(self.local))
 
     def fire_event(self, event: str, context: FLContext) -> None:
         """Events of a client are for nobody here."""
 
 
 class Job:
-    """The server's engine of one job. ``cut``: clients out of reach; ``sent``: to whom."""
+    """The server's engine of one job. ``cut``: clients out of reach; ``sent``: to whom.
 
-    def __init__(self) -> None:
+    ``before`` is told the kind of each request that is sent. ``local``: the server's folder.
+    """
+
+    def __init__(self, local: Path = Path("/server/local")) -> None:
         fobs_initialize()
+        self.local = local
+        self.before: Callable[[str], object] = lambda _: None
         self.engines: dict[str, ClientEngine] = {}
-        self.executors: dict[str, Executor] = {}
+        self.executors: dict[str, SiteExecutor] = {}
         self.identities: dict[str, SiteIdentity] = {}
         self.cut: set[str] = set()
         self.sent: list[str] = []
@@ -100,11 +107,16 @@ class Job:
     def add(self, client: str, end: SiteEnd, *, site: str, begun: bool = True) -> Executor:
         """Let ``client`` take part for ``site``; its job begins at once, or with ``begin``."""
         identity = self.identities.setdefault(site, SiteIdentity.generate(site))
-        self.engines[client] = ClientEngine()
-        self.executors[client] = Executor(identity, end)
+        executor = Executor(identity, end)
+        self.attach(client, executor, Path("/client/local"))
         if begun:
             self.begin(client)
-        return self.executors[client]
+        return executor
+
+    def attach(self, client: str, executor: SiteExecutor, local: Path) -> None:
+        """Let ``client``, whose own settings are in ``local``, take part with ``executor``."""
+        self.engines[client] = ClientEngine(local)
+        self.executors[client] = executor
 
     def begin(self, client: str) -> None:
         self.executors[client].handle_event(EventType.START_RUN, self.context_of(client))
@@ -138,7 +150,7 @@ class Job:
         return [SimpleNamespace(name=name) for name in self.engines]
 
     def get_workspace(self) -> Any:
-        return SimpleNamespace(get_site_config_dir=lambda: "/server/local")
+        return SimpleNamespace(get_site_config_dir=lambda: str(self.local))
 
     @contextmanager
     def new_context(self) -> Iterator[FLContext]:
@@ -162,6 +174,7 @@ class Job:
         assert timeout > 0, "0 would be fire and forget"
         request.set_header(ReservedHeaderKey.TOPIC, topic)
         request.set_peer_props({"peer": "server"})
+        self.before(request["kind"])
         sent = fobs.dumps(request)
         found = {}
         for name in targets:
@@ -176,6 +189,19 @@ class Job:
             except FutureTimeoutError:
                 found[name] = make_reply(ReturnCode.TIMEOUT)
         return found
+
+    def flow(self, controller: RoundController, abort: Signal | None = None) -> None:
+        """Run a workflow as FLARE's server does, and end the job at its clients."""
+        context = FLContext()
+        for key, value in ((ReservedKey.ENGINE, self), (ReservedKey.RUN_NUM, JOB)):
+            context.set_prop(key, value, private=True, sticky=False)
+        controller.initialize(context)
+        try:
+            controller.control_flow(abort or Signal(), context)
+        finally:
+            controller.stop_controller(context)
+            for client in self.executors:
+                self.end(client)
 
     def _dispatched(self, client: str, topic: str, sent: bytes) -> Shareable:
         reply = self.engines[client].aux.dispatch(topic, fobs.loads(sent), FLContext())

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from contextlib import ExitStack
 from pathlib import Path
 
 import numpy as np
@@ -10,8 +11,6 @@ import pytest
 
 pytest.importorskip("nvflare", reason="the extra flare is not installed")
 
-from nvflare.apis.fl_constant import ReservedKey
-from nvflare.apis.fl_context import FLContext
 from nvflare.apis.signal import Signal
 
 from fed_audience.errors import FederationError, RunInterrupted
@@ -25,8 +24,13 @@ from fed_audience.federation import (
 )
 from fed_audience.federation.events import TreeGrown
 from fed_audience.federation.transports.flare import FlareLink, RoundController
-from tests.federation.example import manifest, run, split, table
+from fed_audience.privacy.ledger import SiteLedger
+from fed_audience.privacy.roster import enrol
+from fed_audience.privacy.run_keys import OVERRIDES
+from fed_audience.privacy.site import SecureSite
+from tests.federation.example import manifest, programs, run, split, table
 from tests.federation.flare.network import Job
+from tests.federation.grpc.network import Federation
 from tests.federation.mortal import Sites
 
 SITES = ("north", "south", "west")
@@ -85,16 +89,6 @@ def job_of(sites: Sites) -> Job:
     return job
 
 
-def flow(controller: RoundController, job: Job, abort: Signal) -> None:
-    """Run the workflow as FLARE's server does."""
-    context = FLContext()
-    for key, value in ((ReservedKey.ENGINE, job), (ReservedKey.RUN_NUM, "1f9a")):
-        context.set_prop(key, value, private=True, sticky=False)
-    controller.initialize(context)
-    controller.control_flow(abort, context)
-    controller.stop_controller(context)
-
-
 @pytest.fixture(scope="module")
 def in_process() -> TrainingResult:
     return run(TABLES, n_estimators=4)
@@ -107,7 +101,7 @@ def test_a_job_makes_the_bytes_of_the_training_in_process(
     job = job_of(sites)
     controller = Training(job.roster, tmp_path / "journal")
     job.sent.clear()
-    flow(controller, job, Signal())
+    job.flow(controller)
     assert controller.result is not None
     assert controller.result.model_text == in_process.model_text
     assert controller.result.protection.secure
@@ -117,6 +111,23 @@ def test_a_job_makes_the_bytes_of_the_training_in_process(
     assert job.panics == []
 
 
+def test_grpc_carries_the_same_training_to_the_same_bytes(
+    in_process: TrainingResult, tmp_path: Path
+) -> None:
+    federation = Federation(tmp_path)
+    found = programs(TABLES)
+    for site in SITES:
+        federation.enrol(site)
+    roster = enrol(federation.identities.values())
+    with federation.transport() as transport, ExitStack() as stack:
+        for site, program in found.items():
+            identity = federation.identities[site]
+            program.enrol(SecureSite(identity, roster, SiteLedger(), accepts=OVERRIDES))
+            stack.enter_context(federation.link(transport.address, site, program.handle))
+        assert transport.wait_for(SITES, 60) == []
+        assert train(transport, MANIFEST).model_text == in_process.model_text
+
+
 def test_an_aborted_job_rests_and_the_next_one_ends_in_the_same_bytes(
     in_process: TrainingResult, tmp_path: Path
 ) -> None:
@@ -124,15 +135,14 @@ def test_an_aborted_job_rests_and_the_next_one_ends_in_the_same_bytes(
     first = job_of(sites)
     controller = Training(first.roster, tmp_path / "journal")
     controller.on_tree = lambda number: abort.trigger("the administrator") if number == 2 else None
-    flow(controller, first, abort)
+    first.flow(controller, abort)
     assert controller.result is None
     assert first.panics == [], "an abort is not a failure"
-    for number, site in enumerate(SITES):
-        first.end(f"client-{number}")
+    for site in SITES:
         sites.start(site)  # in another process, from its disk
     second = job_of(sites)
     again = Training(second.roster, tmp_path / "journal")
-    flow(again, second, Signal())
+    second.flow(again)
     assert again.result is not None
     assert again.result.model_text == in_process.model_text
     both, rounds = len(first.sent) + len(second.sent), in_process.rounds + 1
@@ -149,11 +159,11 @@ def test_what_fails_ends_the_job_in_words_and_what_rests_does_not() -> None:
             raise self.error
 
     job, controller = Job(), Failing()
-    flow(controller, job, Signal())
+    job.flow(controller)
     assert job.panics == ["run 7 rests. To mend it: submit the job again"]
     controller.error = RunInterrupted("the operator paused it")
-    flow(controller, job, Signal())
+    job.flow(controller)
     assert len(job.panics) == 1
     controller.error = ZeroDivisionError()
     with pytest.raises(ZeroDivisionError):
-        flow(controller, job, Signal())  # FLARE names it in its log, and ends the job
+        job.flow(controller)  # FLARE names it in its log, and ends the job

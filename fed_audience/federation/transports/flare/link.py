@@ -162,9 +162,9 @@ class FlareLink:
                 break
             answer = self._send(client, kind, body, left)
             if not answer.away:
-                break
+                return answer
             time.sleep(min(_PAUSE, max(0.0, deadline - time.monotonic())))
-        return answer
+        return Answer(None, "the job is aborted", away=True) if self._stopped() else answer
 
     def _send(self, client: str, kind: str, body: bytes, timeout: float) -> Answer:
         """Send once."""
