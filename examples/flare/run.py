@@ -180,7 +180,7 @@ class Flare:
         print("server and three clients are up", flush=True)
 
     def submit(self) -> str:
-        """Submit the job; return FLARE's name of it. What is submitted is a copy: FLARE signs it."""
+        """Submit a copy of the job, which FLARE signs; return its name there."""
         copy = shutil.copytree(HERE / "job", self._kits / "job", dirs_exist_ok=True)
         job: str = self.session.submit_job(str(copy))
         print(f"submitted job {job}", flush=True)
