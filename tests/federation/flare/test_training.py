@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import threading
 from collections.abc import Callable
 from contextlib import ExitStack
 from pathlib import Path
@@ -24,6 +25,7 @@ from fed_audience.federation import (
 )
 from fed_audience.federation.events import TreeGrown
 from fed_audience.federation.transports.flare import FlareLink, RoundController
+from fed_audience.federation.transports.flare.envelope import ROUND
 from fed_audience.privacy.ledger import SiteLedger
 from fed_audience.privacy.roster import enrol
 from fed_audience.privacy.run_keys import OVERRIDES
@@ -126,6 +128,34 @@ def test_grpc_carries_the_same_training_to_the_same_bytes(
             stack.enter_context(federation.link(transport.address, site, program.handle))
         assert transport.wait_for(SITES, 60) == []
         assert train(transport, MANIFEST).model_text == in_process.model_text
+
+
+def test_a_lost_client_and_an_abort_within_a_tree_leave_it_whole(
+    in_process: TrainingResult, tmp_path: Path
+) -> None:
+    sites, abort = Sites(TABLES, tmp_path), Signal()
+    first = job_of(sites)
+
+    def lose(kind: str) -> None:
+        # Levels of a tree are asked for here: a client dies, others are told before the server.
+        if kind == ROUND and len(first.sent) == len(SITES) * (in_process.rounds // 2):
+            first.cut.add("client-1")
+            first.end("client-2")
+            threading.Timer(0.3, abort.trigger, ["a client is lost"]).start()
+
+    first.before = lose
+    controller = Training(first.roster, tmp_path / "journal")
+    first.flow(controller, abort)
+    assert abort.triggered
+    assert controller.result is None
+    assert first.panics == []
+    for site in SITES:
+        sites.start(site)
+    second = job_of(sites)
+    again = Training(second.roster, tmp_path / "journal")
+    second.flow(again)
+    assert again.result is not None
+    assert again.result.model_text == in_process.model_text
 
 
 def test_an_aborted_job_rests_and_the_next_one_ends_in_the_same_bytes(

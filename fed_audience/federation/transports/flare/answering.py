@@ -12,6 +12,7 @@ from fed_audience.federation.transports.flare.envelope import (
     INTRODUCTION,
     ROUND,
     answered,
+    ending,
     read_request,
     refused,
 )
@@ -77,19 +78,24 @@ class Answering:
             return refused("the message is none of fed-audience")
         kind, body = read
         if kind == INTRODUCTION:
-            identity, _ = self._opened()
+            opened = self._opened()
+            if opened is None:
+                return ending()
+            identity, _ = opened
             return answered(introduce(identity, body, client=self._client, job=self._job))
-        if self._site is None:
-            return refused("the site is not open, or its job is ending")
-        _, end = self._site
         if kind == ROUND:
             # One that was sent again while it is computed waits, and has the same answer.
             with self._one_at_a_time:
-                return answered(end.handle(body))
-        return answered(end.answer(kind, body))
+                site = self._site
+                return ending() if site is None else answered(site[1].handle(body))
+        site = self._site
+        return ending() if site is None else answered(site[1].answer(kind, body))
 
-    def _opened(self) -> Site:
-        """Return the site, opened. Raises FederationError, which says little: the log says all."""
+    def _opened(self) -> Site | None:
+        """Return the site, opened; None when the job is ending.
+
+        Raises FederationError, which says little: the log says all.
+        """
         with self._one_at_a_time:
             if self._site is None and not self._ending:
                 try:
@@ -98,6 +104,4 @@ class Answering:
                     # Where the site's files are is its own business.
                     _LOG.error("the site cannot take part: %s", error)
                     raise FederationError(f"{error.what}; its own log says more") from error
-            if self._site is None:
-                raise FederationError("its job is ending")
             return self._site

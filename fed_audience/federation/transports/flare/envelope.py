@@ -62,6 +62,11 @@ def refused(text: str) -> Shareable:
     return reply
 
 
+def ending() -> Shareable:
+    """Return the reply of a client whose job is ending: its site may answer in the next one."""
+    return make_reply(ReturnCode.SERVICE_UNAVAILABLE)
+
+
 def read_answer(reply: Shareable | None) -> Answer:
     """Read what came back from one client; None is what FLARE has of one that it cannot reach."""
     if reply is None:

@@ -8,6 +8,7 @@ from concurrent.futures import ThreadPoolExecutor, as_completed
 from typing import TYPE_CHECKING, Any, Final, Self
 
 from fed_audience.errors import FederationError
+from fed_audience.federation.lasting.control import RunPaused
 from fed_audience.federation.transport import Envelope
 from fed_audience.federation.transports.flare.envelope import (
     INTRODUCTION,
@@ -100,7 +101,8 @@ class FlareLink:
         """Send ``body`` to each site of ``to``; yield sites and their replies as they come.
 
         A site that is silent for ``timeout`` seconds, or says that it failed, is left out; one
-        whose connection is lost is tried again until then.
+        whose connection is lost is tried again until then. Raises RunPaused when the job is
+        aborted before every site has answered.
         """
         deadline = time.monotonic() + timeout
         for site in to:
@@ -111,6 +113,12 @@ class FlareLink:
         try:
             for future in as_completed(asked):
                 site, answer = asked[future], future.result()
+                if answer.body is None and self._stopped():
+                    # Nobody is missing: a tree that ended here would be another tree.
+                    raise RunPaused(
+                        "the job was aborted during a round",
+                        fix="submit it again: the run goes on where it rests",
+                    )
                 if answer.body is None:
                     _LOG.error(
                         "site %s failed in a round: %s; its own log says more",
