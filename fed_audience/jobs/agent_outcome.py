@@ -12,6 +12,7 @@ from fed_audience.errors import FederationError, ModelFormatError
 from fed_audience.federation import Manifest
 from fed_audience.federation.messages.members import LARGEST_MADE, Made
 from fed_audience.gbdt.reader import read_model
+from fed_audience.jobs.agent_copies import own_model
 from fed_audience.jobs.agent_run import Station, release
 from fed_audience.jobs.registration import unrecorded
 from fed_audience.jobs.retraining_due import refuse_overdue
@@ -93,15 +94,17 @@ def settle(
     manifest, keys = Manifest.from_json(held.manifest), station.site.person_keys
     if made is not None:
         _check_model(manifest, made)
-    digest = None if made is None else sha256(made.model_text.encode()).hexdigest()
+    own = None if made is None else own_model(station, manifest, run, made)
+    digest = None if own is None else sha256(own.text.encode()).hexdigest()
     with station.site.open() as warehouse, warehouse.transaction():
         if request_status(warehouse, held.request.request_id) in {"pending", "claimed"}:
-            if made is not None and digest is not None:
-                register_model(warehouse, _model(station, held, made, digest))
+            if made is not None and own is not None and digest is not None:
+                register_model(warehouse, _model(station, held, made, own.text, digest))
                 if run is not None and keys is not None:
                     ids = run.rows.participant.rows.table[manifest.row_key].to_pylist()
                     record_training_people(warehouse, outcome.run, manifest.model_name, ids, keys)
-            record_run(warehouse, _books(station, manifest, held, run, outcome, made))
+            note = "" if own is None else own.note
+            record_run(warehouse, _books(station, manifest, held, run, outcome, made, note))
             finish_request(
                 warehouse,
                 held.request.request_id,
@@ -136,11 +139,11 @@ def _check_model(manifest: Manifest, made: Made) -> None:
         )
 
 
-def _model(station: Station, held: HeldRun, made: Made, digest: str) -> RegisteredModel:
+def _model(station: Station, held: HeldRun, made: Made, text: str, digest: str) -> RegisteredModel:
     return RegisteredModel(
         model_name=held.request.model_name,
         model_version=digest[:12],
-        model_text=made.model_text,
+        model_text=text,
         encoder=made.encoder,
         created_at=station.clock(),
         run_id=held.run_id,
@@ -155,12 +158,13 @@ def _books(
     run: AgentRun | None,
     outcome: Outcome,
     made: Made | None,
+    note: str,
 ) -> TrainingRun:
     rows = None if run is None else run.rows.participant.rows
     known = station.site.person_keys is not None and run is not None
     words = (
         *(made.warnings if made else ()),
-        *filter(None, [outcome.why]),
+        *filter(None, [outcome.why, note]),
         *(() if known or made is None else (unrecorded(station.site),)),
     )
     return TrainingRun(

@@ -20,6 +20,7 @@ from fed_audience.jobs.feature_checks import check_request
 from fed_audience.jobs.lookalike import lookalike_settings, seed_warnings
 from fed_audience.jobs.members import Members
 from fed_audience.jobs.participants import check_rows
+from fed_audience.jobs.private_training import keeper_of
 from fed_audience.jobs.settings import load_federation
 from fed_audience.warehouse.control import (
     LEASE,
@@ -36,6 +37,8 @@ if TYPE_CHECKING:
 
     from fed_audience.federation import Manifest
     from fed_audience.federation.contract.terms import Contract
+    from fed_audience.federation.own_copies import OwnCopies
+    from fed_audience.federation.private.keeper import PrivacyKeeper
     from fed_audience.jobs.settings import FederationSettings
     from fed_audience.jobs.sites import Site
     from fed_audience.privacy.site import SecureSite
@@ -106,6 +109,10 @@ class AgentRun:
         if self.lost is not None:
             raise ContractError(self.lost, fix="wait for the next run")
         return self._program.handle(body)
+
+    def own_copies(self) -> OwnCopies:
+        """Make what this site alone keeps of the training; nothing of it leaves."""
+        return self._program.own_copies()
 
     def forget(self) -> None:
         """Forget the run's rows, keys and checkpoint: it is over."""
@@ -200,6 +207,7 @@ def _ready(
         _check_partners(station, manifest, request)
         rows = ConsentedRows(station.site, request, manifest, terms, station.clock)
         _check_rows(station, manifest, rows)
+        keeper = _keeper(station, manifest, rows)
         secure = _secure(station, contract, rows)
     except FedAudienceError as error:
         # One that verify_build ended as stale is no longer ours to give back; one that cannot be
@@ -215,6 +223,7 @@ def _ready(
         station.category_key,
         min_rows=station.settings.minimum_rows,
         secure=secure,
+        keeper=keeper,
         threads=os.cpu_count() or 1,
         contract=contract,
         checkpoint=checkpoint,
@@ -226,6 +235,20 @@ def _secure(station: Station, contract: Contract, rows: ConsentedRows) -> Secure
     builds = {station.name: rows.participant.build}
     members = Members(station.settings)
     return members.open(builds, accepts=contract.privacy.overrides)[station.name]
+
+
+def _keeper(station: Station, manifest: Manifest, rows: ConsentedRows) -> PrivacyKeeper | None:
+    """Return what the site keeps over its noisy runs; None for a run without noise.
+
+    Its budget is asked before anything leaves. Raises BudgetError where it does not suffice,
+    ConfigError for a delta that promises nothing over so many rows.
+    """
+    if manifest.privacy is None:
+        return None
+    manifest.privacy.require_delta_below(rows.participant.rows.table.num_rows)
+    keeper = keeper_of(station.settings, station.name)
+    keeper.require_room(manifest)
+    return keeper
 
 
 def _check_rows(station: Station, manifest: Manifest, rows: ConsentedRows) -> None:

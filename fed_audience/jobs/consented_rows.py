@@ -49,19 +49,25 @@ class ConsentedRows:
         """Return the rows that train, not those held out; with their brand where it counts."""
         if self._training is None:
             manifest = self._manifest
-            fraction, seed = self._terms.holdout_fraction, manifest.parameters.seed
-            training, _ = self.participant.rows.split(manifest.row_key, fraction, seed)
+            training, _ = self.participant.rows.split(
+                manifest.row_key,
+                self._terms.holdout_fraction,
+                manifest.parameters.seed,
+                by_the_site=manifest.privacy is not None,
+            )
             branded = manifest.brand is not None
             self._training = with_brand(training, self._site.name) if branded else training
         return self._training
 
     def as_table(self) -> pa.Table:
-        """Hand the training rows over, read anew unless nobody has had them yet."""
+        """Hand the program its rows, read anew unless nobody has had them yet."""
         if not self._fresh:
             self.participant = self._read()
-        training = self.training()
+        # Of a run with noise the program holds rows out itself, and measures them with noise.
+        private = self._manifest.privacy is not None
+        table = self.participant.rows.table if private else self.training()
         self._fresh, self._training = False, None
-        return training
+        return table
 
     def batches(self) -> Iterator[pa.RecordBatch]:
         """Yield the rows of ``as_table``."""

@@ -61,12 +61,15 @@ class AgentSettings(ProcessSettings):
 
     ``coordinator``: where it connects to, from inside to outside; null where NVIDIA FLARE carries
     the rounds. ``score``: whether customers are scored as soon as a model is there.
+    ``continuation``: whether the brand adds trees of its own to a shared model, at home, where they
+    win on rows held out there; never to one with noise.
     """
 
     folder: Path = Path("agent")
     coordinator: Address | None
     metrics: Address | None = "127.0.0.1:9465"
     score: bool = True
+    continuation: bool = False
 
     @property
     def address(self) -> str:

@@ -24,7 +24,6 @@ if TYPE_CHECKING:
     from fed_audience.gbdt.bins import Feature
     from fed_audience.jobs.settings import FederationSettings, ModelSettings
     from fed_audience.privacy.dp.plan import PrivacyTerms
-    from fed_audience.warehouse.manifest import ModelSpec
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,18 +40,20 @@ class PrivateTraining:
         cls,
         settings: FederationSettings,
         model: ModelSettings,
-        spec: ModelSpec,
         features: Sequence[Feature],
         contract: Contract | None = None,
+        *,
+        mode: str | None = None,
     ) -> Self | None:
         """Return what ``model``'s settings ask for; None without privacy.
 
-        Categories that the brands signed as a feature's vocabulary are public. Raises ConfigError
-        for a feature without public values, and for what cannot be private.
+        ``mode``: of a lookalike. Categories that the brands signed as a feature's vocabulary are
+        public. Raises ConfigError for a feature without public values, and for what cannot be
+        private.
         """
         if model.privacy is None:
             return None
-        _refuse_what_looks_again(model, spec)
+        _refuse_what_looks_again(model, mode)
         asked = model.training_parameters()
         parameters = by_the_recipe(
             asked, model.privacy.epsilon, len(features), model.privacy.passes
@@ -88,10 +89,10 @@ def keepers_of(settings: FederationSettings, manifest: Manifest) -> dict[str, Pr
     return found
 
 
-def _refuse_what_looks_again(model: ModelSettings, spec: ModelSpec) -> None:
+def _refuse_what_looks_again(model: ModelSettings, mode: str | None) -> None:
     """Raise ConfigError for a setting that would show more of the rows than the noisy sums do."""
     for asked, what, fix in (
-        (spec.mode == "seed_brand", "a lookalike from one brand's seeds", "use mode: seed_rule"),
+        (mode == "seed_brand", "a lookalike from one brand's seeds", "use mode: seed_rule"),
         (model.weight is not None, "weight", "let every row weigh 1"),
         (bool(model.site_weights), "site_weights", "let every brand weigh 1"),
         (model.brand_base, "brand_base", "leave it out: its base scores have no noise"),

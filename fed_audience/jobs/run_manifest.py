@@ -5,15 +5,15 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 from uuid import uuid4
 
-from fed_audience.errors import ContractError
 from fed_audience.federation.contract.checks import BRAND_COLUMN, require_signed
 from fed_audience.federation.manifest import Manifest, overrides_for
+from fed_audience.jobs.private_training import PrivateTraining
 
 if TYPE_CHECKING:
     from datetime import datetime
 
     from fed_audience.federation.contract.terms import Contract, ModelTerms
-    from fed_audience.gbdt.parameters import TrainingParameters
+    from fed_audience.jobs.settings import FederationSettings
     from fed_audience.privacy.run_keys import Override
 
 
@@ -21,20 +21,19 @@ def manifest_of(
     contract: Contract,
     terms: ModelTerms,
     sites: tuple[str, ...],
-    parameters: TrainingParameters,
+    settings: FederationSettings,
     now: datetime,
 ) -> Manifest:
     """Return the manifest of a run of ``terms`` over ``sites``, under a fresh run id.
 
-    ``parameters`` are the operator's, within the bounds that were signed. Raises ContractError
-    where the contract does not allow the run, or it needs all sites in one process.
+    ``settings`` are the operator's: parameters within the bounds that were signed, and for a
+    training with noise its terms and what is public of the features. Raises ContractError where
+    the contract does not allow the run, ConfigError for what cannot be private.
     """
-    if terms.brand_base or contract.privacy.epsilon is not None:
-        raise ContractError(
-            "this kind of training needs all sites in one process",
-            value="brand_base" if terms.brand_base else "privacy.epsilon",
-            fix="`fed-audience train`, or take it out of the contract",
-        )
+    model = settings.model(terms.name)
+    private = PrivateTraining.of(settings, model, terms.manifest_features, contract)
+    parameters = model.training_parameters() if private is None else private.parameters
+    branded = bool(terms.site_weights) or terms.brand_base
     overrides: set[Override] = set(overrides_for(sites, sites))
     if "small_change" in contract.privacy.overrides:
         overrides.add("small_change")
@@ -46,11 +45,14 @@ def manifest_of(
         label=terms.label.column,
         row_key=terms.entity,
         sites=sites,
-        allow_missing_features=terms.missing_features == "accept",
+        allow_missing_features=terms.missing_features == "accept" and private is None,
         weight=terms.weight,
         max_weight=terms.max_weight,
-        brand=BRAND_COLUMN if terms.site_weights else None,
+        brand=BRAND_COLUMN if branded else None,
         brand_weights=tuple(terms.site_weights.items()),
+        brand_base=terms.brand_base,
+        privacy=None if private is None else private.terms,
+        public=() if private is None else private.public,
         secure=contract.privacy.secure,
         overrides=tuple(sorted(overrides)),
         parameters=parameters,

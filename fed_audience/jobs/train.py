@@ -169,7 +169,7 @@ def _train(
     account: TrainingAccount,
 ) -> TrainedModel:
     spec, rules = cohort.spec, cohort.lookalike
-    private = PrivateTraining.of(settings, model, spec, cohort.features, cohort.contract)
+    private = PrivateTraining.of(settings, model, cohort.features, cohort.contract, mode=spec.mode)
     parameters = model.training_parameters() if private is None else private.parameters
     labelled = [one for one in cohort.participants if one.request is not None]
     parts = {
