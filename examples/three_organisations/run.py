@@ -122,6 +122,7 @@ def main() -> None:
     if {together.result.sha256, apart, *held.values()} != {apart}:
         raise SystemExit(f"the models differ: {together.result.sha256}, {apart}, {held}")
     print("the same model, to the byte, at every brand")
+    verify_log(organisations)
 
 
 def found(organisations: Organisations, together: TrainedModel) -> None:
@@ -180,7 +181,24 @@ def train_apart(organisations: Organisations) -> str:
     (run,) = ended["runs"]
     if run["status"] != "succeeded":
         raise SystemExit(f"the run is {run['status']}: {run['why']}")
+    fetch_log(organisations, run["run"])
     return str(run["model_sha256"])
+
+
+def fetch_log(organisations: Organisations, run: str) -> None:
+    """Let a brand fetch the log of the run, and check it against what it counter-signed."""
+    brand = organisations.brands[0]
+    organisations.command(brand, "audit", "fetch", run)
+    print(f"{brand} has fetched the audit log, and it is the one that it signed", flush=True)
+
+
+def verify_log(organisations: Organisations) -> None:
+    """Verify the coordinator's log with the keys and the checkpoints that the brands have."""
+    first = organisations.folder / organisations.brands[0] / "audit" / "federation"
+    options = ["--keys", str(first / "trusted.keys")]
+    for brand in organisations.brands:
+        options += ["--kept", str(organisations.folder / brand / "audit" / "federation")]
+    print(organisations.command("operator", "audit", "verify", "audit", *options), flush=True)
 
 
 def registered(organisations: Organisations, brand: str) -> str:

@@ -76,7 +76,9 @@ class RunStarted(Entry):
     """What all sites agreed on before the first round.
 
     ``secure``: sums are masked; ``overrides``: rules of the secure sum that all sites set aside.
-    ``rows`` are not told of a training with noise, which does not tell them either.
+    ``rows`` are not told of a training with noise, which does not tell them either, nor of one
+    between organisations, whose coordinator does not know them. ``configuration_sha256``: hash of
+    the settings, or of the contract that all sites signed where they are organisations apart.
     """
 
     type: Literal["run_started"] = "run_started"
@@ -120,6 +122,13 @@ class BudgetCharged(Entry):
     limit_epsilon: Figure
     delta: Figure
     book: Digest
+
+
+class RunResumed(Entry):
+    """The training goes on after it rested or its coordinator was stopped; no round is undone."""
+
+    type: Literal["run_resumed"] = "run_resumed"
+    run: RunName
 
 
 class RoundSummed(Entry):
@@ -286,6 +295,7 @@ AnyEntry = (
     | RunStarted
     | PrivacyPromised
     | BudgetCharged
+    | RunResumed
     | RoundSummed
     | SiteDropped
     | Decision

@@ -14,6 +14,7 @@ from cryptography.hazmat.primitives import serialization
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey, Ed25519PublicKey
 
 from fed_audience.errors import AuditError, ConfigError
+from fed_audience.files import write_whole
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -183,14 +184,17 @@ def read_pinned(path: Path) -> dict[str, VerifierKey]:
     return found
 
 
-def write_pinned(path: Path, keys: Iterable[VerifierKey]) -> None:
+def write_pinned(path: Path, keys: Iterable[VerifierKey], *, agreed: bool = False) -> None:
     """Pin ``keys`` at ``path``; keys already pinned there stay, and must be the same.
 
-    Raises AuditError when a name is pinned with another key.
+    ``agreed``: all parties have signed that these are the keys, also where one is another than
+    before. Raises AuditError when a name is pinned with another key otherwise.
     """
     pinned = read_pinned(path) if path.exists() else {}
     merged = dict(pinned)
     for key in keys:
+        if agreed:
+            merged[key.name] = key
         if merged.setdefault(key.name, key) != key:
             raise AuditError(
                 "a party's key is not the one that was pinned before",
@@ -202,6 +206,4 @@ def write_pinned(path: Path, keys: Iterable[VerifierKey]) -> None:
         text = "\n".join(
             ["# Public keys of the parties of our audit logs.", *map(str, merged.values())]
         )
-        unfinished = path.with_name(f"{path.name}.unfinished")
-        unfinished.write_text(f"{text}\n", encoding="utf-8")
-        unfinished.replace(path)
+        write_whole(path, f"{text}\n".encode(), "the pinned keys")

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import fcntl
+import logging
 import os
 import time
+from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any, Final, Self, TypeVar
 
@@ -14,6 +16,7 @@ from fed_audience.audit.fields import TIME_FORMAT
 from fed_audience.audit.keys import LOG_KEY, VerifierKey
 from fed_audience.audit.lines import EntryLine, checkpoint_line, entry_line, read_line
 from fed_audience.audit.replay import DISTRUST, Replay
+from fed_audience.audit.witness import WitnessAway
 from fed_audience.errors import AuditError, ResourceError
 
 if TYPE_CHECKING:
@@ -22,10 +25,13 @@ if TYPE_CHECKING:
     from types import TracebackType
 
     from fed_audience.audit.keys import Signer
-    from fed_audience.audit.witness import Witness
+    from fed_audience.audit.witness import CounterSigner
 
 EntryT = TypeVar("EntryT", bound="e.Entry")
+_LOG: Final = logging.getLogger(__name__)
 LOCK_SECONDS: Final = 30.0
+LARGEST_POOL: Final = 64
+"""Sites that are asked for their counter-signature at a time."""
 
 
 def utc_now() -> datetime:
@@ -37,15 +43,18 @@ class AuditLog:
     """One log, open for writing by this process alone. Use as a context.
 
     Leaving the context checkpoints what is not covered yet, also after an error. ``clock`` gives
-    instants with a zone; the log's own never go back.
+    instants with a zone; the log's own never go back. ``linked``: the sites are reached over a
+    link, may be away, and then sign at a later opening what they could not sign at this one.
     """
 
     def __init__(
         self,
         path: Path,
         coordinator: Signer,
-        witnesses: Sequence[Witness],
+        witnesses: Sequence[CounterSigner],
         clock: Callable[[], datetime] = utc_now,
+        *,
+        linked: bool = False,
     ) -> None:
         """Open the log at ``path``; ``begin`` makes it.
 
@@ -57,6 +66,7 @@ class AuditLog:
         self._key = VerifierKey(coordinator.name, LOG_KEY, coordinator.public_key)
         self._witnesses = sorted(witnesses, key=lambda witness: witness.key.name)
         self._clock = clock
+        self._linked = linked
         self._broken = False
         self._file = _locked(path)
         try:
@@ -65,7 +75,7 @@ class AuditLog:
             self._length = self._read()
             self._last_at = self._replay.entries[-1].at
             for witness in self._witnesses:
-                if witness.kept.exists():
+                if witness.kept is not None and witness.kept.exists():
                     note = witness.kept.read_text(encoding="utf-8")
                     self._replay.require_kept(note, str(witness.kept))
             self._recover()
@@ -78,11 +88,15 @@ class AuditLog:
         cls,
         path: Path,
         coordinator: Signer,
-        witnesses: Sequence[Witness],
+        witnesses: Sequence[CounterSigner],
         clock: Callable[[], datetime] = utc_now,
+        *,
+        linked: bool = False,
         **opening: Any,
     ) -> AuditLog:
         """Make a log at ``path``, counter-sign its beginning and open it.
+
+        Linked sites sign at the first ``checkpoint``.
 
         ``opening``: ``origin``, ``federation``, ``one_process``, ``software`` and
         ``packages_sha256`` of the entry LogOpened. Raises AuditError where a log is already, or a
@@ -109,8 +123,9 @@ class AuditLog:
         unfinished = path.with_name(f"{path.name}.unfinished")
         unfinished.write_bytes(entry_line(leaf, notes.sign_text(head, coordinator)))
         unfinished.replace(path)
-        log = cls(path, coordinator, witnesses, clock)
-        log.checkpoint()
+        log = cls(path, coordinator, witnesses, clock, linked=linked)
+        if not linked:
+            log.checkpoint()
         return log
 
     @property
@@ -153,29 +168,44 @@ class AuditLog:
     def checkpoint(self, *, durable: bool = True) -> None:
         """Let every site counter-sign what was written; nothing happens when all is covered.
 
-        ``durable``: return only when the disk has it. Raises AuditError when a site refuses.
+        ``durable``: the disk has the entries before the sites are asked, and the signatures when
+        this returns. Raises AuditError when a site refuses, WitnessAway when one is out of reach.
         """
         order, tree = self._replay.order, self._replay.tree
         self._refuse_broken()
         if order.checkpoint == tree.size:
             return
+        if durable:
+            os.fsync(self._file.fileno())
         head = self._head()
         line = notes.signature_line(self._key, notes.sign_text(head, self._signer))
-        lines = [line]
-        for witness in self._witnesses:
-            size = witness.last.size if witness.last else 0
-            if size > tree.size:
-                raise AuditError(
-                    "the log is shorter than the one a site remembers",
-                    value=f"{tree.size} entries, {witness.key.name} signed {size}",
-                    looked=str(self.path),
-                    fix=f"put the log back from a copy, and verify it with --kept {witness.kept}",
-                )
-            lines.append(witness.countersign(head, line, tree.consistency_proof(size)))
-        self._write(checkpoint_line(notes.note(head, lines)))
+        self._write(checkpoint_line(notes.note(head, [line, *self._countersigned(head, line)])))
         order.checkpoint = tree.size
         if durable:
             os.fsync(self._file.fileno())
+
+    def _countersigned(self, head: notes.Checkpoint, line: str) -> list[str]:
+        """Ask every site for its line; those behind a link at once, each costs a round trip."""
+
+        def asked(witness: CounterSigner) -> str:
+            return witness.countersign(head, line, lambda size: self._proof(witness, size))
+
+        if not self._linked:
+            return [asked(witness) for witness in self._witnesses]
+        with ThreadPoolExecutor(max(1, min(len(self._witnesses), LARGEST_POOL))) as pool:
+            return list(pool.map(asked, self._witnesses))
+
+    def _proof(self, witness: CounterSigner, size: int) -> list[bytes]:
+        tree = self._replay.tree
+        if size > tree.size:
+            kept = "that site's checkpoint" if witness.kept is None else f"--kept {witness.kept}"
+            raise AuditError(
+                "the log is shorter than the one a site remembers",
+                value=f"{tree.size} entries, {witness.key.name} signed {size}",
+                looked=str(self.path),
+                fix=f"put the log back from a copy, and verify it with {kept}",
+            )
+        return tree.consistency_proof(size)
 
     def close(self) -> None:
         """Give the log free for other processes."""
@@ -192,9 +222,16 @@ class AuditLog:
     ) -> None:
         try:
             if not self._broken:
-                self.checkpoint()
+                self._settle()
         finally:
             self.close()
+
+    def _settle(self) -> None:
+        """Checkpoint; what linked sites cannot sign now, the next opening asks them for."""
+        try:
+            self.checkpoint()
+        except WitnessAway as away:
+            _LOG.info("the end of %s is not counter-signed yet: %s", self.path.name, away)
 
     def _refuse_broken(self) -> None:
         if self._broken:
@@ -217,10 +254,12 @@ class AuditLog:
         left = self._replay.unfinished
         if left.bytes:
             os.ftruncate(self._file.fileno(), self._length)
-        # Before its first checkpoint a log has just been begun.
-        if left.bytes or (left.entries and self._replay.checkpoints):
+        # Before its first checkpoint a log has just been begun; linked sites may be behind.
+        kept = left.entries if self._replay.checkpoints and not self._linked else 0
+        if left.bytes or kept:
             self.append(e.LogRecovered, bytes_dropped=left.bytes, entries_kept=left.entries)
-            self.checkpoint()
+            if not self._linked:
+                self.checkpoint()
 
     def _write(self, line: bytes) -> None:
         """Append a line; on failure the file is cut back to what it was."""
@@ -242,7 +281,12 @@ class AuditLog:
 
 
 def signing_sites(path: Path) -> tuple[str, ...]:
-    """Return the names of the sites that sign the log at ``path``, as its first line has it.
+    """Return the names of the sites that sign the log at ``path``, as ``signing_keys``."""
+    return tuple(key.name.rpartition("/")[2] for key in signing_keys(path))
+
+
+def signing_keys(path: Path) -> tuple[VerifierKey, ...]:
+    """Return the keys of the sites that sign the log at ``path``, as its first line has it.
 
     Nothing is verified but the form of that line; raises AuditError for another.
     """
@@ -256,8 +300,7 @@ def signing_sites(path: Path) -> tuple[str, ...]:
         raise AuditError(
             "the log does not begin with its first entry", looked=str(path), fix=DISTRUST
         )
-    names = (VerifierKey.parse(text).name for text in opened.site_keys)
-    return tuple(name.removeprefix(f"{opened.federation}/") for name in names)
+    return tuple(VerifierKey.parse(text) for text in opened.site_keys)
 
 
 def _locked(path: Path) -> Any:

@@ -7,6 +7,7 @@ from fed_audience.audit import entries as e
 _OF_A_TRAINING = (
     e.PrivacyPromised,
     e.BudgetCharged,
+    e.RunResumed,
     e.RoundSummed,
     e.SiteDropped,
     e.Decision,
@@ -22,6 +23,10 @@ _AFTER_IT = (
     e.OverlapCompared,
     e.OverlapReleased,
 )
+
+
+_AT_ANY_TIME = frozenset({"ResumeRun", "ForgetRun"})
+"""Rounds about the run itself, which hold nothing of rows."""
 
 
 class EntryOrder:
@@ -64,7 +69,10 @@ class EntryOrder:
             raise ValueError("a log is opened by its first entry, and by no other")
         self._check_phase(entry)
         match entry:
-            case e.RoundSummed():
+            case e.RunResumed():
+                # The round that was under way when the training was interrupted is asked again.
+                self._kinds = set()
+            case e.RoundSummed() if entry.kind not in _AT_ANY_TIME:
                 self._check_round(entry)
             case e.ModelTrained():
                 self._check_model(entry)

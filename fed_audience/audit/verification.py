@@ -36,16 +36,24 @@ class Verification:
         return self.tree.root().hex()
 
 
-def verify(path: Path, *, pinned: Path | None = None, kept: Sequence[Path] = ()) -> Verification:
+def verify(
+    path: Path,
+    *,
+    pinned: Path | None = None,
+    kept: Sequence[Path] = (),
+    finished: bool = True,
+) -> Verification:
     """Verify the log at ``path`` from its first byte to its last.
 
     ``pinned``: file of the parties' public keys. ``kept``: checkpoint files that parties kept,
-    or folders in which theirs is looked for by the log's name. Raises AuditError naming the first
-    entry that is wrong, ConfigError for a file of keys that cannot be read.
+    or folders in which theirs is looked for by the log's name. ``finished``: False accepts a log
+    whose run is not over, and says what the sites have not counter-signed yet. Raises AuditError
+    naming the first entry that is wrong, ConfigError for a file of keys that cannot be read.
     """
     replay = Replay(path, read_pinned(pinned) if pinned else None)
     replay.read(_body(path))
-    replay.require_finished()
+    if finished:
+        replay.require_finished()
     compared = 0
     for file in _kept_files(path, kept):
         replay.require_kept(_text(file), str(file))
@@ -65,8 +73,24 @@ def verify(path: Path, *, pinned: Path | None = None, kept: Sequence[Path] = ())
         checkpoints=len(replay.checkpoints),
         note=replay.note,
         checked=checked,
-        unchecked=tuple(_unchecked(opened, pinned=pinned is not None, kept=compared > 0)),
+        unchecked=(
+            *_unchecked(opened, pinned=pinned is not None, kept=compared > 0),
+            *_not_over(replay),
+        ),
     )
+
+
+def _not_over(replay: Replay) -> list[str]:
+    left = replay.unfinished
+    found = []
+    if left.entries or left.bytes:
+        found.append(
+            f"the last {left.entries} entries: the sites have not counter-signed them yet, and "
+            "the coordinator alone could write others"
+        )
+    if replay.order.training:
+        found.append("how the run ends: it is under way, or the end of the log is missing")
+    return found
 
 
 def _unchecked(opened: LogOpened, *, pinned: bool, kept: bool) -> list[str]:

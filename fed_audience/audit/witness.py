@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Protocol
 
 from fed_audience.audit import notes
 from fed_audience.audit.keys import WITNESS_KEY, VerifierKey
 from fed_audience.audit.merkle import extends
-from fed_audience.errors import AuditError
+from fed_audience.errors import AuditError, FederationError
+from fed_audience.files import write_whole
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -15,6 +16,34 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from fed_audience.audit.keys import Signer
+
+
+class WitnessAway(FederationError):  # noqa: N818 - a state of the federation, not a fault
+    """``site`` cannot be asked to counter-sign now; it can later."""
+
+    def __init__(self, site: str, why: str) -> None:
+        super().__init__(f"{site} cannot counter-sign the log now: {why}")
+        self.site = site
+
+
+class CounterSigner(Protocol):
+    """Whoever counter-signs a log: a site of this process, or one that is reached over a link."""
+
+    @property
+    def key(self) -> VerifierKey:
+        """The site's public key."""
+        ...
+
+    @property
+    def kept(self) -> Path | None:
+        """File of the last checkpoint it signed, where that is at hand."""
+        ...
+
+    def countersign(
+        self, checkpoint: notes.Checkpoint, line: str, prove: Callable[[int], Sequence[bytes]]
+    ) -> str:
+        """Return the site's signature line, as ``Witness.countersign``; may raise WitnessAway."""
+        ...
 
 
 class Witness:
@@ -38,12 +67,15 @@ class Witness:
         self._clock = clock
         self._last: notes.Checkpoint | None = None
 
-    def countersign(self, checkpoint: notes.Checkpoint, line: str, proof: Sequence[bytes]) -> str:
+    def countersign(
+        self, checkpoint: notes.Checkpoint, line: str, prove: Callable[[int], Sequence[bytes]]
+    ) -> str:
         """Return the site's signature line for ``checkpoint``.
 
-        ``line`` is the coordinator's; ``proof`` shows that the checkpoint continues the one kept
-        here (from ``size``). Raises AuditError for a checkpoint that the coordinator did not sign
-        and for one that does not continue: the log was forked, cut or rewritten.
+        ``line`` is the coordinator's; ``prove(size)`` shows that the checkpoint continues that of
+        ``size`` entries, which is kept here. Raises AuditError for a checkpoint that the
+        coordinator did not sign and for one that does not continue: the log was forked, cut or
+        rewritten.
         """
         try:
             notes.check_coordinator(checkpoint, line, self._coordinator)
@@ -53,7 +85,7 @@ class Witness:
         if last is not None and last.origin != checkpoint.origin:
             raise self._refusal(f"it belongs to {last.origin}", checkpoint)
         if last is not None and not extends(
-            last.size, last.root, checkpoint.size, checkpoint.root, proof
+            last.size, last.root, checkpoint.size, checkpoint.root, prove(last.size)
         ):
             raise self._refusal(
                 f"it does not continue the checkpoint of {last.size} entries signed before",
@@ -82,9 +114,7 @@ class Witness:
         return self._last
 
     def _keep(self, note: str) -> None:
-        unfinished = self.kept.with_name(f"{self.kept.name}.unfinished")
-        unfinished.write_text(note, encoding="utf-8")
-        unfinished.replace(self.kept)
+        write_whole(self.kept, note.encode(), "the checkpoint of the audit log")
 
     def _refusal(self, why: str, checkpoint: notes.Checkpoint) -> AuditError:
         return AuditError(

@@ -7,6 +7,8 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from fed_audience.cli.federation import DEFAULT_CONFIG, Config
+
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
@@ -21,30 +23,60 @@ Kept = Annotated[
     list[Path] | None,
     typer.Option("--kept", help="Checkpoint that a site kept, or its folder; repeatable."),
 ]
+UnderWay = Annotated[
+    bool, typer.Option("--under-way", help="Also logs of runs that are not over, as far as told.")
+]
 AsJson = Annotated[bool, typer.Option("--json", help="Print JSON.")]
 
 
-def verify(path: Logs, *, keys: Keys = None, kept: Kept = None, as_json: AsJson = False) -> None:
+def verify(
+    path: Logs,
+    *,
+    keys: Keys = None,
+    kept: Kept = None,
+    under_way: UnderWay = False,
+    as_json: AsJson = False,
+) -> None:
     """Check every signature, entry and checkpoint of a log; exit code 13 at the first fault."""
     import json  # noqa: PLC0415 - start-up time
 
     from fed_audience.audit.verification import verify as verified  # noqa: PLC0415
 
-    found = [verified(log, pinned=keys, kept=kept or ()) for log in _logs(path)]
+    found = [
+        verified(log, pinned=keys, kept=kept or (), finished=not under_way) for log in _logs(path)
+    ]
     if as_json:
         typer.echo(json.dumps([_result(one) for one in found], indent=2))
         return
     for one in found:
-        typer.echo(f"{one.path.name}: sound, root {one.root}")
-        for line in one.checked:
-            typer.echo(f"  checked: {line}")
-        for line in one.unchecked:
-            typer.echo(f"  not checked: {line}")
+        _say(one)
+
+
+def fetch(
+    run: Annotated[str, typer.Argument(help="The run, as `federation status` names it.")],
+    *,
+    config: Config = DEFAULT_CONFIG,
+) -> None:
+    """Fetch a run's log from the coordinator, and check it against what this site kept of it."""
+    from fed_audience.jobs.audit_fetching import fetch_log  # noqa: PLC0415 - start-up time
+
+    found = fetch_log(config, run)
+    _say(found)
+    typer.echo(f"Kept as {found.path}")
+
+
+def _say(one: Verification) -> None:
+    typer.echo(f"{one.path.name}: sound, root {one.root}")
+    for line in one.checked:
+        typer.echo(f"  checked: {line}")
+    for line in one.unchecked:
+        typer.echo(f"  not checked: {line}")
 
 
 def show(
     path: Logs,
     *,
+    under_way: UnderWay = False,
     rounds: Annotated[bool, typer.Option("--rounds", help="Show every round.")] = False,
     as_json: AsJson = False,
 ) -> None:
@@ -57,7 +89,7 @@ def show(
     from fed_audience.audit.verification import verify as verified  # noqa: PLC0415 - the same
     from fed_audience.cli.audit_entries import told  # noqa: PLC0415 - the same
 
-    found = [verified(log) for log in _logs(path)]
+    found = [verified(log, finished=not under_way) for log in _logs(path)]
     if as_json:
         logs = [_result(one) | {"log": _entries(one.entries)} for one in found]
         typer.echo(json.dumps(logs, indent=2))

@@ -44,6 +44,8 @@ def words(entry: e.Entry) -> str:  # noqa: C901, PLR0911, PLR0912 - one case an 
                 f"{entry.site} has spent epsilon {entry.epsilon} of {entry.limit_epsilon} "
                 f"at delta {entry.delta}"
             )
+        case e.RunResumed():
+            return f"training {entry.run} goes on"
         case e.RoundSummed():
             kinds = sorted({one.kind for one in entry.received})
             return (

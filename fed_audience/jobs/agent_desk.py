@@ -7,7 +7,7 @@ import threading
 from typing import TYPE_CHECKING, Final
 
 from fed_audience import __version__
-from fed_audience.errors import ContractError, FedAudienceError, FederationError
+from fed_audience.errors import ContractError, DataError, FedAudienceError, FederationError
 from fed_audience.federation import messages as m
 from fed_audience.federation.contract.signing import SignedContract
 from fed_audience.federation.manifest import Manifest
@@ -15,6 +15,7 @@ from fed_audience.federation.messages import members as mm
 from fed_audience.jobs.agent_memory import AgentMemory, HeldRun, SettledRun
 from fed_audience.jobs.agent_outcome import Parts, score_customers, settle
 from fed_audience.jobs.agent_run import begin_run, release, resume_run
+from fed_audience.jobs.agent_witness import SiteWitness
 from fed_audience.jobs.contracts import Contracts
 from fed_audience.jobs.feature_checks import check_request
 from fed_audience.jobs.feature_report import keep_baseline, report_of
@@ -32,7 +33,8 @@ _LOG: Final = logging.getLogger(__name__)
 class AgentDesk:
     """The site's end of the link. One question is answered at a time; rounds beside it.
 
-    ``settled``: how many runs were settled since the start, for `agent --once`.
+    ``settled``: how many runs were settled since the start, for `agent --once`; ``sealed``: whether
+    the end of the last one's audit log was counter-signed too.
     """
 
     def __init__(self, station: Station) -> None:
@@ -44,6 +46,7 @@ class AgentDesk:
         self._parts = Parts()
         self._reports: dict[tuple[str, str, str], mm.Offer] = {}
         self.settled = 0
+        self.sealed = False
 
     @property
     def holds_run(self) -> bool:
@@ -93,6 +96,8 @@ class AgentDesk:
                 return self._greet(mm.decode(mm.Greeting, body)).encode()
             if kind == mm.Proposal.kind:
                 return self._consider(mm.decode(mm.Proposal, body)).encode()
+            if kind == mm.CounterSign.kind:
+                return self._counter_sign(mm.decode(mm.CounterSign, body)).encode()
             if kind == mm.ModelPart.kind:
                 size = self._parts.add(mm.decode(mm.ModelPart, body))
                 return mm.PartKept(size=size).encode()
@@ -177,9 +182,14 @@ class AgentDesk:
         return self._reports[key]
 
     def _reason(self, contract: Contract | None, error: FedAudienceError) -> str:
-        """Say why in words where the contract allows it; the site's own log has them anyway."""
+        """Say why in words where the contract allows it; the site's own log has them anyway.
+
+        What is wrong with rows is not told where only noisy numbers of them may be.
+        """
+        counted = isinstance(error, DataError)
+        private = contract is not None and contract.privacy.epsilon is not None
         if contract is None or contract.may_report(self._station.name, "reasons"):
-            return str(error)[:2_000]
+            return "see the site's log" if private and counted else str(error)[:2_000]
         return "see the site's log"
 
     def _consider(self, proposal: mm.Proposal) -> mm.Acceptance:
@@ -204,6 +214,17 @@ class AgentDesk:
         _LOG.info("taking part in run %s", manifest.run_id)
         return mm.Acceptance(accepted=True)
 
+    def _counter_sign(self, asked: mm.CounterSign) -> mm.CounterSigned:
+        station, held = self._station, self._memory.held()
+        witness = SiteWitness(station.settings, station.name, station.clock)
+        answer = witness.answer(asked, None if held is None else held.run_id)
+        if answer.refused:
+            _LOG.error("the log of run %s is not counter-signed: %s", asked.run, answer.refused)
+        settled = self._memory.settled()
+        if answer.line is not None and settled is not None and settled.run_id == asked.run:
+            self.sealed = True
+        return answer
+
     def _settle(self, outcome: mm.Outcome) -> mm.Registered:
         held, settled = self._memory.held(), self._memory.settled()
         if settled is not None and settled.run_id == outcome.run:
@@ -223,6 +244,7 @@ class AgentDesk:
         self._run, self._parts = None, Parts()
         self._memory.settle(SettledRun(outcome.run, digest))
         self.settled += 1
+        self.sealed = False
         _LOG.info("run %s is over: %s %s", outcome.run, outcome.status, outcome.why)
         if digest is not None:
             self._score(manifest.model_name)

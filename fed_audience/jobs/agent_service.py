@@ -25,6 +25,8 @@ if TYPE_CHECKING:
 
 _LOG: Final = logging.getLogger(__name__)
 PROGRAM: Final = "agent"
+SEAL_SECONDS: Final = 20.0
+"""How long `agent --once` stays after its run, to counter-sign the end of the audit log."""
 
 
 def run_agent(
@@ -61,6 +63,7 @@ def run_agent(
         link = SiteLink(own.address, tls_files(own.certificates), identity, desk.handle)
         for asked in mm.ASKED:
             link.on(asked.kind, _answering(desk, asked.kind))
+        settled_at = 0.0
         try:
             with link:
                 while not stopping.wait(min(own.poll_seconds, 1.0)):
@@ -69,7 +72,9 @@ def run_agent(
                         show_agent(
                             connected=connected, holds_run=desk.holds_run, settled=desk.settled
                         )
-                    if once and desk.settled:
+                    if desk.settled and not settled_at:
+                        settled_at = time.monotonic()
+                    if once and settled_at and _may_leave(desk, settled_at):
                         return
                     if deadline is not None and time.monotonic() >= deadline:
                         raise _late(desk, timeout or 0.0)
@@ -78,6 +83,11 @@ def run_agent(
         _LOG.info("the agent ends; a run under way rests", extra={"event": "stopping"})
     if stopping.interrupted:
         raise RunInterrupted("stopped by the user; a run under way goes on at the next start")
+
+
+def _may_leave(desk: AgentDesk, settled_at: float) -> bool:
+    """Whether the end of the log is signed; where a site is away, that waits for the next start."""
+    return desk.sealed or time.monotonic() - settled_at > SEAL_SECONDS
 
 
 def _answering(desk: AgentDesk, kind: str) -> Callable[[bytes], bytes]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hmac
+from functools import partial
 from hashlib import sha256
 from typing import TYPE_CHECKING, Final
 
@@ -16,6 +17,8 @@ from fed_audience.privacy.masks import RING_64, Ring, RingVector
 from fed_audience.privacy.rounds import Round, tolerates_dropouts
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from fed_audience.audit.log import AuditLog
     from fed_audience.federation import Envelope
 
@@ -27,20 +30,33 @@ CHECKPOINT_ENTRIES: Final = 64
 class RoundRecorder:
     """Hand it to the transport as ``on_message``; ``finish`` after the last message.
 
+    A round is told as soon as every site that was asked has answered, so that who interrupts the
+    program after it cannot lose it; one that sites are missing from, when the next begins.
     Only digests are kept, under a key that readers of the log lack: the plain hash of a few small
     counts could be inverted by trying. Whoever holds ``digest_key`` and a message can show that
-    it is the one in the log. Checkpoints are made between trees.
+    it is the one in the log. Between trees ``checkpoint`` is called, the log's own without it.
+    ``manifest``: of a training that goes on, whose opening this recorder does not see.
     """
 
-    def __init__(self, log: AuditLog, digest_key: bytes) -> None:
+    def __init__(
+        self,
+        log: AuditLog,
+        digest_key: bytes,
+        *,
+        manifest: Manifest | None = None,
+        checkpoint: Callable[[], object] | None = None,
+    ) -> None:
         self._log = log
         self._key = digest_key
+        self._checkpoint = checkpoint or partial(log.checkpoint, durable=False)
         self._bodies: list[bytes] = []
         self._request: m.Request | None = None
         self._asked: list[str] = []
         self._received: dict[str, ReceivedMessage] = {}
         self._counts_ring = self._ring = RING_64
         self._manifest: Manifest | None = None
+        if manifest is not None:
+            self._know(manifest)
         self._sum: RingVector | None = None
         self._summable = True
         self._tree: tuple[str, int] | None = None
@@ -55,6 +71,8 @@ class RoundRecorder:
                 self._asked.append(envelope.site)
         else:
             self._take_reply(envelope)
+            if self._received.keys() == set(self._asked) and not self._several:
+                self.finish()
 
     def finish(self) -> None:
         """Write the entry of the round that the last messages belonged to, if there is one."""
@@ -63,7 +81,7 @@ class RoundRecorder:
             return
         slot = request.slot
         if self._tree != (slot.run, slot.tree) and self._log.uncovered >= CHECKPOINT_ENTRIES:
-            self._log.checkpoint(durable=False)
+            self._checkpoint()
         self._tree = (slot.run, slot.tree)
         place = {
             "run": slot.run,
@@ -112,12 +130,20 @@ class RoundRecorder:
     def _ring_of(self, request: m.Request) -> Ring:
         """Return the ring of the replies to ``request``, by the rules of the protocol."""
         if isinstance(request, m.OpenRun):
-            self._manifest = Manifest.from_json(request.manifest)
-            self._counts_ring = counts_ring(self._manifest.parameters.row_cap)
+            self._know(Manifest.from_json(request.manifest))
         if isinstance(request, m.CountValues):
             return self._counts_ring
         packing = getattr(request, "packing", None)
         return packing.ring if isinstance(packing, Packing) else RING_64
+
+    @property
+    def _several(self) -> bool:
+        """Whether more requests may belong to the round: shares go to one site after another."""
+        return isinstance(self._request, m.HoldShares)
+
+    def _know(self, manifest: Manifest) -> None:
+        self._manifest = manifest
+        self._counts_ring = counts_ring(manifest.parameters.row_cap)
 
     def _add(self, elements: RingVector | None) -> None:
         """Add a vector to the round's sum, which wraps as the ring does; masks go out of it."""

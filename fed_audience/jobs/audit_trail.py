@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import secrets
 from contextlib import ExitStack
 from functools import cache
@@ -16,6 +15,7 @@ from fed_audience.audit.keys import LOG_KEY, WITNESS_KEY, KeyFile, VerifierKey, 
 from fed_audience.audit.log import AuditLog, signing_sites, utc_now
 from fed_audience.audit.witness import Witness
 from fed_audience.errors import ResourceError
+from fed_audience.files import write_whole
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -78,14 +78,8 @@ class AuditTrail:
         return self._held(run, log)
 
     def digest_key(self, run: str) -> bytes:
-        """Make the key of a run's message digests, 32 bytes, in a file beside the keys."""
-        folder = self._keys / "digests"
-        folder.mkdir(mode=0o700, exist_ok=True)
-        key = secrets.token_bytes(32)
-        descriptor = os.open(folder / f"{run}.key", os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
-        with os.fdopen(descriptor, "wb") as out:
-            out.write(key)
-        return key
+        """Return the key of a run's message digests, 32 bytes, from a file beside the keys."""
+        return digest_key(self._keys, run)
 
     def __enter__(self) -> Self:
         return self
@@ -139,6 +133,22 @@ class AuditTrail:
             kept.mkdir(parents=True, exist_ok=True)
             found.append(Witness(self.signer(site), kept / f"{run}.checkpoint", key, self._clock))
         return found
+
+
+def digest_key(keys: Path, run: str) -> bytes:
+    """Return the key of a run's message digests, 32 bytes, made in ``keys`` where there is none."""
+    path = keys / "digests" / f"{run}.key"
+    if not path.exists():
+        path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+        write_whole(path, secrets.token_bytes(32), "the key of the digests", mode=0o600)
+    return path.read_bytes()
+
+
+def log_key(settings: FederationSettings) -> bytes:
+    """Return the public key of the coordinator's audit logs, made where there is none."""
+    trail = AuditTrail(settings)
+    trail.prepare(())
+    return trail.signer(COORDINATOR).public_key
 
 
 @cache

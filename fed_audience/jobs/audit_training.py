@@ -12,10 +12,11 @@ from fed_audience.federation.private.recipe import plan_of
 from fed_audience.jobs.audit_rounds import RoundRecorder
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping
+    from collections.abc import Callable, Mapping, Sequence
     from types import TracebackType
 
     from fed_audience.audiences.lookalike import BrandDifference
+    from fed_audience.audit.fields import ProcessingRecord
     from fed_audience.audit.log import AuditLog
     from fed_audience.federation import Envelope, Manifest, TrainingResult
     from fed_audience.federation.private.keeper import PrivacyKeeper
@@ -51,37 +52,20 @@ class TrainingAccount:
         ``rows`` and ``withdrawn``, by site, are told as bands, of a training without noise.
         """
         log = self._trail.begin(manifest.run_id, manifest.sites)
-        log.append(
-            e.RunStarted,
-            run=manifest.run_id,
-            model=manifest.model_name,
-            task=manifest.task,
-            manifest_sha256=manifest.sha256,
+        tell_start(
+            log,
+            manifest,
             configuration_sha256=_configuration_sha256(self._settings),
-            features_sha256=_sha256([asdict(feature) for feature in manifest.features]),
-            sites=manifest.sites,
-            label_sites=manifest.training_sites,
             rows=[
                 SiteRows(site=site, used=band(used), withdrawn=band(withdrawn[site]))
                 for site, used in rows.items()
                 if manifest.privacy is None
             ],
-            secure=manifest.secure,
-            overrides=manifest.overrides,
             record=self._settings.audit.record,
         )
         if self._model.override_small_change:
             self._override(log, "small_change", self._model.name, self._model.override_small_change)
-        if manifest.privacy is not None:
-            promised = plan_of(manifest)
-            terms = promised.terms
-            log.append(
-                e.PrivacyPromised,
-                epsilon=figure(terms.epsilon),
-                delta=figure(terms.delta),
-                mu=figure(promised.mu),
-                colluders=promised.colluders,
-            )
+        tell_promise(log, manifest)
         self._begun = log, RoundRecorder(log, self._trail.digest_key(manifest.run_id))
 
     def on_message(self, envelope: Envelope) -> None:
@@ -128,13 +112,7 @@ class TrainingAccount:
             trees_grown=result.trees_grown,
             trees_kept=result.best_iteration,
         )
-        log.append(
-            e.ModelTrained,
-            model=self._model.name,
-            version=result.sha256[:12],
-            model_sha256=result.sha256,
-            encoder_sha256=sha256(result.encoder.to_json().encode()).hexdigest(),
-        )
+        tell_model(log, self._model.name, result.sha256, result.encoder.to_json())
 
     def registered(self, site: str, model_sha256: str) -> None:
         """Tell which model ``site`` holds: the shared one, or that with trees of its own."""
@@ -170,6 +148,56 @@ class TrainingAccount:
         if self._begun is None:
             raise AssertionError("an account is begun before it is continued")
         return self._begun
+
+
+def tell_start(
+    log: AuditLog,
+    manifest: Manifest,
+    *,
+    configuration_sha256: str,
+    rows: Sequence[SiteRows],
+    record: ProcessingRecord | None,
+) -> None:
+    """Tell what the sites agreed on; ``rows`` as far as who keeps the log knows them."""
+    log.append(
+        e.RunStarted,
+        run=manifest.run_id,
+        model=manifest.model_name,
+        task=manifest.task,
+        manifest_sha256=manifest.sha256,
+        configuration_sha256=configuration_sha256,
+        features_sha256=_sha256([asdict(feature) for feature in manifest.features]),
+        sites=manifest.sites,
+        label_sites=manifest.training_sites,
+        rows=rows,
+        secure=manifest.secure,
+        overrides=manifest.overrides,
+        record=record,
+    )
+
+
+def tell_promise(log: AuditLog, manifest: Manifest) -> None:
+    """Tell what a training with noise promises; nothing of one without."""
+    if manifest.privacy is not None:
+        promised = plan_of(manifest)
+        log.append(
+            e.PrivacyPromised,
+            epsilon=figure(promised.terms.epsilon),
+            delta=figure(promised.terms.delta),
+            mu=figure(promised.mu),
+            colluders=promised.colluders,
+        )
+
+
+def tell_model(log: AuditLog, name: str, model_sha256: str, encoder: str) -> None:
+    """Tell which model came out; ``encoder``: its JSON."""
+    log.append(
+        e.ModelTrained,
+        model=name,
+        version=model_sha256[:12],
+        model_sha256=model_sha256,
+        encoder_sha256=sha256(encoder.encode()).hexdigest(),
+    )
 
 
 def _configuration_sha256(settings: FederationSettings) -> str:

@@ -8,6 +8,7 @@ from fed_audience.errors import ConfigError, ContractError
 from fed_audience.federation.contract.signing import SignedContract
 from fed_audience.federation.contract.terms import Contract, ModelTerms, all_parameters
 from fed_audience.files import write_whole
+from fed_audience.jobs.audit_trail import log_key
 from fed_audience.jobs.members import Members
 
 if TYPE_CHECKING:
@@ -53,6 +54,7 @@ class Contracts:
                 **settings.contract.model_dump(),
                 "federation": settings.name,
                 "roster": {site: key.hex() for site, key in sorted(roster.keys.items())},
+                "log_key": None if settings.coordinator is None else log_key(settings).hex(),
                 "minimum_rows": settings.minimum_rows,
                 "models": [
                     _terms_of(model, tuple(sorted(roster.keys))).model_dump()

@@ -6,6 +6,7 @@ say of themselves, and from the records of its runs, so that a restart goes on w
 
 from __future__ import annotations
 
+import json
 import logging
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
@@ -21,13 +22,15 @@ from fed_audience.federation.messages import members as mm
 from fed_audience.federation.messages.refusal import RowsChanged
 from fed_audience.federation.rounds.coordinator import SiteMissing
 from fed_audience.jobs.contracts import Contracts
+from fed_audience.jobs.coordinator_audit import RunAudits
 from fed_audience.jobs.greetings import Greetings
 from fed_audience.jobs.members import Members
-from fed_audience.jobs.outcome_delivery import tell_outcome
+from fed_audience.jobs.outcome_delivery import OutcomeDelivery
 from fed_audience.jobs.quorum import Decision, decide
 from fed_audience.jobs.run_book import RunBook, RunRecord
 from fed_audience.jobs.run_manifest import manifest_of
 from fed_audience.jobs.run_training import RunTraining
+from fed_audience.jobs.training_result import metrics_document
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
@@ -88,6 +91,8 @@ class CoordinatorProgram:
         self._training = RunTraining(link, own, self.book)
         self._said = ""
         self._contracts = Contracts(settings)
+        self.audits = RunAudits(settings, link, clock)
+        self._outcomes = OutcomeDelivery(link, self.book, self.audits, own.deadline_seconds)
         self._greetings = Greetings(link, self._contracts, Members(settings))
 
     def step(self) -> RunRecord | None:
@@ -107,13 +112,15 @@ class CoordinatorProgram:
         signed, self.view.states, news = self._greetings.send(drawn)
         self.view.seen |= dict.fromkeys(self.view.states, self._clock())
         self._on_change()
+        for record in self.book.unsealed():
+            self._outcomes.seal(record)
         for record in self.book.open_runs():
             if record.stage == "proposed":
                 self._end(record, "cancelled", "the coordinator was started anew")
             elif record.stage == "training" and (wish := self.book.wished(record.run)) is not None:
                 self._heed(record, wish)
             elif record.stage == "ended":
-                self._tell(record)
+                self._outcomes.deliver(record)
             elif (done := self._continue(record)) is not None:
                 return done
         return self._start_due(signed, wait=news)
@@ -131,8 +138,7 @@ class CoordinatorProgram:
                 continue
             try:
                 signed.require(decision.sites)
-                parameters = self._settings.model(terms.name).training_parameters()
-                manifest = manifest_of(contract, terms, decision.sites, parameters, now)
+                manifest = manifest_of(contract, terms, decision.sites, self._settings, now)
             except FedAudienceError as error:
                 _LOG.error("model %s cannot be trained: %s", terms.name, error)
                 continue
@@ -220,7 +226,7 @@ class CoordinatorProgram:
         self.view.trees = (0, manifest.parameters.n_estimators)
         self._on_change()
         try:
-            result = self._training.train(manifest, self._hear)
+            result = self._trained(manifest)
         except (SiteMissing, ResourceError) as error:
             self._rest(record, str(error))
         except (RowsChanged, RunCancelled) as error:
@@ -234,7 +240,8 @@ class CoordinatorProgram:
             self._rest(record, "the operator paused it")
         except FedAudienceError as error:
             _LOG.error("run %s failed: %s", record.run, error)
-            return self._end(record, "failed", str(error)[:2_000])
+            failed = record.changed(error=type(error).__name__)
+            return self._end(failed, "failed", str(error)[:2_000])
         else:
             record = self._keep(record, result)
             if result.stopped != "site_missing":
@@ -243,6 +250,13 @@ class CoordinatorProgram:
         finally:
             self.view.run = None
         return None
+
+    def _trained(self, manifest: Manifest) -> TrainingResult:
+        """Train under the eyes of the run's audit log."""
+        self._training.require_connected(manifest)
+        contract = self._contracts.publish().contract
+        with self.audits.training(manifest, contract) as account:
+            return self._training.train(manifest, self._hear, account.on_message)
 
     def _rest(self, record: RunRecord, why: str) -> None:
         """Let a run rest until its sites are back; the trees that it has are kept."""
@@ -267,16 +281,24 @@ class CoordinatorProgram:
 
     def _keep(self, record: RunRecord, result: TrainingResult) -> RunRecord:
         """Keep the model of a run, whole or as far as it came."""
+        metrics = metrics_document(result)
         made = mm.Made(
             model_text=result.model_text,
             encoder=result.encoder.to_json(),
-            metrics=None if result.metrics is None else result.metrics.to_json(),
+            metrics=json.dumps(metrics, sort_keys=True) if metrics else None,
+            base_scores=result.base_scores,
             rounds=result.rounds,
             warnings=tuple(warning[:2_000] for warning in result.warnings),
         )
         self.book.keep_made(record.run, made.model_dump_json().encode())
         return self.book.write(
-            record.changed(model_sha256=result.sha256, bytes_up=dict(result.bytes_up))
+            record.changed(
+                model_sha256=result.sha256,
+                stopped=result.stopped,
+                trees_grown=result.trees_grown,
+                trees_kept=result.best_iteration,
+                bytes_up=dict(result.bytes_up),
+            )
         )
 
     def _hand_out(self, record: RunRecord, why: str) -> RunRecord:
@@ -285,7 +307,7 @@ class CoordinatorProgram:
         digest = sha256(self.book.made(record.run)).hexdigest()
         outcome = mm.Outcome(run=record.run, status="succeeded", why=why, made_sha256=digest)
         ended = record.changed(stage="ended", ended=self._clock(), outcome=outcome)
-        return self._tell(self.book.write(ended))
+        return self._outcomes.deliver(self.book.write(ended))
 
     def _end(
         self, record: RunRecord, status: str, why: str, *, again: bool | None = None
@@ -304,22 +326,7 @@ class CoordinatorProgram:
             }
         )
         ended = record.changed(stage="ended", ended=self._clock(), outcome=outcome)
-        return self._tell(self.book.write(ended))
-
-    def _tell(self, record: RunRecord) -> RunRecord:
-        """Tell the outcome to the sites that have not settled it; the absent ones hear it later."""
-        connected = set(self._link.sites())
-        for site in sorted((set(record.sites) - set(record.settled)) & connected):
-            try:
-                tell_outcome(self._link, self.book, record, site, self._own.deadline_seconds)
-            except FedAudienceError as error:
-                _LOG.warning("site %s has not settled run %s: %s", site, record.run, error)
-                continue
-            record = self.book.write(record.changed(settled=(*record.settled, site)))
-        if set(record.settled) == set(record.sites):
-            record = self.book.write(record.changed(stage="settled"))
-            self.book.tidy(record.run)
-        return record
+        return self._outcomes.deliver(self.book.write(ended))
 
 
 def waiting_for(decisions: Mapping[str, Decision]) -> str:

@@ -26,6 +26,9 @@ from fed_audience.jobs.service import Stopping, metrics_page, only_one, utc_now
 from fed_audience.jobs.service_metrics import show_status
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from fed_audience.jobs.coordinator_audit import RunAudits
     from fed_audience.jobs.link_settings import CoordinatorSettings
     from fed_audience.jobs.run_book import RunRecord
     from fed_audience.jobs.settings import FederationSettings
@@ -77,6 +80,7 @@ class CoordinatorService:
             )
             stopping.on_stop = program.pause
             link.on(Joining.kind, self._admit, guests=True)
+            link.on(mm.LogWanted.kind, _log_parts(program.audits))
             link.on(STATUS_KIND, lambda _caller, _body: self._status_json(program, link))
             while not stopping.event.is_set():
                 self._renew_roster(link)
@@ -146,3 +150,7 @@ class CoordinatorService:
             limit=waiting_for(program.view.decisions) or program.view.trouble or None,
             fix="`dbt build` at the brands that are waited for, or a longer --timeout",
         )
+
+
+def _log_parts(audits: RunAudits) -> Callable[[Caller, bytes], bytes]:
+    return lambda caller, body: audits.part(mm.decode(mm.LogWanted, body), caller.site).encode()

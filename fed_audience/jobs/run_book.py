@@ -26,7 +26,9 @@ class RunRecord(StrictModel):
     """One run. ``began`` and ``ended`` are naive UTC; ``bytes_up``: what left each site.
 
     ``stage``: 'proposed' to its sites, 'training', 'ended' with an ``outcome`` that sites have
-    still to hear, 'settled' by all of them. ``settled``: those that have.
+    still to hear, 'settled' by all of them. ``settled``: those that have. ``stopped``: why no more
+    trees were grown; ``error``: the class of what broke the run. ``sealed``: whether every site
+    has signed the end of its audit log.
     """
 
     run: RunId
@@ -39,8 +41,13 @@ class RunRecord(StrictModel):
     ended: datetime | None = None
     outcome: Outcome | None = None
     model_sha256: str | None = None
+    stopped: str | None = None
+    trees_grown: int = 0
+    trees_kept: int = 0
+    error: str | None = None
     bytes_up: dict[str, int] = Field(default_factory=dict)
     settled: tuple[str, ...] = ()
+    sealed: bool = False
 
     def changed(self, **changes: object) -> RunRecord:
         """Return the record with fields replaced."""
@@ -120,6 +127,10 @@ class RunBook:
     def open_runs(self) -> list[RunRecord]:
         """Return the runs that are not settled by all their sites, oldest first."""
         return [record for record in self.runs() if record.stage != "settled"]
+
+    def unsealed(self) -> list[RunRecord]:
+        """Return the settled runs the end of whose audit log is not signed by all their sites."""
+        return [one for one in self.runs() if one.stage == "settled" and not one.sealed]
 
     def last_success(self, model: str) -> datetime | None:
         """Return when the last successful run of ``model`` began; None without one."""

@@ -9,9 +9,10 @@ from fed_audience.federation.lasting.control import RunControl
 from fed_audience.federation.lasting.run_journal import RunJournal
 from fed_audience.federation.rounds.coordinator import SiteMissing
 from fed_audience.federation.train import train
+from fed_audience.federation.transport import Envelope
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Iterator, Sequence
 
     from fed_audience.federation import Manifest, TrainingEvent, TrainingResult
     from fed_audience.federation.contract.member_link import MemberLink
@@ -20,6 +21,26 @@ if TYPE_CHECKING:
 
 WISH_SECONDS: Final = 0.5
 """How often is looked for what the operator wants of the run."""
+
+
+class Overheard:
+    """A link whose rounds ``on_message`` sees, message by message, as they cross it."""
+
+    def __init__(self, link: MemberLink, on_message: Callable[[Envelope], None]) -> None:
+        self._link = link
+        self._on_message = on_message
+
+    def sites(self) -> list[str]:
+        """Names of the sites that are connected, sorted."""
+        return self._link.sites()
+
+    def call(self, body: bytes, to: Sequence[str], timeout: float) -> Iterator[tuple[str, bytes]]:
+        """Send a round; yield (site, reply) as replies come."""
+        for site in to:
+            self._on_message(Envelope(site, "to_site", body))
+        for site, reply in self._link.call(body, to, timeout):
+            self._on_message(Envelope(site, "from_site", reply))
+            yield site, reply
 
 
 class RunTraining:
@@ -38,19 +59,27 @@ class RunTraining:
         if self._control is not None:
             self._control.pause()
 
-    def train(
-        self, manifest: Manifest, on_event: Callable[[TrainingEvent], None]
-    ) -> TrainingResult:
-        """Train ``manifest``'s run, or go on where its journal stands.
-
-        Raises SiteMissing, also where a site has left before the first round; RunPaused and
-        RunCancelled, as the operator or ``stop`` wants; and what ``train`` raises.
-        """
+    def require_connected(self, manifest: Manifest) -> None:
+        """Raise SiteMissing unless every site of ``manifest`` is connected."""
         absent = sorted(set(manifest.sites) - set(self._link.sites()))
         if absent:
             raise SiteMissing(
                 absent, ", ".join(absent), "every site begins", "it was not connected"
             )
+
+    def train(
+        self,
+        manifest: Manifest,
+        on_event: Callable[[TrainingEvent], None],
+        on_message: Callable[[Envelope], None],
+    ) -> TrainingResult:
+        """Train ``manifest``'s run, or go on where its journal stands.
+
+        ``on_message`` sees every message of the rounds, both ways. Raises SiteMissing, also where
+        a site has left before the first round; RunPaused and RunCancelled, as the operator or
+        ``stop`` wants; and what ``train`` raises.
+        """
+        self.require_connected(manifest)
         journal = RunJournal(self._book.folder_of(manifest.run_id) / "journal")
         over, control = threading.Event(), RunControl()
         self._control = control
@@ -61,7 +90,7 @@ class RunTraining:
         ).start()
         try:
             return train(
-                self._link,
+                Overheard(self._link, on_message),
                 manifest,
                 on_event=on_event,
                 timeout=self._own.deadline_seconds,

@@ -34,3 +34,6 @@ def test_killed_programs_come_back_to_the_same_model(
     assert len(set(hashes)) == 1
     assert "killed the agent of" in done.stdout
     assert "killed the coordinator" in done.stdout
+    assert "it is the one that it signed" in done.stdout
+    assert "3 kept checkpoints are continued by this log" in done.stdout
+    assert "not checked" not in done.stdout

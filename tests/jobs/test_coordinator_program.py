@@ -220,8 +220,9 @@ def test_the_schedule_is_enough_for_the_least_number_of_sites(signed: Organisati
 
 def test_a_claim_is_renewed_under_the_agents_name(signed: Organisations) -> None:
     program = signed.coordinator()
-    tell = program._tell
-    program._tell = lambda record: record  # type: ignore[method-assign]
+    outcomes = program._outcomes
+    tell = outcomes.deliver
+    outcomes.deliver = lambda record: record  # type: ignore[method-assign]
     program.step()
     sql = "select claimed_by from fed_audience.training_requests"
     assert signed.value("ant", sql) == "fed-audience agent of ant"

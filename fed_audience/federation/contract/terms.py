@@ -191,11 +191,16 @@ class ContractTerms(StrictModel):
 
 
 class Contract(ContractTerms):
-    """All that the sites sign. ``roster``: site -> Ed25519 public key, hexadecimal."""
+    """All that the sites sign. ``roster``: site -> Ed25519 public key, hexadecimal.
+
+    ``log_key``: the coordinator's public key, with which it signs the audit logs of runs between
+    organisations; None where coordinator and sites are one process.
+    """
 
     version: Literal[1] = CONTRACT_VERSION
     federation: Name
     roster: Annotated[dict[Name, Annotated[str, Field(pattern="^[0-9a-f]{64}$")]], Field()]
+    log_key: Annotated[str, Field(pattern="^[0-9a-f]{64}$")] | None = None
     minimum_rows: Annotated[int, Field(ge=0)]
     models: tuple[ModelTerms, ...]
 

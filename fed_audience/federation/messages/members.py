@@ -147,11 +147,15 @@ class Outcome(MemberMessage):
 
 
 class Made(StrictModel):
-    """What a successful run made: model in LightGBM's format, JSON of encoder and metrics."""
+    """What a successful run made: model in LightGBM's format, JSON of encoder and metrics.
+
+    ``base_scores``: of all brands, where each has its own.
+    """
 
     model_text: str
     encoder: str
     metrics: str | None = None
+    base_scores: tuple[float, ...] = ()
     rounds: Annotated[int, Field(ge=0)] = 0
     warnings: tuple[Words, ...] = ()
 
@@ -165,8 +169,67 @@ class Registered(MemberMessage):
     model_sha256: Sha256 | None = None
 
 
-ASKED: Final[tuple[type[MemberMessage], ...]] = (Greeting, Proposal, ModelPart, Outcome)
-ANSWERED: Final[tuple[type[MemberMessage], ...]] = (State, Acceptance, PartKept, Registered)
+class CounterSign(MemberMessage):
+    """The coordinator asks a site to counter-sign the audit log of a run.
+
+    ``note``: a checkpoint of the log, with the coordinator's signature. ``first``: entries of the
+    checkpoint that the site signed last, as the coordinator knows, 0 for none; ``proof``: that the
+    new one continues it (RFC 6962, 2.1.2), hashes from leaf to root.
+    """
+
+    kind: ClassVar[str] = "counter-sign"
+    reveals: ClassVar[str] = "How many entries the log of the run has, and a hash over them."
+    run: RunId
+    note: Words
+    first: Annotated[int, Field(ge=0)]
+    proof: Annotated[tuple[Sha256, ...], Field(max_length=64)]
+
+
+class CounterSigned(MemberMessage):
+    """The site's signature line under the log, kept at the site before it is sent.
+
+    Without ``line`` either ``refused`` says why, or the proof must begin at ``last`` entries.
+    """
+
+    kind: ClassVar[str] = "counter-signed"
+    reveals: ClassVar[str] = "That the site saw the log grow, and has seen no other one."
+    last: Annotated[int, Field(ge=0)]
+    line: Annotated[str, Field(max_length=500)] | None = None
+    refused: Words = ""
+
+
+class LogWanted(MemberMessage):
+    """A site asks for the audit log of a run that it took part in, from byte ``offset`` on."""
+
+    kind: ClassVar[str] = "audit log"
+    reveals: ClassVar[str] = "That the site looks at the log of a run."
+    run: RunId
+    offset: Annotated[int, Field(ge=0)] = 0
+
+
+class LogPart(MemberMessage):
+    """A part of an audit log. ``size``: bytes of the whole as it stands; ``data``: base64."""
+
+    kind: ClassVar[str] = "part of the log"
+    reveals: ClassVar[str] = "What the log holds: rounds by their digests, no number of a site."
+    size: Annotated[int, Field(ge=0)]
+    data: str
+
+
+ASKED: Final[tuple[type[MemberMessage], ...]] = (
+    Greeting,
+    Proposal,
+    CounterSign,
+    ModelPart,
+    Outcome,
+)
+ANSWERED: Final[tuple[type[MemberMessage], ...]] = (
+    State,
+    Acceptance,
+    CounterSigned,
+    PartKept,
+    Registered,
+)
 
 
 PART_BYTES: Final = 2**19
