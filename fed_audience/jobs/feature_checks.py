@@ -26,6 +26,14 @@ def check_request(
     project declares of it, and that a category has no value outside the vocabulary.
     """
     spec = request.spec
+    if spec.mode == "seed_brand":
+        raise ContractError(
+            f"{site.name}: a lookalike from one brand's seeds is trained in one process only",
+            value=f"mode: {spec.mode}",
+            limit="mode: seed_rule",
+            looked=f"meta.fed_audience of {request.relation.name}",
+            fix="let every brand label by one rule, or train it with `fed-audience train`",
+        )
     for place, found, signed in (
         ("task", spec.task, terms.task),
         ("label", spec.label, terms.label.column),

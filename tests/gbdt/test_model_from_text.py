@@ -7,7 +7,7 @@ from dataclasses import replace
 import pytest
 
 from fed_audience.errors import ModelFormatError
-from fed_audience.gbdt.bins import NumericBins
+from fed_audience.gbdt.bins import Feature, NumericBins
 from fed_audience.gbdt.model import Model, to_text
 from fed_audience.gbdt.model_from_text import model_from_text
 from tests.gbdt.test_model import MODEL
@@ -51,5 +51,6 @@ def test_a_model_of_other_bins_is_refused() -> None:
     others = (NumericBins((0.5, 1931.5, 1e21)), *MODEL.bins[1:])
     with pytest.raises(ModelFormatError, match=r"feature 0 has no cut at 1930\.5"):
         model_from_text(to_text(MODEL), MODEL.features, others, 0.1)
+    renamed = (Feature("another"), *MODEL.features[1:])
     with pytest.raises(ModelFormatError, match="it is written otherwise"):
-        model_from_text(to_text(MODEL), MODEL.features, MODEL.bins, 0.2)
+        model_from_text(to_text(MODEL), renamed, MODEL.bins, 0.1)

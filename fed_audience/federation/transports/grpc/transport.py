@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import os
 import shutil
 import tempfile
 import threading
@@ -37,6 +38,7 @@ if TYPE_CHECKING:
 
 _LOG: Final = logging.getLogger(__name__)
 _POLL: Final = 0.02
+_FOLDER: Final = "fed-audience-"
 
 
 @dataclass(frozen=True, slots=True)
@@ -107,7 +109,7 @@ class GrpcTransport:
         """Listen. Raises FederationError for certificates, ResourceError for the port."""
         context = ServerContext(self._tls)
         make_room_for(len(self._members))
-        self._folder = Path(tempfile.mkdtemp(prefix="fed-audience-"))
+        self._folder = _socket_folder()
         try:
             self._gate = Gate(self._listen, context, self._folder, self._limits, self._turned_away)
             self._thread.start()
@@ -263,3 +265,26 @@ class GrpcTransport:
     def _tell(self, envelope: Envelope) -> None:
         if self._on_message is not None:
             self._on_message(envelope)
+
+
+def _socket_folder() -> Path:
+    """Make a folder for the transport's own socket, whose path must be short.
+
+    Those of processes that were killed before they could remove theirs are removed.
+    """
+    for left in Path(tempfile.gettempdir()).glob(f"{_FOLDER}*-*"):
+        owner = left.name.removeprefix(_FOLDER).partition("-")[0]
+        if owner.isdecimal() and not _is_alive(int(owner)):
+            # Those of other users are not ours to remove, and stay.
+            shutil.rmtree(left, ignore_errors=True)
+    return Path(tempfile.mkdtemp(prefix=f"{_FOLDER}{os.getpid()}-"))
+
+
+def _is_alive(process: int) -> bool:
+    try:
+        os.kill(process, 0)
+    except ProcessLookupError:
+        return False
+    except PermissionError:
+        return True
+    return True
