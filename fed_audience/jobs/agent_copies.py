@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
+from fed_audience.errors import FederationError
 from fed_audience.gbdt.encoding import Encoder
 from fed_audience.gbdt.model import to_text
 from fed_audience.gbdt.model_from_text import model_from_text
@@ -47,7 +48,11 @@ def own_model(station: Station, manifest: Manifest, run: AgentRun | None, made: 
         model = copies.models(trunk)[station.name]
     if not grows:
         return OwnModel(to_text(model))
-    found = copies.continuation(trunk)
+    try:
+        found = copies.continuation(trunk)
+    except FederationError as error:
+        # Rows that are spread over workers: the shared model is not held back by that.
+        return OwnModel(to_text(model), str(error))
     if not found.chosen:
         return OwnModel(to_text(model), "trees of our own did not win at home")
     note = (

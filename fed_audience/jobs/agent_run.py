@@ -39,6 +39,7 @@ if TYPE_CHECKING:
     from fed_audience.federation.contract.terms import Contract
     from fed_audience.federation.own_copies import OwnCopies
     from fed_audience.federation.private.keeper import PrivacyKeeper
+    from fed_audience.federation.workers.spread_run import SpreadCopies
     from fed_audience.jobs.settings import FederationSettings
     from fed_audience.jobs.sites import Site
     from fed_audience.privacy.site import SecureSite
@@ -110,7 +111,7 @@ class AgentRun:
             raise ContractError(self.lost, fix="wait for the next run")
         return self._program.handle(body)
 
-    def own_copies(self) -> OwnCopies:
+    def own_copies(self) -> OwnCopies | SpreadCopies:
         """Make what this site alone keeps of the training; nothing of it leaves."""
         return self._program.own_copies()
 
