@@ -100,6 +100,7 @@ class Job:
         self.executors: dict[str, SiteExecutor] = {}
         self.identities: dict[str, SiteIdentity] = {}
         self.cut: set[str] = set()
+        self.cut_code = ReturnCode.COMMUNICATION_ERROR
         self.sent: list[str] = []
         self.panics: list[str] = []
         self._pool = ThreadPoolExecutor(8)
@@ -181,7 +182,7 @@ class Job:
             self.sent.append(name)
             if name in self.cut:
                 time.sleep(0.001)
-                found[name] = make_reply(ReturnCode.COMMUNICATION_ERROR)
+                found[name] = make_reply(self.cut_code)
                 continue
             work = self._pool.submit(self._dispatched, name, topic, sent)
             try:

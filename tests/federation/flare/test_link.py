@@ -122,7 +122,9 @@ def test_the_same_round_sent_again_while_it_is_computed_waits_for_its_turn(job: 
     assert (most, site.rounds) == ([1], 2)
 
 
-def test_a_lost_connection_that_comes_back_costs_nothing_but_time(job: Job) -> None:
+@pytest.mark.parametrize("code", ["COMMUNICATION_ERROR", "ERROR", "abort_run"])
+def test_a_lost_connection_that_comes_back_costs_nothing_but_time(job: Job, code: str) -> None:
+    job.cut_code = code
     with job.link() as link:
         job.cut.add("client-1")
         threading.Timer(0.1, job.cut.clear).start()

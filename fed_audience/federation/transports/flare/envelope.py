@@ -15,15 +15,6 @@ LONGEST_REFUSAL: Final = 2_000
 _KIND: Final = "kind"
 _BODY: Final = "body"
 _REFUSAL: Final = "refusal"
-# What FLARE says of a client whose job has not begun, is beginning, or has lost its connection.
-_AWAY: Final = frozenset(
-    {
-        ReturnCode.COMMUNICATION_ERROR,
-        ReturnCode.SERVICE_UNAVAILABLE,
-        ReturnCode.TIMEOUT,
-        ReturnCode.TOPIC_UNKNOWN,
-    }
-)
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,7 +59,11 @@ def ending() -> Shareable:
 
 
 def read_answer(reply: Shareable | None) -> Answer:
-    """Read what came back from one client; None is what FLARE has of one that it cannot reach."""
+    """Read what came back from one client; None is what FLARE has of one that it cannot reach.
+
+    A site says in words why it refuses. What has none is FLARE's own word for a client whose job
+    has not begun, is ending, or has lost its connection: it may be reached again.
+    """
     if reply is None:
         return Answer(None, "FLARE cannot reach it", away=True)
     code = reply.get_return_code()
@@ -77,4 +72,4 @@ def read_answer(reply: Shareable | None) -> Answer:
         return Answer(body)
     if isinstance(refusal, str):
         return Answer(None, "".join(filter(str.isprintable, refusal[:LONGEST_REFUSAL])))
-    return Answer(None, f"FLARE says {code}", away=code in _AWAY)
+    return Answer(None, f"FLARE says {code}", away=True)
