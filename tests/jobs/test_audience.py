@@ -23,7 +23,7 @@ def scored(small_federation: SmallFederation) -> SmallFederation:
         small_federation.execute(
             brand,
             "insert into fed_audience.scores select 'repurchase', 'v1', customer_id,"
-            f" substr(customer_id, 4)::int / 300, false, '{NOW}' from stg_cdp__customers",
+            f" substr(customer_id, 4)::int / 300, false, '{NOW}', null from stg_cdp__customers",
         )
     return small_federation
 
