@@ -21,7 +21,7 @@ BLOCKS: Final = {
     "secure_sum": "the secure sum: milliseconds of a site's processor for one round of 100,000 "
     "integers, and of the coordinator's",
     "secure_training": "what masks multiply the processor time of training by: 300k x 30, 3 sites, "
-    "30 trees, in one process, one thread, 5 alternating pairs",
+    "30 trees, in one process, one thread, 15 alternating pairs",
     "upload": "bytes that one of 3 sites sends, 30 features, 64 bins, depth 6",
     "audit_entry": "one signed entry of the audit log, appended and read back",
     "overlap": "overlap of two lists of 50,000: processor time of both brands together, divided by "
