@@ -24,7 +24,7 @@ select
     'o' || i as order_id,
     'c' || (hash(i) % $customers) as customer_id,
     timestamp '2024-10-01' + to_seconds((hash(i + 1) % 63000000)::bigint) as ordered_at,
-    ['completed', 'completed', 'returned', 'cancelled'][1 + (hash(i + 2) % 4)] as status,
+    ['completed', 'completed', 'returned', 'cancelled'][1 + (hash(i + 2) % 4)::bigint] as status,
     round(10 + (hash(i + 3) % 20000) / 100, 2)::double as gross,
     round((hash(i + 4) % 500) / 100, 2)::double as discount,
     0::double as tax,
@@ -32,13 +32,13 @@ select
     0::double as refunded,
     null::timestamp as refunded_at,
     'EUR' as currency,
-    ['web', 'store', 'app'][1 + (hash(i + 5) % 3)] as channel,
+    ['web', 'store', 'app'][1 + (hash(i + 5) % 3)::bigint] as channel,
     case when hash(i + 6) % 5 = 0 then 'X' end as coupon
 from range($orders) as placed (i);
 
 create table raw.order_items as
 select order_id, 1 as line, 'p' || (hash(order_id) % 5000) as product_id,
-    ['shoes', 'bags', 'premium', 'coats'][1 + (hash(order_id) % 4)] as category, 1 as qty, gross as price
+    ['shoes', 'bags', 'premium', 'coats'][1 + (hash(order_id) % 4)::bigint] as category, 1 as qty, gross as price
 from raw.orders;
 
 create table raw.events as
@@ -46,7 +46,7 @@ select
     'e' || i as event_id,
     case when i % 2 = 0 then 'c' || (hash(i) % $customers) end as customer_id,
     case when i % 2 = 1 then 'wc' || (hash(i) % $customers) end as anonymous_id,
-    ['product_view', 'product_view', 'add_to_cart', 'search', 'checkout', 'support_ticket'][1 + (hash(i + 1) % 6)]
+    ['product_view', 'product_view', 'add_to_cart', 'search', 'checkout', 'support_ticket'][1 + (hash(i + 1) % 6)::bigint]
         as event_name,
     timestamp '2025-10-01' + to_seconds((hash(i + 2) % 31500000)::bigint) as occurred_at,
     null::timestamp as received_at,
@@ -59,10 +59,10 @@ select
     'c' || (hash(i) % $customers) as customer_id,
     null::varchar as anonymous_id,
     timestamp '2025-10-01' + to_seconds((hash(i + 1) % 31500000)::bigint) as started_at,
-    ['paid', 'organic', 'email', 'direct'][1 + (hash(i + 2) % 4)] as channel,
+    ['paid', 'organic', 'email', 'direct'][1 + (hash(i + 2) % 4)::bigint] as channel,
     (1 + hash(i + 3) % 9)::int as pages,
     (hash(i + 4) % 900)::int as engaged_s,
-    ['mobile', 'desktop', 'tablet'][1 + (hash(i + 5) % 3)] as device
+    ['mobile', 'desktop', 'tablet'][1 + (hash(i + 5) % 3)::bigint] as device
 from range(($events) // 4) as visits (i);
 
 create table raw.email_engagement as
