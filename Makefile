@@ -62,7 +62,7 @@ bench: install bench-peers ## measure, 50 minutes; BENCH="--part privacy" or "--
 
 .PHONY: fuzz
 fuzz: install ## break 100,000 model texts for the strict reader, and send 100,000 inputs to an open port
-	@$(BIN)/python -m tests.gbdt.fuzz_reader
+	@$(BIN)/python -m tests.gbdt.models.fuzz_reader
 	@$(BIN)/python -m tests.federation.grpc.fuzz_port
 
 .PHONY: chaos

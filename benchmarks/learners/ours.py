@@ -17,9 +17,9 @@ from fed_audience.federation import InProcessTransport, Manifest, SiteProgram, T
 from fed_audience.federation.events import BinsAgreed, TrainingEvent
 from fed_audience.federation.manifest import overrides_for
 from fed_audience.gbdt.bins import Feature
-from fed_audience.gbdt.codes import row_stride
+from fed_audience.gbdt.kernels.codes import row_stride
+from fed_audience.gbdt.models.predictor import raw_scores
 from fed_audience.gbdt.parameters import TrainingParameters
-from fed_audience.gbdt.predictor import raw_scores
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

@@ -18,7 +18,7 @@ from benchmarks.privacy.histograms import pairs_of
 from benchmarks.privacy.secure_training import tables, trained
 from fed_audience.federation import messages as m
 from fed_audience.gbdt.bins import MISSING_CODE
-from fed_audience.gbdt.histogram import SlotLayout
+from fed_audience.gbdt.kernels.histogram import SlotLayout
 from fed_audience.gbdt.parameters import TrainingParameters
 
 if TYPE_CHECKING:

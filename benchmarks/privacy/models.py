@@ -16,7 +16,7 @@ from fed_audience.federation.manifest import overrides_for
 from fed_audience.federation.private.public_values import PublicValues
 from fed_audience.federation.private.recipe import private_parameters
 from fed_audience.gbdt.bins import Feature
-from fed_audience.gbdt.predictor import raw_scores
+from fed_audience.gbdt.models.predictor import raw_scores
 from fed_audience.privacy.dp.plan import PrivacyTerms
 
 if TYPE_CHECKING:

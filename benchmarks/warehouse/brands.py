@@ -16,8 +16,8 @@ from benchmarks.learners import UnavailableError
 from fed_audience.federation import ArrowSource, InProcessTransport, Manifest, SiteProgram, train
 from fed_audience.federation.manifest import overrides_for
 from fed_audience.gbdt.bins import CategoryBins, Feature, FeatureBins, NumericBins
-from fed_audience.gbdt.categories import category_hashes
-from fed_audience.gbdt.encoding import Encoder
+from fed_audience.gbdt.bins.categories import category_hashes
+from fed_audience.gbdt.bins.encoding import Encoder
 from fed_audience.gbdt.parameters import TrainingParameters
 from fed_audience.warehouse.engines import open_warehouse
 from fed_audience.warehouse.profiles import Profile

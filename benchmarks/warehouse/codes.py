@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
-    from fed_audience.gbdt.encoding import Encoder
+    from fed_audience.gbdt.bins.encoding import Encoder
     from fed_audience.warehouse.protocol import Warehouse
 
 

@@ -10,7 +10,7 @@ import numpy as np
 
 from benchmarks.measuring import Seconds, peak_bytes, restart_peak
 from benchmarks.warehouse.brands import FEATURES, KEY, filled, rows_of, trained
-from fed_audience.gbdt.reader import load_booster
+from fed_audience.gbdt.models.reader import load_booster
 from fed_audience.warehouse.scores import ScoreStamp, write_scores
 from fed_audience.warehouse.scoring import score
 
@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from fed_audience.federation import TrainingResult
-    from fed_audience.gbdt.encoding import Encoder
+    from fed_audience.gbdt.bins.encoding import Encoder
     from fed_audience.warehouse.protocol import Warehouse
 
 STAMP: Final = ScoreStamp("benchmark", "v1", is_rank=False, scored_at=datetime(2026, 1, 1))  # noqa: DTZ001 - naive and UTC

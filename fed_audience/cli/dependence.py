@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING, Final
 import numpy as np
 from rich.table import Table
 
-from fed_audience.gbdt.cover_levels import told_cover
 from fed_audience.gbdt.explanation import PartialDependence, partial_dependence
+from fed_audience.gbdt.models.cover_levels import told_cover
 
 if TYPE_CHECKING:
     from rich.console import Console

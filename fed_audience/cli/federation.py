@@ -24,7 +24,7 @@ from fed_audience.errors import UsageError
 
 if TYPE_CHECKING:
     from fed_audience.cli.progress import Steps
-    from fed_audience.gbdt.cover_levels import CoverLevel
+    from fed_audience.gbdt.models.cover_levels import CoverLevel
     from fed_audience.jobs.pipeline import Secrets
     from fed_audience.jobs.settings import FederationSettings
 
@@ -149,7 +149,7 @@ def train(  # noqa: PLR0913 - one parameter a flag
     from fed_audience.cli.outcome import show_trained, show_unchanged  # noqa: PLC0415
     from fed_audience.cli.progress import Steps  # noqa: PLC0415
     from fed_audience.files import check_place, write_whole  # noqa: PLC0415
-    from fed_audience.gbdt.model import to_text  # noqa: PLC0415
+    from fed_audience.gbdt.models.model import to_text  # noqa: PLC0415
     from fed_audience.jobs.train import train_if_changed, train_model  # noqa: PLC0415
     from fed_audience.jobs.training_result import result_json  # noqa: PLC0415
     from fed_audience.jobs.unchanged import Unchanged  # noqa: PLC0415

@@ -11,7 +11,7 @@ from fed_audience.cli.model_file import ModelPath, read_model_file
 from fed_audience.errors import ModelsDiffer, UsageError
 
 if TYPE_CHECKING:
-    from fed_audience.gbdt.reader import ModelText
+    from fed_audience.gbdt.models.reader import ModelText
 
 _TOP_FEATURES: Final = 20
 _TOLD: Final = {
@@ -34,8 +34,8 @@ def inspect(path: ModelPath) -> None:
     from rich.console import Console  # noqa: PLC0415 - rich costs start-up time
     from rich.table import Table  # noqa: PLC0415 - the same
 
-    from fed_audience.gbdt.cover_levels import told_cover  # noqa: PLC0415 - the same
     from fed_audience.gbdt.explanation import importance  # noqa: PLC0415 - the same
+    from fed_audience.gbdt.models.cover_levels import told_cover  # noqa: PLC0415 - the same
 
     file = read_model_file(path)
     model = file.model
@@ -108,7 +108,7 @@ def diff(
     from rich.console import Console  # noqa: PLC0415 - rich costs start-up time
 
     from fed_audience.cli.model_difference import show_difference  # noqa: PLC0415 - the same
-    from fed_audience.gbdt.difference import model_difference  # noqa: PLC0415 - the same
+    from fed_audience.gbdt.models.difference import model_difference  # noqa: PLC0415 - the same
 
     files = read_model_file(first), read_model_file(second)
     found = model_difference(files[0].model, files[1].model)

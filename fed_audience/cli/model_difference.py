@@ -6,13 +6,13 @@ from typing import TYPE_CHECKING
 
 from rich.table import Table
 
-from fed_audience.gbdt.cover_levels import told_cover
+from fed_audience.gbdt.models.cover_levels import told_cover
 
 if TYPE_CHECKING:
     from rich.console import Console
 
     from fed_audience.cli.model_file import ModelFile
-    from fed_audience.gbdt.difference import ModelDifference
+    from fed_audience.gbdt.models.difference import ModelDifference
 
 _SHOWN = 10
 

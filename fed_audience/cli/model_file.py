@@ -12,7 +12,7 @@ import typer
 from fed_audience.errors import DataError, ModelFormatError
 
 if TYPE_CHECKING:
-    from fed_audience.gbdt.reader import ModelText
+    from fed_audience.gbdt.models.reader import ModelText
 
 ModelPath = Annotated[Path, typer.Argument(metavar="MODEL", help="A LightGBM model text.")]
 
@@ -40,7 +40,7 @@ class ModelFile:
 
 def read_model_file(path: Path) -> ModelFile:
     """Read and check ``path``. Raises DataError or ModelFormatError, naming the place."""
-    from fed_audience.gbdt.reader import read_model  # noqa: PLC0415 - start-up time
+    from fed_audience.gbdt.models.reader import read_model  # noqa: PLC0415 - start-up time
 
     try:
         body = path.read_bytes()

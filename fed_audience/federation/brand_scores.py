@@ -11,13 +11,13 @@ from typing import TYPE_CHECKING, Self
 
 import numpy as np
 
-from fed_audience.gbdt.predictor import raw_scores
+from fed_audience.gbdt.models.predictor import raw_scores
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
-    from fed_audience.gbdt.booster import RowBooster
-    from fed_audience.gbdt.model import Model
+    from fed_audience.gbdt.growing.booster import RowBooster
+    from fed_audience.gbdt.models.model import Model
 
     Floats = NDArray[np.float64]
     Scores = tuple[float, ...]

@@ -11,14 +11,14 @@ from fed_audience.federation.messages.payload import trees_to_arrays
 from fed_audience.federation.messages.refusal import Refusal
 from fed_audience.federation.rounds.cohort import Cohort
 from fed_audience.federation.rounds.coordinator import Coordinator
-from fed_audience.gbdt.cover import fill_cover, with_leaf_counts
 from fed_audience.gbdt.explanation import (
     contribution_sums,
     contribution_unit,
     mean_contributions,
 )
-from fed_audience.gbdt.model import to_text
-from fed_audience.gbdt.reader import read_model
+from fed_audience.gbdt.models.cover import fill_cover, with_leaf_counts
+from fed_audience.gbdt.models.model import to_text
+from fed_audience.gbdt.models.reader import read_model
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -27,8 +27,8 @@ if TYPE_CHECKING:
 
     from fed_audience.federation.manifest import Manifest
     from fed_audience.federation.transport import RoundTransport
-    from fed_audience.gbdt.booster import BinnedRows
-    from fed_audience.gbdt.model import Model
+    from fed_audience.gbdt.growing.booster import BinnedRows
+    from fed_audience.gbdt.models.model import Model
 
 EXPLAINED_ROWS: Final = 10_000
 """Rows a site explains unless told otherwise: some seconds of work with 100 trees."""

@@ -15,7 +15,7 @@ from fed_audience.errors import ConfigError, FederationError
 from fed_audience.federation.private.public_values import PublicValues  # noqa: TC001 - pydantic reads it
 from fed_audience.federation.private.recipe import check_private
 from fed_audience.gbdt.bins import Feature
-from fed_audience.gbdt.model import check_feature_names
+from fed_audience.gbdt.models.model import check_feature_names
 from fed_audience.gbdt.parameters import TrainingParameters
 from fed_audience.privacy.dp.plan import PrivacyTerms  # noqa: TC001 - pydantic reads it
 from fed_audience.privacy.rounds import DROPOUT_COHORT, MIN_CHANGE

@@ -11,9 +11,9 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from fed_audience.errors import FederationError
-from fed_audience.gbdt.continuation import continuation_parameters, continue_locally
-from fed_audience.gbdt.local_growth import TrunkRows
-from fed_audience.gbdt.predictor import raw_scores
+from fed_audience.gbdt.growing.continuation import continuation_parameters, continue_locally
+from fed_audience.gbdt.growing.local_growth import TrunkRows
+from fed_audience.gbdt.models.predictor import raw_scores
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -21,9 +21,9 @@ if TYPE_CHECKING:
     from fed_audience.federation.brand_scores import BrandScores
     from fed_audience.federation.manifest import Manifest
     from fed_audience.gbdt.bins import FeatureBins
-    from fed_audience.gbdt.booster import RowBooster
-    from fed_audience.gbdt.continuation import Continuation
-    from fed_audience.gbdt.model import Model
+    from fed_audience.gbdt.growing.booster import RowBooster
+    from fed_audience.gbdt.growing.continuation import Continuation
+    from fed_audience.gbdt.models.model import Model
     from fed_audience.gbdt.parameters import TrainingParameters
 
 

@@ -12,10 +12,10 @@ if TYPE_CHECKING:
     from fed_audience.federation.rounds.books import LargestMessage
     from fed_audience.federation.rounds.boosting import Stopped
     from fed_audience.federation.rounds.protection import Protection
-    from fed_audience.gbdt.encoding import Encoder
+    from fed_audience.gbdt.bins.encoding import Encoder
     from fed_audience.gbdt.evaluation import AnyMetrics
     from fed_audience.gbdt.explanation import FeatureImportance
-    from fed_audience.gbdt.model import Model
+    from fed_audience.gbdt.models.model import Model
     from fed_audience.privacy.dp.plan import PrivacyPlan
 
 

@@ -22,11 +22,11 @@ from fed_audience.federation.rounds.cohort import Cohort
 from fed_audience.federation.rounds.coordinator import Coordinator, SiteMissing
 from fed_audience.federation.rounds.preparing import Preparing
 from fed_audience.federation.rounds.protection import Protection
-from fed_audience.gbdt.encoding import Encoder
+from fed_audience.gbdt.bins.encoding import Encoder
 from fed_audience.gbdt.explanation import importance
-from fed_audience.gbdt.model import Model, to_text
+from fed_audience.gbdt.kernels.team import team_of
+from fed_audience.gbdt.models.model import Model, to_text
 from fed_audience.gbdt.objectives import objective_of
-from fed_audience.gbdt.team import team_of
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -37,8 +37,8 @@ if TYPE_CHECKING:
     from fed_audience.federation.private.noisy_metrics import NoisyMetrics
     from fed_audience.federation.transport import RoundTransport
     from fed_audience.gbdt.evaluation import AnyMetrics
+    from fed_audience.gbdt.kernels.team import Team
     from fed_audience.gbdt.objectives import Objective
-    from fed_audience.gbdt.team import Team
 
     OnEvent = Callable[[e.TrainingEvent], None]
 

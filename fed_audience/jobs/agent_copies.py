@@ -6,9 +6,9 @@ from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 from fed_audience.errors import FederationError
-from fed_audience.gbdt.encoding import Encoder
-from fed_audience.gbdt.model import to_text
-from fed_audience.gbdt.model_from_text import model_from_text
+from fed_audience.gbdt.bins.encoding import Encoder
+from fed_audience.gbdt.models.model import to_text
+from fed_audience.gbdt.models.model_from_text import model_from_text
 
 if TYPE_CHECKING:
     from fed_audience.federation import Manifest

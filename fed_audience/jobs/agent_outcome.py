@@ -11,7 +11,7 @@ from fed_audience.consent.training_people import record_training_people
 from fed_audience.errors import FederationError, ModelFormatError
 from fed_audience.federation import Manifest
 from fed_audience.federation.messages.members import LARGEST_MADE, Made
-from fed_audience.gbdt.reader import read_model
+from fed_audience.gbdt.models.reader import read_model
 from fed_audience.jobs.agent_copies import own_model
 from fed_audience.jobs.agent_run import Station, release
 from fed_audience.jobs.registration import unrecorded

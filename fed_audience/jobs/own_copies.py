@@ -13,7 +13,7 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
 
     from fed_audience.federation import Manifest, SiteProgram, TrainingResult
-    from fed_audience.gbdt.model import Model
+    from fed_audience.gbdt.models.model import Model
     from fed_audience.jobs.settings import ModelSettings
 
 BRAND: Final = BRAND_COLUMN

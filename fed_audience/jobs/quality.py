@@ -15,7 +15,7 @@ from fed_audience.gbdt.evaluation import (
     auc_interval,
     score_histogram,
 )
-from fed_audience.gbdt.predictor import raw_scores
+from fed_audience.gbdt.models.predictor import raw_scores
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from fed_audience.federation import Manifest, TrainingResult
-    from fed_audience.gbdt.model import Model
+    from fed_audience.gbdt.models.model import Model
 
 Verdict = Literal["gains", "no difference", "loses"]
 

@@ -14,7 +14,7 @@ from fed_audience.consent.statement import ConsentRelations, consenting
 from fed_audience.errors import DataError
 from fed_audience.federation.site.spooled_table import filtered, table_of
 from fed_audience.gbdt.bins import Feature
-from fed_audience.gbdt.sampling import chosen, keyed, row_hashes, validation_rows
+from fed_audience.gbdt.growing.sampling import chosen, keyed, row_hashes, validation_rows
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence

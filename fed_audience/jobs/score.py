@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 from fed_audience.consent.purposes import PROFILE
 from fed_audience.consent.statement import ConsentRelations, decisions_sql
-from fed_audience.gbdt.encoding import Encoder
+from fed_audience.gbdt.bins.encoding import Encoder
 from fed_audience.jobs.audit_trail import AuditTrail
 from fed_audience.jobs.audit_use import ModelUse
 from fed_audience.jobs.retraining_due import refuse_overdue

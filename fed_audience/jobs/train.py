@@ -18,7 +18,7 @@ from fed_audience.federation import (
 from fed_audience.federation.contract.checks import require_signed
 from fed_audience.federation.manifest import overrides_for
 from fed_audience.federation.rounds.bisecting import train_or_bisect
-from fed_audience.gbdt.model import to_text
+from fed_audience.gbdt.models.model import to_text
 from fed_audience.jobs.audit_trail import AuditTrail
 from fed_audience.jobs.audit_training import TrainingAccount
 from fed_audience.jobs.contracts import Contracts
@@ -47,7 +47,7 @@ if TYPE_CHECKING:
 
     from fed_audience.audiences.lookalike import BrandDifference, CommonFeatures, LookalikeSettings
     from fed_audience.federation import Envelope, TrainingEvent
-    from fed_audience.gbdt.model import Model
+    from fed_audience.gbdt.models.model import Model
     from fed_audience.jobs.settings import FederationSettings, ModelSettings
     from fed_audience.warehouse.manifest import ModelSpec
 

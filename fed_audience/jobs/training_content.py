@@ -13,7 +13,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from fed_audience.audit.fields import canonical
-from fed_audience.gbdt.sampling import keyed, row_hashes
+from fed_audience.gbdt.growing.sampling import keyed, row_hashes
 
 if TYPE_CHECKING:
     from collections.abc import Sequence

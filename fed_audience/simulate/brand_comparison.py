@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 
     import numpy.typing as npt
 
-    from fed_audience.gbdt.continuation import Continuation
+    from fed_audience.gbdt.growing.continuation import Continuation
     from fed_audience.simulate.comparison import Comparison
     from fed_audience.simulate.learners import Trained
     from fed_audience.simulate.measures import Measure

@@ -18,7 +18,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from fed_audience.gbdt.evaluation import auc
-from fed_audience.gbdt.sampling import chosen, keyed, row_hashes
+from fed_audience.gbdt.growing.sampling import chosen, keyed, row_hashes
 from fed_audience.simulate.learners import Learners
 
 if TYPE_CHECKING:

@@ -18,9 +18,9 @@ from fed_audience.federation.site.program import SiteProgram
 from fed_audience.federation.site.source import ArrowSource
 from fed_audience.federation.train import train
 from fed_audience.federation.transports.in_process import InProcessTransport
-from fed_audience.gbdt.canonical import canonical
-from fed_audience.gbdt.numbers import as_float64
-from fed_audience.gbdt.predictor import raw_scores
+from fed_audience.gbdt.bins.canonical import canonical
+from fed_audience.gbdt.bins.numbers import as_float64
+from fed_audience.gbdt.models.predictor import raw_scores
 from fed_audience.simulate.lightgbm_baseline import train_lightgbm
 from fed_audience.simulate.private import charge
 from fed_audience.simulate.problem import BRAND, LABEL, ROW_KEY, WEIGHT
@@ -35,7 +35,7 @@ if TYPE_CHECKING:
     from fed_audience.federation.result import TrainingResult
     from fed_audience.federation.transport import Envelope
     from fed_audience.gbdt.bins import Feature
-    from fed_audience.gbdt.model import Model
+    from fed_audience.gbdt.models.model import Model
     from fed_audience.simulate.problem import Problem
     from fed_audience.simulate.settings import SimulationSettings
 

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any, Final, TypeAlias
 import numpy as np
 
 from fed_audience.gbdt.evaluation import Interval, auc_difference, auc_interval
-from fed_audience.gbdt.ranking import CONFIDENCE
+from fed_audience.gbdt.evaluation.ranking import CONFIDENCE
 
 if TYPE_CHECKING:
     from collections.abc import Callable

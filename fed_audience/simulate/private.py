@@ -12,7 +12,7 @@ import pyarrow.compute as pc
 
 from fed_audience.errors import ConfigError, UsageError
 from fed_audience.federation.private.public_values import MOST_CATEGORIES, PublicValues
-from fed_audience.gbdt.canonical import LARGEST
+from fed_audience.gbdt.bins.canonical import LARGEST
 from fed_audience.privacy.budget import BudgetBook, Charge
 from fed_audience.simulate.outcome import Privacy
 

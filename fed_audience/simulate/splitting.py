@@ -14,7 +14,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from fed_audience.errors import DataError
-from fed_audience.gbdt.sampling import chosen, keyed, row_hashes
+from fed_audience.gbdt.growing.sampling import chosen, keyed, row_hashes
 from fed_audience.simulate.settings import MAX_SITES
 
 if TYPE_CHECKING:

@@ -9,8 +9,8 @@ from typing import TYPE_CHECKING
 import pyarrow as pa
 
 from fed_audience.errors import ModelFormatError, WarehouseError
-from fed_audience.gbdt.encoding import Encoder
-from fed_audience.gbdt.reader import read_model
+from fed_audience.gbdt.bins.encoding import Encoder
+from fed_audience.gbdt.models.reader import read_model
 from fed_audience.warehouse.control import SCHEMA, control
 
 if TYPE_CHECKING:

@@ -7,14 +7,14 @@ from typing import TYPE_CHECKING
 import pyarrow as pa
 
 from fed_audience.errors import DataError
-from fed_audience.gbdt.text_predictor import column_predictor
+from fed_audience.gbdt.models.text_predictor import column_predictor
 from fed_audience.warehouse.protocol import quoted
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
 
     from fed_audience.gbdt.bins import Feature
-    from fed_audience.gbdt.encoding import Encoder
+    from fed_audience.gbdt.bins.encoding import Encoder
     from fed_audience.warehouse.protocol import Relation, Warehouse
 
 

@@ -10,7 +10,7 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any, Final
 
-from fed_audience.gbdt.reader import load_booster, read_model
+from fed_audience.gbdt.models.reader import load_booster, read_model
 from fed_audience.privacy.ledger import FileLedger
 from tests.chaos.federation import COORDINATOR, Members, Processes
 from tests.federation.rounds.test_released_sums import Transcript

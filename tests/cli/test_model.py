@@ -9,9 +9,9 @@ from pathlib import Path
 import pytest
 
 from fed_audience import cli
-from fed_audience.gbdt.model import Model, to_text
+from fed_audience.gbdt.models.model import Model, to_text
 from tests.cli.conftest import Fail
-from tests.gbdt.test_model import MODEL
+from tests.gbdt.models.test_model import MODEL
 
 Show = Callable[..., str]
 CLASSES = replace(

@@ -8,8 +8,8 @@ from pathlib import Path
 import pytest
 
 from fed_audience import cli
-from fed_audience.gbdt.cover_levels import told_cover
-from fed_audience.gbdt.reader import read_model
+from fed_audience.gbdt.models.cover_levels import told_cover
+from fed_audience.gbdt.models.reader import read_model
 from tests.cli.conftest import Fail
 from tests.jobs.small_federation import AS_OF, BRANDS, SmallFederation
 

@@ -20,8 +20,8 @@ import pytest
 from sklearn.metrics import log_loss, roc_auc_score
 
 from fed_audience.gbdt.arithmetic import logs
-from fed_audience.gbdt.encoding import Encoder
-from fed_audience.gbdt.predictor import raw_scores
+from fed_audience.gbdt.bins.encoding import Encoder
+from fed_audience.gbdt.models.predictor import raw_scores
 from tests.federation.example import FEATURES, KEY, run, table
 
 if TYPE_CHECKING:

@@ -8,8 +8,8 @@ import numpy as np
 import pyarrow as pa
 import pytest
 
-from fed_audience.gbdt.encoding import Encoder
-from fed_audience.gbdt.predictor import raw_scores
+from fed_audience.gbdt.bins.encoding import Encoder
+from fed_audience.gbdt.models.predictor import raw_scores
 from tests.federation.example import KEY, run, split, table, with_targets
 
 ROWS = with_targets(table(2_400, seed=3))

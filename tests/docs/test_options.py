@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from fed_audience.gbdt.parameters import _RANGES, TrainingParameters
+from fed_audience.gbdt.parameters.training_parameters import _RANGES, TrainingParameters
 
 PAGE = Path(__file__).resolve().parents[2] / "docs" / "training.md"
 ROWS = {

@@ -20,9 +20,9 @@ from fed_audience.federation import (
 )
 from fed_audience.federation import messages as m
 from fed_audience.federation.messages.payload import trees_to_arrays
-from fed_audience.gbdt.cover import fill_cover
 from fed_audience.gbdt.explanation import contributions
-from fed_audience.gbdt.model import to_text
+from fed_audience.gbdt.models.cover import fill_cover
+from fed_audience.gbdt.models.model import to_text
 from tests.federation.example import KEY, manifest, programs, split, table, with_targets
 
 ROWS = table(900, seed=5)

@@ -12,10 +12,10 @@ import pytest
 from fed_audience.errors import FederationError
 from fed_audience.federation import Envelope, InProcessTransport, SiteProgram, TrainingResult, train
 from fed_audience.federation.own_copies import OwnCopies
-from fed_audience.gbdt.continuation import continuation_parameters
-from fed_audience.gbdt.model import to_text
-from fed_audience.gbdt.predictor import raw_scores
-from fed_audience.gbdt.reader import read_model
+from fed_audience.gbdt.growing.continuation import continuation_parameters
+from fed_audience.gbdt.models.model import to_text
+from fed_audience.gbdt.models.predictor import raw_scores
+from fed_audience.gbdt.models.reader import read_model
 from tests.federation.example import FEATURES, KEY, manifest, programs, table
 
 if TYPE_CHECKING:

@@ -14,8 +14,8 @@ from fed_audience.errors import DataError, FederationError
 from fed_audience.federation import ArrowSource, InProcessTransport, SiteProgram, evaluate, train
 from fed_audience.federation import events as e
 from fed_audience.gbdt.evaluation import Metrics
-from fed_audience.gbdt.predictor import raw_scores
-from fed_audience.gbdt.sampling import row_hashes, validation_rows
+from fed_audience.gbdt.growing.sampling import row_hashes, validation_rows
+from fed_audience.gbdt.models.predictor import raw_scores
 from tests.federation.example import FEATURES, KEY, manifest, programs, run, split, table
 
 if TYPE_CHECKING:

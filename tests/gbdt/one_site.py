@@ -7,12 +7,12 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from fed_audience.gbdt.bins import MISSING_CODE, CategoryBins, FeatureBins, NumericBins
-from fed_audience.gbdt.codes import CODES_PER_WORD, BinnedMatrix
-from fed_audience.gbdt.growing import TreeGrower
-from fed_audience.gbdt.histogram import SlotLayout, fill_histograms, rows_before_flush
+from fed_audience.gbdt.growing.grower import TreeGrower
+from fed_audience.gbdt.kernels.codes import CODES_PER_WORD, BinnedMatrix
+from fed_audience.gbdt.kernels.histogram import SlotLayout, fill_histograms, rows_before_flush
+from fed_audience.gbdt.kernels.partition import RowPartition, Sharded
 from fed_audience.gbdt.objectives import objective_of
 from fed_audience.gbdt.parameters import TrainingParameters
-from fed_audience.gbdt.partition import RowPartition, Sharded
 
 if TYPE_CHECKING:
     from collections.abc import Sequence

@@ -37,7 +37,7 @@ def test_kernels_are_kept_below_the_folder_that_the_user_chose(tmp_path: Path, f
 
 
 def test_compiled_code_is_found_there(tmp_path: Path) -> None:
-    mix = "import numpy as np\nfrom fed_audience.gbdt.sampling import keyed\n"
+    mix = "import numpy as np\nfrom fed_audience.gbdt.growing.sampling import keyed\n"
     run(mix + "keyed(np.zeros(1, np.uint64), seed=0, use='x')", NUMBA_CACHE_DIR=str(tmp_path))
     assert list(tmp_path.rglob("*.nbi"))
 

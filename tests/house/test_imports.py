@@ -22,24 +22,33 @@ FLOORS = [
 FLOOR_OF = {room: number for number, rooms in enumerate(FLOORS) for room in rooms}
 # The demo's brands are data; its report is drawn for any caller.
 GIVEN_DATA = {"report"}
+# Inside the learner data flows bins -> trees -> scores; what all rooms speak lies beside them.
+LEARNER_FLOORS = [
+    {"explanation", "growing"},
+    {"models", "objectives"},
+    {"evaluation", "kernels", "parameters"},
+    {"bins"},
+    {"arithmetic", "fixed_point", "kernel_cache", "tree"},
+]
 NARROW = {"gbdt": {"errors"}, "privacy": {"errors", "files"}}
 
 
-def imported_rooms(path: Path) -> Iterator[tuple[int, str]]:
+def imported_rooms(path: Path, package: str = "fed_audience") -> Iterator[tuple[int, str]]:
+    """Lines of ``path`` that import from ``package``, each with the room it names."""
     tree = ast.parse(path.read_text(encoding="utf-8"))
     for node in ast.walk(tree):
         if isinstance(node, ast.Import):
             names = [alias.name for alias in node.names]
         elif isinstance(node, ast.ImportFrom) and node.module and node.level == 0:
             names = [node.module]
-            if node.module == "fed_audience":
-                names = [f"fed_audience.{alias.name}" for alias in node.names]
+            if node.module == package:
+                names = [f"{package}.{alias.name}" for alias in node.names]
         else:
             continue
         for name in names:
-            parts = name.split(".")
-            if parts[0] == "fed_audience" and len(parts) > 1 and parts[1] != "__version__":
-                yield node.lineno, parts[1]
+            inside = name.removeprefix(f"{package}.")
+            if inside not in {name, "__version__"}:
+                yield node.lineno, inside.split(".")[0]
 
 
 def room_of(path: Path, package: Path) -> str:
@@ -79,6 +88,16 @@ def test_a_wrong_import_is_noticed(tmp_path: Path) -> None:
     assert complaints(tmp_path / "fed_audience") == [
         "histogram.py:1 (gbdt -> warehouse): may import only errors"
     ]
+
+
+def test_every_room_of_the_learner_imports_only_from_below(repository: Path) -> None:
+    learner = repository / "fed_audience" / "gbdt"
+    floor = {room: number for number, rooms in enumerate(LEARNER_FLOORS) for room in rooms}
+    for path in sorted(learner.rglob("*.py")):
+        room = room_of(path, learner)
+        for line, target in imported_rooms(path, "fed_audience.gbdt"):
+            below = room in {target, "__init__"} or floor[target] > floor[room]
+            assert below, f"{path.name}:{line} ({room} -> {target}): same floor or above"
 
 
 def test_destinations_use_only_the_public_activation_interface(repository: Path) -> None:

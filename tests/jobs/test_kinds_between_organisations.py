@@ -106,7 +106,7 @@ def test_every_brand_starts_from_its_own_rate_and_may_grow_trees_of_its_own(
     organisations: Organisations, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     # What trees of one's own must gain, in standard errors: less than nothing, so that some win.
-    monkeypatch.setattr("fed_audience.gbdt.continuation.NOISE", -1e9)
+    monkeypatch.setattr("fed_audience.gbdt.growing.continuation.NOISE", -1e9)
     change(organisations, "operator", model={"brand_base": True})
     for site in SITES:
         change(organisations, site, agent={"continuation": True})

@@ -20,7 +20,7 @@ from fed_audience.errors import (
 from fed_audience.federation import Envelope
 from fed_audience.federation import messages as m
 from fed_audience.federation.private.noisy_metrics import NoisyMetrics
-from fed_audience.gbdt.reader import read_model
+from fed_audience.gbdt.models.reader import read_model
 from fed_audience.jobs.facts import report_of
 from fed_audience.jobs.members import Members
 from fed_audience.jobs.pipeline import Listeners, Secrets, run_pipeline

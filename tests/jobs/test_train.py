@@ -16,7 +16,7 @@ from fed_audience.errors import (
     FederationError,
     WarehouseError,
 )
-from fed_audience.gbdt.model import to_text
+from fed_audience.gbdt.models.model import to_text
 from fed_audience.jobs.egress import EgressTally, reveals
 from fed_audience.jobs.train import TrainedModel, train_model
 from fed_audience.warehouse.control import LEASE
@@ -70,7 +70,7 @@ def test_every_brand_holds_the_same_model_and_its_own_books(
 def test_a_brand_whose_own_trees_win_registers_its_own_copy(
     small_federation: SmallFederation, monkeypatch: pytest.MonkeyPatch, noise: float, own: set[str]
 ) -> None:
-    monkeypatch.setattr("fed_audience.gbdt.continuation.NOISE", noise)
+    monkeypatch.setattr("fed_audience.gbdt.growing.continuation.NOISE", noise)
     settings = small_federation.settings
     model = settings.models[0].model_copy(update={"continuation": True})
     trained = train_model(settings, model, as_of=NOW, category_key=b"k" * 32)

@@ -15,7 +15,7 @@ from fed_audience.federation import messages as m
 from fed_audience.federation.messages.packing import SlotPacking
 from fed_audience.federation.site import program as site_module
 from fed_audience.federation.site.run import SiteVector
-from fed_audience.gbdt.histogram import SlotLayout
+from fed_audience.gbdt.kernels.histogram import SlotLayout
 from fed_audience.privacy.dp.plan import PrivacyTerms
 from tests.federation.example import KEY, manifest, programs, run, split, table
 from tests.federation.faults import Faulty, losing

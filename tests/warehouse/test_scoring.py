@@ -13,8 +13,8 @@ import pytest
 
 from fed_audience.errors import DataError, ModelFormatError, WarehouseError
 from fed_audience.gbdt.bins import CategoryBins, Feature, NumericBins
-from fed_audience.gbdt.categories import category_hashes
-from fed_audience.gbdt.encoding import Encoder
+from fed_audience.gbdt.bins.categories import category_hashes
+from fed_audience.gbdt.bins.encoding import Encoder
 from fed_audience.warehouse.protocol import Relation, Warehouse
 from fed_audience.warehouse.registry import (
     RegisteredModel,

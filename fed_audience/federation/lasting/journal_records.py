@@ -12,7 +12,7 @@ import numpy as np
 from fed_audience.errors import FederationError
 from fed_audience.federation.rounds.books import Books
 from fed_audience.gbdt.bins import CategoryBins, NumericBins
-from fed_audience.gbdt.growing import NodeSplit
+from fed_audience.gbdt.growing.grower import NodeSplit
 from fed_audience.gbdt.tree import NodeSums, Split, Tree
 
 if TYPE_CHECKING:

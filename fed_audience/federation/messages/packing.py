@@ -11,7 +11,7 @@ from pydantic import Field
 
 from fed_audience.config import StrictModel
 from fed_audience.errors import FederationError
-from fed_audience.gbdt.packed_sums import pack_pairs, unpack_pairs
+from fed_audience.gbdt.kernels.packed_sums import pack_pairs, unpack_pairs
 from fed_audience.privacy.masks import RING_32, RING_64, Ring
 
 _LIMB_BITS: Final = 16

@@ -25,7 +25,7 @@ if TYPE_CHECKING:
         WholeModel,
     )
     from fed_audience.gbdt.bins import Feature, FeatureBins
-    from fed_audience.gbdt.growing import NodeSplit
+    from fed_audience.gbdt.growing.grower import NodeSplit
 
 _SET_BYTES: Final = 32
 _PREFIX_BOUND: Final = 2**24

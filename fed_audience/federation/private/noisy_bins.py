@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Final
 import numpy as np
 
 from fed_audience.gbdt.bins import NumericBins
-from fed_audience.gbdt.cuts import bin_ends
+from fed_audience.gbdt.bins.cuts import bin_ends
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray

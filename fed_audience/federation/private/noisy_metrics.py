@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any, Final
 import numpy as np
 
 from fed_audience.gbdt.arithmetic import sigmoids
-from fed_audience.gbdt.ranking import interval_of
+from fed_audience.gbdt.evaluation.ranking import interval_of
 from fed_audience.privacy.dp.plan import ROW_UNITS
 
 if TYPE_CHECKING:

@@ -9,7 +9,7 @@ import numpy as np
 
 from fed_audience.errors import ConfigError
 from fed_audience.gbdt.bins import MAX_BINS, NumericBins
-from fed_audience.gbdt.canonical import LARGEST
+from fed_audience.gbdt.bins.canonical import LARGEST
 
 MOST_CATEGORIES: Final = MAX_BINS - 2
 

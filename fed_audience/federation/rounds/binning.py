@@ -10,10 +10,10 @@ from fed_audience.errors import DataError
 from fed_audience.federation import messages as m
 from fed_audience.federation.events import BinningRound, SiteWarning
 from fed_audience.federation.messages.packing import counts_ring
-from fed_audience.gbdt.categories import BUCKETS, REFINED, category_bins, survivors
-from fed_audience.gbdt.cuts import numeric_bins, rows_by_bin
-from fed_audience.gbdt.grid import Grid, refine
-from fed_audience.gbdt.label_cap import MAGNITUDES, label_cap
+from fed_audience.gbdt.bins.categories import BUCKETS, REFINED, category_bins, survivors
+from fed_audience.gbdt.bins.cuts import numeric_bins, rows_by_bin
+from fed_audience.gbdt.bins.grid import Grid, refine
+from fed_audience.gbdt.bins.label_cap import MAGNITUDES, label_cap
 from fed_audience.gbdt.objectives import objective_of
 
 if TYPE_CHECKING:

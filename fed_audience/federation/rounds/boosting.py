@@ -19,10 +19,10 @@ from fed_audience.federation.messages.payload import (
 )
 from fed_audience.federation.rounds.coordinator import SiteMissing
 from fed_audience.federation.rounds.sum_checks import FIND_IT, BrokenSums, SumChecks
-from fed_audience.gbdt.histogram import SlotLayout
-from fed_audience.gbdt.lockstep import LockstepGrowth
-from fed_audience.gbdt.sampling import drawn_features
-from fed_audience.gbdt.team import ALONE
+from fed_audience.gbdt.growing.lockstep import LockstepGrowth
+from fed_audience.gbdt.growing.sampling import drawn_features
+from fed_audience.gbdt.kernels.histogram import SlotLayout
+from fed_audience.gbdt.kernels.team import ALONE
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
@@ -34,9 +34,9 @@ if TYPE_CHECKING:
     from fed_audience.federation.result import RowCounts
     from fed_audience.federation.rounds.cohort import Cohort
     from fed_audience.gbdt.bins import FeatureBins
-    from fed_audience.gbdt.growing import NodeSplit
+    from fed_audience.gbdt.growing.grower import NodeSplit
+    from fed_audience.gbdt.kernels.team import Team
     from fed_audience.gbdt.objectives import Objective
-    from fed_audience.gbdt.team import Team
     from fed_audience.gbdt.tree import Tree
 
 

@@ -13,7 +13,7 @@ from fed_audience.federation.result import RowCounts
 from fed_audience.federation.rounds.binning import BinningRounds
 from fed_audience.federation.rounds.key_agreement import agree_on_keys
 from fed_audience.federation.rounds.protection import Protection
-from fed_audience.gbdt.histogram import SlotLayout
+from fed_audience.gbdt.kernels.histogram import SlotLayout
 from fed_audience.gbdt.objectives import objective_of
 
 if TYPE_CHECKING:

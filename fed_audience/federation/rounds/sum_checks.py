@@ -15,8 +15,8 @@ import numpy as np
 
 from fed_audience.errors import FederationError
 from fed_audience.federation.messages.packing import SlotPacking
-from fed_audience.gbdt.histogram import is_part_of
-from fed_audience.gbdt.team import ALONE
+from fed_audience.gbdt.kernels.histogram import is_part_of
+from fed_audience.gbdt.kernels.team import ALONE
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
@@ -24,8 +24,8 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from fed_audience.gbdt.fixed_point import FixedPoint
-    from fed_audience.gbdt.histogram import SlotLayout
-    from fed_audience.gbdt.team import Team
+    from fed_audience.gbdt.kernels.histogram import SlotLayout
+    from fed_audience.gbdt.kernels.team import Team
 
     Integers = NDArray[np.int64]
 

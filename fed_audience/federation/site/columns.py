@@ -14,12 +14,12 @@ import pyarrow as pa
 
 from fed_audience.errors import DataError
 from fed_audience.federation.messages.refusal import Refusal
-from fed_audience.gbdt.arrow_columns import BLOCK_ROWS
-from fed_audience.gbdt.canonical import LARGEST
-from fed_audience.gbdt.categories import bucket_counts, categories_of, refined_counts
-from fed_audience.gbdt.encoding import encode_categorical
-from fed_audience.gbdt.numbers import number_blocks
-from fed_audience.gbdt.threshold_search import ThresholdSearch, write_codes
+from fed_audience.gbdt.bins.arrow_columns import BLOCK_ROWS
+from fed_audience.gbdt.bins.canonical import LARGEST
+from fed_audience.gbdt.bins.categories import bucket_counts, categories_of, refined_counts
+from fed_audience.gbdt.bins.encoding import encode_categorical
+from fed_audience.gbdt.bins.numbers import number_blocks
+from fed_audience.gbdt.bins.threshold_search import ThresholdSearch, write_codes
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -27,8 +27,8 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from fed_audience.gbdt.bins import CategoryBins, Feature, FeatureBins, NumericBins
-    from fed_audience.gbdt.categories import Categories
-    from fed_audience.gbdt.grid import Grid
+    from fed_audience.gbdt.bins.categories import Categories
+    from fed_audience.gbdt.bins.grid import Grid
 
     Codes = NDArray[np.uint8]
     Counts = NDArray[np.int64]

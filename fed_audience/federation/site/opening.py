@@ -29,7 +29,7 @@ if TYPE_CHECKING:
     from fed_audience.federation.private.keeper import PrivacyKeeper
     from fed_audience.federation.site.row_facts import RowFacts
     from fed_audience.federation.site.source import RowSource
-    from fed_audience.gbdt.team import Team
+    from fed_audience.gbdt.kernels.team import Team
     from fed_audience.privacy.site import SecureSite
 
 _LOG: Final = logging.getLogger(__name__)

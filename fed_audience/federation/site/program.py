@@ -16,7 +16,7 @@ from fed_audience.federation.site.opening import Computed, RunAtSite, RunOpening
 from fed_audience.federation.site.openings import answer_opening
 from fed_audience.federation.site.replay import replayed
 from fed_audience.federation.site.steps import to_the_end
-from fed_audience.gbdt.team import team_of
+from fed_audience.gbdt.kernels.team import team_of
 from fed_audience.privacy.refusals import SecureSumError
 
 if TYPE_CHECKING:

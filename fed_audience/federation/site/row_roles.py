@@ -12,9 +12,9 @@ import pyarrow.compute as pc
 from fed_audience.errors import DataError
 from fed_audience.federation.brand_scores import BrandColumn
 from fed_audience.federation.messages.refusal import Refusal
-from fed_audience.gbdt.numbers import as_float64
+from fed_audience.gbdt.bins.numbers import as_float64
+from fed_audience.gbdt.growing.sampling import row_hashes
 from fed_audience.gbdt.objectives import objective_of
-from fed_audience.gbdt.sampling import row_hashes
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray

@@ -18,11 +18,11 @@ from fed_audience.federation.site.row_facts import RowFacts
 from fed_audience.federation.site.row_roles import key_hashes, parted, plain_column, read_roles
 from fed_audience.federation.site.source import rows_of
 from fed_audience.federation.site.spooled_table import rest
-from fed_audience.gbdt.codes import BinnedMatrix
-from fed_audience.gbdt.grid import Grid
-from fed_audience.gbdt.label_cap import magnitude_counts
-from fed_audience.gbdt.sampling import validation_rows
-from fed_audience.gbdt.team import ALONE
+from fed_audience.gbdt.bins.grid import Grid
+from fed_audience.gbdt.bins.label_cap import magnitude_counts
+from fed_audience.gbdt.growing.sampling import validation_rows
+from fed_audience.gbdt.kernels.codes import BinnedMatrix
+from fed_audience.gbdt.kernels.team import ALONE
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Sequence
@@ -34,8 +34,8 @@ if TYPE_CHECKING:
     from fed_audience.federation.site.row_roles import RowRoles
     from fed_audience.federation.site.source import RowSource
     from fed_audience.gbdt.bins import FeatureBins
+    from fed_audience.gbdt.kernels.team import Team
     from fed_audience.gbdt.objectives import Objective
-    from fed_audience.gbdt.team import Team
 
 
 @dataclass(frozen=True, slots=True)

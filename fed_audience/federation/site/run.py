@@ -25,10 +25,10 @@ from fed_audience.federation.messages.refusal import Refusal
 from fed_audience.federation.own_copies import OwnCopies
 from fed_audience.federation.site.freed_memory import give_back
 from fed_audience.federation.site.steps import to_the_end
-from fed_audience.gbdt.booster import BinnedRows, RowBooster
-from fed_audience.gbdt.model import Model
+from fed_audience.gbdt.growing.booster import BinnedRows, RowBooster
+from fed_audience.gbdt.kernels.team import ALONE
+from fed_audience.gbdt.models.model import Model
 from fed_audience.gbdt.objectives import objective_of
-from fed_audience.gbdt.team import ALONE
 from fed_audience.privacy.masks import RING_64, Ring
 
 if TYPE_CHECKING:
@@ -40,7 +40,7 @@ if TYPE_CHECKING:
     from fed_audience.federation.site.rows import SiteRows
     from fed_audience.federation.site.steps import Steps
     from fed_audience.gbdt.bins import FeatureBins
-    from fed_audience.gbdt.team import Team
+    from fed_audience.gbdt.kernels.team import Team
     from fed_audience.gbdt.tree import Split
 
     NodeRule = tuple[Split, int, int]

@@ -16,8 +16,8 @@ from fed_audience.federation.site.row_roles import plain_column
 from fed_audience.federation.site.rows import read_rows
 from fed_audience.federation.site.run import SiteRun, SiteVector
 from fed_audience.federation.site.steps import to_the_end
-from fed_audience.gbdt.predictor import Predictor
-from fed_audience.gbdt.team import team_of
+from fed_audience.gbdt.kernels.team import team_of
+from fed_audience.gbdt.models.predictor import Predictor
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray

@@ -19,7 +19,7 @@ from fed_audience.federation.explaining import evenly_spaced, explainable_rows
 from fed_audience.federation.messages.packing import NO_SLOTS, WIDE, SlotPacking
 from fed_audience.federation.site.run import ROOT_RIDES, SiteVector
 from fed_audience.federation.site.steps import to_the_end
-from fed_audience.gbdt.cover import leaf_counts
+from fed_audience.gbdt.models.cover import leaf_counts
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
@@ -28,8 +28,8 @@ if TYPE_CHECKING:
 
     from fed_audience.federation.site.steps import Steps
     from fed_audience.federation.workers.open_shares import OpenShares
-    from fed_audience.gbdt.continuation import Continuation
-    from fed_audience.gbdt.model import Model
+    from fed_audience.gbdt.growing.continuation import Continuation
+    from fed_audience.gbdt.models.model import Model
     from fed_audience.gbdt.parameters import TrainingParameters
 
     Integers = NDArray[np.int64]

@@ -3,6 +3,7 @@
 from fed_audience.gbdt.evaluation.binary import CalibrationBin, Decile, Metrics, logloss
 from fed_audience.gbdt.evaluation.counts import CountDecile, CountMetrics
 from fed_audience.gbdt.evaluation.multiclass import MulticlassMetrics
+from fed_audience.gbdt.evaluation.ranking import Interval, auc, auc_difference, auc_interval
 from fed_audience.gbdt.evaluation.reading import AnyMetrics, metrics_from_json
 from fed_audience.gbdt.evaluation.score_histogram import (
     RAW_RANGE,
@@ -13,7 +14,6 @@ from fed_audience.gbdt.evaluation.score_histogram import (
     score_histogram,
     threshold_for,
 )
-from fed_audience.gbdt.ranking import Interval, auc, auc_difference, auc_interval
 
 __all__ = [
     "RAW_RANGE",

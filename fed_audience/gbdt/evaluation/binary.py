@@ -13,8 +13,8 @@ import numpy as np
 
 from fed_audience.errors import DataError
 from fed_audience.gbdt.arithmetic import LOSS_BITS, sigmoids
+from fed_audience.gbdt.evaluation.ranking import Interval, check_lengths, interval_of
 from fed_audience.gbdt.evaluation.score_histogram import RAW_RANGE, check_histogram, from_the_top
-from fed_audience.gbdt.ranking import Interval, check_lengths, interval_of
 
 if TYPE_CHECKING:
     from numpy.typing import ArrayLike, NDArray

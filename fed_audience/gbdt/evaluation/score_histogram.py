@@ -12,7 +12,7 @@ import numpy as np
 from numba import njit
 
 from fed_audience.errors import DataError
-from fed_audience.gbdt.ranking import check_lengths, nan_score
+from fed_audience.gbdt.evaluation.ranking import check_lengths, nan_score
 
 if TYPE_CHECKING:
     from numpy.typing import ArrayLike, NDArray

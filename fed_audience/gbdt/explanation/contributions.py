@@ -14,7 +14,7 @@ import numpy as np
 
 from fed_audience.errors import DataError
 from fed_audience.gbdt.bins import MISSING_CODE, NumericBins
-from fed_audience.gbdt.reader import load_booster
+from fed_audience.gbdt.models.reader import load_booster
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     import numpy.typing as npt
 
     from fed_audience.gbdt.bins import FeatureBins
-    from fed_audience.gbdt.model import Model
+    from fed_audience.gbdt.models.model import Model
 
 _BLOCK: Final = 1 << 12
 _PRECISION_BITS: Final = 40

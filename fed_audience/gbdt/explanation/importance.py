@@ -5,10 +5,10 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from fed_audience.gbdt.reader import ModelText
+from fed_audience.gbdt.models.reader import ModelText
 
 if TYPE_CHECKING:
-    from fed_audience.gbdt.model import Model
+    from fed_audience.gbdt.models.model import Model
 
 
 @dataclass(frozen=True, slots=True)

@@ -12,17 +12,17 @@ from typing import TYPE_CHECKING, Final
 import numpy as np
 
 from fed_audience.errors import UsageError
-from fed_audience.gbdt.cover_levels import from_the_root, sums_below
-from fed_audience.gbdt.model import to_text
-from fed_audience.gbdt.reader import ModelText, read_model
+from fed_audience.gbdt.models.cover_levels import from_the_root, sums_below
+from fed_audience.gbdt.models.model import to_text
+from fed_audience.gbdt.models.reader import ModelText, read_model
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
     import numpy.typing as npt
 
-    from fed_audience.gbdt.model import Model
-    from fed_audience.gbdt.reader import TreeText
+    from fed_audience.gbdt.models.model import Model
+    from fed_audience.gbdt.models.reader import TreeText
 
     Floats = npt.NDArray[np.float64]
     Flags = npt.NDArray[np.bool_]

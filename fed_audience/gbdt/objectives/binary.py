@@ -19,7 +19,8 @@ from fed_audience.gbdt.arithmetic import (
 from fed_audience.gbdt.evaluation.binary import Metrics
 from fed_audience.gbdt.evaluation.score_histogram import SCORE_BINS, score_histogram
 from fed_audience.gbdt.fixed_point import FixedPoint, gradient_scale
-from fed_audience.gbdt.histogram import HESSIAN_BITS
+from fed_audience.gbdt.kernels.histogram import HESSIAN_BITS
+from fed_audience.gbdt.kernels.team import ALONE
 from fed_audience.gbdt.objectives.objective import (
     BASE_PRIOR_ROWS,
     NO_WEIGHTS,
@@ -29,12 +30,11 @@ from fed_audience.gbdt.objectives.objective import (
     row_weight,
     share_out,
 )
-from fed_audience.gbdt.team import ALONE
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
-    from fed_audience.gbdt.team import Team
+    from fed_audience.gbdt.kernels.team import Team
 
     Floats = NDArray[np.float64]
     Integers = NDArray[np.int64]

@@ -16,7 +16,8 @@ from fed_audience.gbdt.evaluation.multiclass import (
     multiclass_sums,
 )
 from fed_audience.gbdt.fixed_point import FixedPoint, gradient_scale
-from fed_audience.gbdt.histogram import HESSIAN_BITS
+from fed_audience.gbdt.kernels.histogram import HESSIAN_BITS
+from fed_audience.gbdt.kernels.team import ALONE
 from fed_audience.gbdt.objectives.objective import (
     BASE_PRIOR_ROWS,
     NO_WEIGHTS,
@@ -26,12 +27,11 @@ from fed_audience.gbdt.objectives.objective import (
     row_weight,
     share_out,
 )
-from fed_audience.gbdt.team import ALONE
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
-    from fed_audience.gbdt.team import Team
+    from fed_audience.gbdt.kernels.team import Team
 
     Floats = NDArray[np.float64]
     Integers = NDArray[np.int64]

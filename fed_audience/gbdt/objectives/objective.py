@@ -11,7 +11,7 @@ from numba import njit
 
 from fed_audience.errors import DataError
 from fed_audience.gbdt.arithmetic import LOSS_BITS
-from fed_audience.gbdt.team import ALONE
+from fed_audience.gbdt.kernels.team import ALONE
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
     from fed_audience.gbdt.evaluation import AnyMetrics
     from fed_audience.gbdt.fixed_point import FixedPoint
-    from fed_audience.gbdt.team import Team
+    from fed_audience.gbdt.kernels.team import Team
 
     Floats = NDArray[np.float64]
     Integers = NDArray[np.int64]

@@ -18,7 +18,8 @@ from fed_audience.gbdt.arithmetic import exp, exps, log
 from fed_audience.gbdt.evaluation.count_sums import SIZE, CountUnits, count_sums
 from fed_audience.gbdt.evaluation.counts import CountMetrics
 from fed_audience.gbdt.fixed_point import FixedPoint, row_bits, widest_scale
-from fed_audience.gbdt.histogram import HESSIAN_BITS
+from fed_audience.gbdt.kernels.histogram import HESSIAN_BITS
+from fed_audience.gbdt.kernels.team import ALONE
 from fed_audience.gbdt.objectives.objective import (
     BASE_PRIOR_ROWS,
     NO_WEIGHTS,
@@ -28,12 +29,11 @@ from fed_audience.gbdt.objectives.objective import (
     fixed_weights,
     share_out,
 )
-from fed_audience.gbdt.team import ALONE
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
-    from fed_audience.gbdt.team import Team
+    from fed_audience.gbdt.kernels.team import Team
 
     Floats = NDArray[np.float64]
     Integers = NDArray[np.int64]

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from fed_audience.errors import DataError
-from fed_audience.gbdt.canonical import LARGEST, SMALLEST
+from fed_audience.gbdt.bins.canonical import LARGEST, SMALLEST
 from fed_audience.warehouse.sql_scoring.tree_expressions import value_name
 
 if TYPE_CHECKING:

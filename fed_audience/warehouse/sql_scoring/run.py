@@ -11,9 +11,9 @@ import pyarrow as pa
 
 from fed_audience.errors import DataError
 from fed_audience.gbdt.bins import CategoryBins, Feature
-from fed_audience.gbdt.categories import category_hashes
-from fed_audience.gbdt.encoding import Encoder, encode_categorical
-from fed_audience.gbdt.reader import read_model
+from fed_audience.gbdt.bins.categories import category_hashes
+from fed_audience.gbdt.bins.encoding import Encoder, encode_categorical
+from fed_audience.gbdt.models.reader import read_model
 from fed_audience.warehouse.control import SCHEMA, control
 from fed_audience.warehouse.protocol import Relation
 from fed_audience.warehouse.scoring import refuse_absent

@@ -6,13 +6,13 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
 from fed_audience.errors import ModelFormatError
-from fed_audience.gbdt.text_predictor import EXPONENT, IDENTITY
+from fed_audience.gbdt.models.text_predictor import EXPONENT, IDENTITY
 from fed_audience.warehouse.sql_scoring.prepared_rows import HASH, KEY
 from fed_audience.warehouse.sql_scoring.tree_expressions import DEEPEST, sums_of_chunks
 from fed_audience.warehouse.sql_scoring.tree_table import walked
 
 if TYPE_CHECKING:
-    from fed_audience.gbdt.reader import ModelText
+    from fed_audience.gbdt.models.reader import ModelText
     from fed_audience.warehouse.sql_scoring.dialects import SqlDialect
 
 LONGEST: Final = 900_000

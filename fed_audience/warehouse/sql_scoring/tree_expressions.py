@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Final
 from fed_audience.gbdt.bins import MISSING_CODE
 
 if TYPE_CHECKING:
-    from fed_audience.gbdt.reader import ModelText, TreeText
+    from fed_audience.gbdt.models.reader import ModelText, TreeText
     from fed_audience.warehouse.sql_scoring.dialects import SqlDialect
 
 CHUNK: Final = 25

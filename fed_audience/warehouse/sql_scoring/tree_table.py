@@ -14,7 +14,7 @@ from fed_audience.warehouse.sql_scoring.tree_expressions import (
 )
 
 if TYPE_CHECKING:
-    from fed_audience.gbdt.reader import ModelText, TreeText
+    from fed_audience.gbdt.models.reader import ModelText, TreeText
     from fed_audience.warehouse.sql_scoring.dialects import SqlDialect
 
 ROOT: Final = 0

@@ -20,7 +20,7 @@ from fed_audience.federation import events as e
 from fed_audience.federation import messages as m
 from fed_audience.federation.lasting.control import RunCancelled, RunControl, RunPaused
 from fed_audience.federation.transport import Envelope
-from fed_audience.gbdt.growing import NodeSplit, TreeGrower
+from fed_audience.gbdt.growing.grower import NodeSplit, TreeGrower
 from tests.federation.example import manifest, programs, run, split, table
 from tests.federation.faults import Fate
 from tests.federation.mortal import Killed, Mortal, Sites, trained

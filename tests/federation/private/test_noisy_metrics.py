@@ -20,8 +20,8 @@ from fed_audience.federation.private.noisy_metrics import (
 )
 from fed_audience.federation.private.recipe import plan_of
 from fed_audience.gbdt.evaluation import auc, logloss
-from fed_audience.gbdt.predictor import raw_scores
-from fed_audience.gbdt.sampling import row_hashes, validation_rows
+from fed_audience.gbdt.growing.sampling import row_hashes, validation_rows
+from fed_audience.gbdt.models.predictor import raw_scores
 from fed_audience.privacy.dp.plan import ROW_UNITS, PrivacyTerms
 from tests.federation.example import KEY, programs, split, table
 from tests.federation.private.example import no_noise, private_manifest

@@ -19,8 +19,8 @@ from fed_audience.federation.private.recipe import count_reach, plan_of, row_rea
 from fed_audience.gbdt.arithmetic import sigmoids
 from fed_audience.gbdt.bins import NumericBins
 from fed_audience.gbdt.evaluation import auc
+from fed_audience.gbdt.models.predictor import raw_scores
 from fed_audience.gbdt.objectives import objective_of
-from fed_audience.gbdt.predictor import raw_scores
 from fed_audience.privacy.dp.plan import ROW_UNITS, PrivacyTerms
 from tests.federation.example import KEY, programs, split, table
 from tests.federation.private.example import PUBLIC, no_noise, private_manifest

@@ -11,7 +11,7 @@ import pytest
 from fed_audience.federation import Envelope
 from fed_audience.federation import messages as m
 from fed_audience.gbdt.bins import CategoryBins, Feature, NumericBins
-from fed_audience.gbdt.categories import prefix_of
+from fed_audience.gbdt.bins.categories import prefix_of
 from tests.federation.example import KEY, run, table
 
 ROWS = table(4_000, seed=12)

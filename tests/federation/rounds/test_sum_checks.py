@@ -15,7 +15,7 @@ from fed_audience.federation import messages as m
 from fed_audience.federation.rounds.sum_checks import SumChecks
 from fed_audience.federation.site.run import SiteRun
 from fed_audience.gbdt.fixed_point import FixedPoint
-from fed_audience.gbdt.histogram import SlotLayout
+from fed_audience.gbdt.kernels.histogram import SlotLayout
 from tests.federation.example import manifest, programs, run, split, table
 
 Pairs = NDArray[np.int64]

@@ -11,18 +11,18 @@ import pytest
 
 from fed_audience.federation.messages.refusal import Refusal
 from fed_audience.federation.site.columns import CategoricalColumn, NumericColumn, read_column
-from fed_audience.gbdt.arrow_columns import BLOCK_ROWS
 from fed_audience.gbdt.bins import CategoryBins, Feature, NumericBins
-from fed_audience.gbdt.categories import (
+from fed_audience.gbdt.bins.arrow_columns import BLOCK_ROWS
+from fed_audience.gbdt.bins.categories import (
     bucket_counts,
     category_hashes,
     prefix_of,
     refined_counts,
     survivors,
 )
-from fed_audience.gbdt.encoding import encode_categorical, encode_numeric
-from fed_audience.gbdt.grid import Grid, Refinement
-from fed_audience.gbdt.numbers import as_float64
+from fed_audience.gbdt.bins.encoding import encode_categorical, encode_numeric
+from fed_audience.gbdt.bins.grid import Grid, Refinement
+from fed_audience.gbdt.bins.numbers import as_float64
 
 KEY = b"a key that the sites share"
 ROWS = BLOCK_ROWS + 500

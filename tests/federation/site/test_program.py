@@ -20,8 +20,8 @@ from fed_audience.federation.messages.payload import (
     trees_to_arrays,
 )
 from fed_audience.gbdt.bins import CategoryBins, Feature, NumericBins
-from fed_audience.gbdt.growing import NodeSplit
-from fed_audience.gbdt.histogram import SlotLayout
+from fed_audience.gbdt.growing.grower import NodeSplit
+from fed_audience.gbdt.kernels.histogram import SlotLayout
 from fed_audience.gbdt.tree import NodeSums, Split, Tree
 from fed_audience.privacy.masks import RING_32
 from tests.federation.example import KEY, manifest, table

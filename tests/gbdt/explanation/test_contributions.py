@@ -11,17 +11,17 @@ import pytest
 from hypothesis import given, settings
 
 from fed_audience.errors import DataError
-from fed_audience.gbdt.cover import fill_cover
 from fed_audience.gbdt.explanation import (
     contribution_sums,
     contribution_unit,
     contributions,
     mean_contributions,
 )
-from fed_audience.gbdt.model import Model, to_text
-from fed_audience.gbdt.predictor import raw_scores
-from tests.gbdt.test_model import MODEL
-from tests.gbdt.test_predictor import encode, models, telling_values
+from fed_audience.gbdt.models.cover import fill_cover
+from fed_audience.gbdt.models.model import Model, to_text
+from fed_audience.gbdt.models.predictor import raw_scores
+from tests.gbdt.models.test_model import MODEL
+from tests.gbdt.models.test_predictor import encode, models, telling_values
 
 VALUES = np.array([[0.0, 5.0, 1.0], [2e3, 7.0, np.nan], [np.nan, np.nan, 0.0], [1.0, 33.0, 2.0]])
 CODES = encode(VALUES, MODEL.bins)

@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 from fed_audience.gbdt.explanation import FeatureImportance, importance
-from fed_audience.gbdt.model import to_text
-from fed_audience.gbdt.reader import load_booster, read_model
-from tests.gbdt.fuzz_reader import grown
-from tests.gbdt.test_model import MODEL
+from fed_audience.gbdt.models.model import to_text
+from fed_audience.gbdt.models.reader import load_booster, read_model
+from tests.gbdt.models.fuzz_reader import grown
+from tests.gbdt.models.test_model import MODEL
 
 
 def test_gain_and_splits_are_summed_by_feature() -> None:

@@ -14,11 +14,11 @@ from sklearn.inspection import partial_dependence as sklearn_dependence
 from fed_audience.errors import UsageError
 from fed_audience.gbdt.bins import MISSING_CODE, CategoryBins, Feature, NumericBins
 from fed_audience.gbdt.explanation import partial_dependence
-from fed_audience.gbdt.model import Model, to_text
-from fed_audience.gbdt.reader import ModelText, read_model
+from fed_audience.gbdt.models.model import Model, to_text
+from fed_audience.gbdt.models.reader import ModelText, read_model
 from fed_audience.gbdt.tree import NodeSums, Split, Tree
-from tests.gbdt.test_model import MODEL
-from tests.gbdt.test_predictor import models
+from tests.gbdt.models.test_model import MODEL
+from tests.gbdt.models.test_predictor import models
 
 
 def of_sklearn(forest: HistGradientBoostingRegressor) -> Model:

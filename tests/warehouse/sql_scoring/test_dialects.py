@@ -10,7 +10,7 @@ from sqlglot import exp
 
 from fed_audience.errors import ConfigError
 from fed_audience.gbdt.bins import Feature
-from fed_audience.gbdt.reader import ModelText, read_model
+from fed_audience.gbdt.models.reader import ModelText, read_model
 from fed_audience.warehouse.protocol import Relation
 from fed_audience.warehouse.sql_scoring import statements
 from fed_audience.warehouse.sql_scoring.dialects import DIALECTS, RUN, dialect_of

@@ -15,9 +15,9 @@ import pytest
 
 from fed_audience.errors import DataError, ModelFormatError
 from fed_audience.gbdt.bins import CategoryBins, Feature, NumericBins
-from fed_audience.gbdt.canonical import LARGEST
-from fed_audience.gbdt.categories import category_hashes
-from fed_audience.gbdt.encoding import Encoder
+from fed_audience.gbdt.bins.canonical import LARGEST
+from fed_audience.gbdt.bins.categories import category_hashes
+from fed_audience.gbdt.bins.encoding import Encoder
 from fed_audience.warehouse.protocol import Relation, Warehouse
 from fed_audience.warehouse.registry import RegisteredModel
 from fed_audience.warehouse.scores import ScoreStamp, write_scores

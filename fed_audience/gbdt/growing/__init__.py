@@ -1,0 +1,1 @@
+"""Trees: grown from summed histograms alone, and repeated over the rows of one place."""
