@@ -3,24 +3,34 @@
 from __future__ import annotations
 
 import inspect
-from typing import TYPE_CHECKING, Annotated, Any, Literal, get_args, get_origin
+from types import NoneType, UnionType
+from typing import TYPE_CHECKING, Annotated, Any, Literal, Union, get_args, get_origin
 
 import numpy as np
 
+from fed_audience.config import StrictModel
+from fed_audience.federation.contract.joining import Joined, Joining
 from fed_audience.federation.messages import REPLIES, REQUESTS, Slot, VectorReply, encode
+from fed_audience.federation.messages.members import ANSWERED, ASKED, LogPart, LogWanted
 from fed_audience.federation.messages.overlap import OVERLAP_MESSAGES, OverlapMessage, OverlapTerms
 from fed_audience.federation.messages.wire import ArrayType
 
 if TYPE_CHECKING:
+    from pydantic import BaseModel
+
     from fed_audience.federation.messages import Reply
+    from fed_audience.federation.messages.members import MemberMessage
     from fed_audience.federation.messages.wire import WireModel
 
+BESIDE = """\
+Between organisations, coordinator and agents also tell each other, as JSON, who is there, what is
+queued and how a run ended."""
 SHAPES = {1: "vector", 2: "table"}
 PARTS = {
     Slot: "run, tree, level, attempt",
     OverlapTerms: ", ".join(name.replace("_", " ") for name in OverlapTerms.model_fields),
 }
-WORDS = {int: "whole number", float: "number", str: "text", bool: "yes or no"}
+WORDS = {int: "whole number", float: "number", str: "text", bool: "yes or no", NoneType: "nothing"}
 
 
 def catalogue() -> str:
@@ -37,6 +47,11 @@ def catalogue() -> str:
         *(_section(kind, _reader(kind)) for kind in REPLIES),
         "## From the coordinator to the sites",
         *(_section(kind, "every site of the round") for kind in REQUESTS),
+        "## Beside the rounds, from a site",
+        BESIDE,
+        *(_member_section(kind) for kind in (*ANSWERED, LogWanted, Joining)),
+        "## Beside the rounds, to a site",
+        *(_member_section(kind) for kind in (*ASKED, LogPart, Joined)),
         "## From one brand to another",
         "Files of [an overlap](overlap.md), handed over by people, each signed by its sender.",
         *(_section(kind, "the brand that it is handed to") for kind in OVERLAP_MESSAGES),
@@ -50,26 +65,26 @@ def _reader(kind: type[Reply]) -> str:
 
 
 def _section(kind: type[WireModel], reader: str) -> str:
+    facts = [
+        f"- **Read by:** {reader}.",
+        f"- **Reveals:** {kind.reveals}",
+        f"- **Size:** {_size(kind)}",
+    ]
+    return _described(kind, str(kind.kind), facts)
+
+
+def _member_section(kind: type[MemberMessage]) -> str:
+    return _described(kind, kind.kind, [f"- **Reveals:** {kind.reveals}"])
+
+
+def _described(kind: type[BaseModel], number: str, facts: list[str]) -> str:
     rows = [
         f"| `{name}` | {_typed(field.annotation, field.metadata)} |"
         for name, field in kind.model_fields.items()
     ]
     said = " ".join(inspect.cleandoc(kind.__doc__ or "").replace("``", "`").split())
-    return "\n".join(
-        [
-            f"### {kind.__name__} ({kind.kind})",
-            "",
-            said,
-            "",
-            f"- **Read by:** {reader}.",
-            f"- **Reveals:** {kind.reveals}",
-            f"- **Size:** {_size(kind)}",
-            "",
-            "| field | holds |",
-            "|---|---|",
-            *rows,
-        ]
-    )
+    head = [f"### {kind.__name__} ({number})", "", said, "", *facts, ""]
+    return "\n".join([*head, "| field | holds |", "|---|---|", *rows])
 
 
 def _size(kind: type[WireModel]) -> str:
@@ -94,6 +109,15 @@ def _typed(annotation: Any, metadata: Any = ()) -> str:
         return "one of " + ", ".join(f"`{word}`" for word in arguments)
     if origin is tuple:
         return f"list; each {_typed(arguments[0])}"
+    if origin in (Union, UnionType):
+        return " or ".join(_typed(one) for one in arguments)
+    return f"by name; each {_typed(arguments[1])}" if origin is dict else _named(annotation)
+
+
+def _named(annotation: Any) -> str:
+    if annotation not in PARTS and issubclass(annotation, StrictModel):
+        fields = annotation.model_fields.items()
+        return ", ".join(f"{name} ({_typed(one.annotation)})" for name, one in fields)
     return PARTS.get(annotation) or WORDS.get(
         annotation, getattr(annotation, "__name__", str(annotation))
     )

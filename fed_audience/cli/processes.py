@@ -40,11 +40,14 @@ def coordinator(
         done = CoordinatorService(load_federation(config)).run(once=once, timeout=timeout)
     if done is None:
         return
-    if done.outcome is None or done.outcome.status != "succeeded":
+    if done.outcome is None or done.outcome.status not in ("succeeded", "unchanged"):
         why = done.outcome.why if done.outcome else None
         raise FederationError(
             f"run {done.run} made no model", value=why, fix="see the coordinator's log"
         )
+    if done.outcome.status == "unchanged":
+        typer.echo(f"{done.run}: {done.outcome.why}")
+        return
     typer.echo(f"{done.run}: model {done.model_sha256}")
 
 

@@ -14,17 +14,20 @@ from fed_audience.federation.manifest import Manifest
 from fed_audience.federation.messages import members as mm
 from fed_audience.jobs.agent_memory import AgentMemory, HeldRun, SettledRun
 from fed_audience.jobs.agent_outcome import Parts, score_customers, settle
-from fed_audience.jobs.agent_run import begin_run, release, resume_run
+from fed_audience.jobs.agent_run import begin_run, brought_to, release, resume_run
 from fed_audience.jobs.agent_witness import SiteWitness
 from fed_audience.jobs.contracts import Contracts
 from fed_audience.jobs.feature_checks import check_request
 from fed_audience.jobs.feature_report import keep_baseline, report_of
 from fed_audience.jobs.members import Members
+from fed_audience.jobs.unchanged import unchanged_since
 from fed_audience.warehouse.control import waiting_request
 
 if TYPE_CHECKING:
     from fed_audience.federation.contract.terms import Contract
     from fed_audience.jobs.agent_run import AgentRun, Station
+    from fed_audience.jobs.training_content import TrainedOn
+    from fed_audience.jobs.unchanged import Unchanged
     from fed_audience.warehouse.control import TrainingRequest
 
 _LOG: Final = logging.getLogger(__name__)
@@ -195,7 +198,7 @@ class AgentDesk:
     def _consider(self, proposal: mm.Proposal) -> mm.Acceptance:
         held = self._memory.held()
         if held is not None and held.manifest == proposal.manifest and self._run is not None:
-            return mm.Acceptance(accepted=True)
+            return mm.Acceptance(accepted=True, unchanged=held.unchanged is not None)
         signed = self._contracts.signed_by(self._station.name)
         try:
             if held is not None:
@@ -209,10 +212,27 @@ class AgentDesk:
             self._reports.clear()  # what was found before may not be so any more
             reason = self._reason(None if signed is None else signed.contract, error)
             return mm.Acceptance(accepted=False, reason=reason)
-        self._memory.hold(HeldRun(proposal.manifest, run.began, run.request))
+        brought = brought_to(self._station, run)
+        same = self._unchanged(proposal.earlier, run, brought)
+        words = None if same is None else str(same)
+        self._memory.hold(
+            HeldRun(proposal.manifest, run.began, run.request, brought.to_json(), words)
+        )
         self._run = run
-        _LOG.info("taking part in run %s", manifest.run_id)
-        return mm.Acceptance(accepted=True)
+        _LOG.info("taking part in run %s%s", manifest.run_id, f": {words}" if words else "")
+        return mm.Acceptance(accepted=True, unchanged=same is not None)
+
+    def _unchanged(
+        self, earlier: str | None, run: AgentRun, brought: TrainedOn
+    ) -> Unchanged | None:
+        """Say whether the model of run ``earlier`` would come out; of a run with noise, never."""
+        if earlier is None or run.manifest.privacy is not None:
+            return None
+        try:
+            return unchanged_since(earlier, run.manifest.model_name, self._station.site, brought)
+        except FedAudienceError as error:
+            _LOG.warning("trained, as the model before cannot be looked at: %s", error)
+            return None
 
     def _counter_sign(self, asked: mm.CounterSign) -> mm.CounterSigned:
         station, held = self._station, self._memory.held()
@@ -244,9 +264,10 @@ class AgentDesk:
         self._run, self._parts = None, Parts()
         self._memory.settle(SettledRun(outcome.run, digest))
         self.settled += 1
-        self.sealed = False
+        # A run that asked for no round has no log whose end could be signed.
+        self.sealed = outcome.status == "unchanged"
         _LOG.info("run %s is over: %s %s", outcome.run, outcome.status, outcome.why)
-        if digest is not None:
+        if digest is not None or (outcome.status == "unchanged" and held.unchanged is not None):
             self._score(manifest.model_name)
         return mm.Registered(run=outcome.run, model_sha256=digest)
 

@@ -21,11 +21,17 @@ KeptT = TypeVar("KeptT")
 
 @dataclass(frozen=True, slots=True)
 class HeldRun:
-    """A run that the agent takes part in. ``began``: instant of consent, naive UTC."""
+    """A run that the agent takes part in. ``began``: instant of consent, naive UTC.
+
+    ``brought``: hashes (JSON) of what the site brings to it. ``unchanged``: what the site said, in
+    words, when all of that was as in the run before; else None.
+    """
 
     manifest: str
     began: datetime
     request: TrainingRequest
+    brought: str | None = None
+    unchanged: str | None = None
 
     @property
     def run_id(self) -> str:

@@ -86,9 +86,10 @@ def settle(
 
     A model, its run and the end of its request are one transaction; told twice, it is written
     once. Without success the request is pending again, or ends as the run did where the coordinator
-    says so.
+    says so. It ends as unchanged only where the site itself said that nothing has changed.
     """
-    if outcome.status != "succeeded" and outcome.again:
+    untrue = outcome.status == "unchanged" and held.unchanged is None
+    if (outcome.status != "succeeded" and outcome.again) or untrue:
         release(station, held.request)
         return None
     manifest, keys = Manifest.from_json(held.manifest), station.site.person_keys
@@ -104,13 +105,14 @@ def settle(
                     ids = run.rows.participant.rows.table[manifest.row_key].to_pylist()
                     record_training_people(warehouse, outcome.run, manifest.model_name, ids, keys)
             note = "" if own is None else own.note
-            record_run(warehouse, _books(station, manifest, held, run, outcome, made, note))
+            if outcome.status != "unchanged":
+                record_run(warehouse, _books(station, manifest, held, run, outcome, made, note))
             finish_request(
                 warehouse,
                 held.request.request_id,
                 status=outcome.status,
                 now=station.clock(),
-                detail=outcome.why or None,
+                detail=(held.unchanged if outcome.status == "unchanged" else outcome.why) or None,
             )
     return digest
 
@@ -148,6 +150,7 @@ def _model(station: Station, held: HeldRun, made: Made, text: str, digest: str) 
         created_at=station.clock(),
         run_id=held.run_id,
         metrics=made.metrics,
+        trained_on=held.brought,
     )
 
 

@@ -22,6 +22,7 @@ from fed_audience.jobs.members import Members
 from fed_audience.jobs.participants import check_rows
 from fed_audience.jobs.private_training import keeper_of
 from fed_audience.jobs.settings import load_federation
+from fed_audience.jobs.training_content import trained_in
 from fed_audience.warehouse.control import (
     LEASE,
     claim_request,
@@ -42,6 +43,7 @@ if TYPE_CHECKING:
     from fed_audience.federation.workers.spread_run import SpreadCopies
     from fed_audience.jobs.settings import FederationSettings
     from fed_audience.jobs.sites import Site
+    from fed_audience.jobs.training_content import TrainedOn
     from fed_audience.privacy.site import SecureSite
     from fed_audience.warehouse.control import TrainingRequest
 
@@ -177,6 +179,19 @@ def resume_run(station: Station, manifest: Manifest, request: TrainingRequest) -
     with station.site.open() as warehouse:
         renew_claim(warehouse, request, claimed_by=station.claimed_by, now=station.clock())
     return _ready(station, contract, manifest, request)
+
+
+def brought_to(station: Station, run: AgentRun) -> TrainedOn:
+    """Hash what the site brings to ``run``, by which it tells later that nothing has changed."""
+    agent = station.settings.agent
+    return trained_in(
+        run.rows.participant.rows.table,
+        run.request.spec,
+        run.manifest,
+        _signed(station, run.manifest),
+        station.category_key,
+        continuation=agent is not None and agent.continuation,
+    )
 
 
 def release(station: Station, request: TrainingRequest) -> None:

@@ -144,12 +144,15 @@ class CoordinatorProgram:
                 continue
             record = self._propose(manifest, now)
             if record is not None:
-                return self._train(record)
+                return self._train(record) if record.stage == "training" else record
         self._on_change()
         return None
 
     def _propose(self, manifest: Manifest, now: datetime) -> RunRecord | None:
-        """Ask every site of ``manifest`` to take part; None when one declines."""
+        """Ask every site of ``manifest`` to take part; None when one declines.
+
+        The run is over at once where every site says that nothing has changed since the last one.
+        """
         record = self.book.write(
             RunRecord(
                 run=manifest.run_id,
@@ -161,31 +164,35 @@ class CoordinatorProgram:
             )
         )
         _LOG.info("run %s is proposed to %s", record.run, ", ".join(record.sites))
-        proposal = mm.Proposal(manifest=record.manifest).encode()
-        declined = self._ask_all(record.sites, proposal)
+        last = self.book.last_whole(record.model)
+        earlier = last.run if last is not None and last.sites == manifest.sites else None
+        proposal = mm.Proposal(manifest=record.manifest, earlier=earlier).encode()
+        answers = self._ask_all(record.sites, proposal)
+        declined = {site: one.reason for site, one in answers.items() if not one.accepted}
         if declined:
-            why = "; ".join(f"{site}: {reason}" for site, reason in declined.items())
+            why = "; ".join(f"{site}: {why or 'no reason'}" for site, why in declined.items())
             self._end(record, "cancelled", f"not every site takes part: {why}"[:2_000])
             return None
+        if earlier is not None and all(one.unchanged for one in answers.values()):
+            why = f"nothing has changed at any site since run {earlier}, whose model is kept"
+            return self._end(record, "unchanged", why)
         return self.book.write(record.changed(stage="training"))
 
-    def _ask_all(self, sites: tuple[str, ...], proposal: bytes) -> dict[str, str]:
-        """Propose to all at once; return who declined, and why."""
+    def _ask_all(self, sites: tuple[str, ...], proposal: bytes) -> dict[str, mm.Acceptance]:
+        """Propose to all at once; return what each answers."""
         seconds = self._own.deadline_seconds
         with ThreadPoolExecutor(len(sites)) as pool:
             asked = {
                 site: pool.submit(self._link.ask, site, mm.Proposal.kind, proposal, seconds)
                 for site in sites
             }
-            declined = {}
+            answers = {}
             for site, answer in asked.items():
                 try:
-                    reply = mm.decode(mm.Acceptance, answer.result())
-                    if not reply.accepted:
-                        declined[site] = reply.reason or "no reason given"
+                    answers[site] = mm.decode(mm.Acceptance, answer.result())
                 except FedAudienceError as error:
-                    declined[site] = str(error)
-        return declined
+                    answers[site] = mm.Acceptance(accepted=False, reason=str(error)[:2_000])
+        return answers
 
     def _heed(self, record: RunRecord, wish: Wish) -> None:
         """Let a run that does not train just now rest, or end it, as the operator wants."""
@@ -316,7 +323,8 @@ class CoordinatorProgram:
 
         ``again``: whether its requests are queued anew; without it, those of a cancelled run are.
         """
-        _LOG.warning("run %s is %s: %s", record.run, status, why)
+        level = logging.INFO if status == "unchanged" else logging.WARNING
+        _LOG.log(level, "run %s is %s: %s", record.run, status, why)
         outcome = mm.Outcome.model_validate(
             {
                 "run": record.run,

@@ -128,7 +128,7 @@ class _OneRun:
 
 
 def _check_made(record: RunRecord) -> None:
-    if record.outcome is None or record.outcome.status != "succeeded":
+    if record.outcome is None or record.outcome.status not in ("succeeded", "unchanged"):
         raise FederationError(
             f"run {record.run} made no model",
             value=record.outcome.why if record.outcome else None,

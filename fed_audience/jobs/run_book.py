@@ -133,15 +133,21 @@ class RunBook:
         return [one for one in self.runs() if one.stage == "settled" and not one.sealed]
 
     def last_success(self, model: str) -> datetime | None:
-        """Return when the last successful run of ``model`` began; None without one."""
+        """Return when the last run of ``model`` began that made it, or found it unchanged."""
         began = [
             record.began
             for record in self.runs()
             if record.model == model
             and record.outcome is not None
-            and record.outcome.status == "succeeded"
+            and record.outcome.status in ("succeeded", "unchanged")
         ]
         return began[-1] if began else None
+
+    def last_whole(self, model: str) -> RunRecord | None:
+        """Return the last run that made ``model``; None where a missing site cut its trees off."""
+        made = [one for one in self.runs() if one.model == model and one.model_sha256 is not None]
+        ended = [one for one in made if one.outcome and one.outcome.status == "succeeded"]
+        return ended[-1] if ended and ended[-1].stopped != "site_missing" else None
 
     def last_cancelled(self, model: str) -> datetime | None:
         """Return when the last run of ``model`` ended, if it was cancelled."""

@@ -45,7 +45,7 @@ def show_status(status: FederationStatus) -> None:
         gauges["signed"].labels(site.site).set(site.signed)
     for model, waits in status.waits.items():
         gauges["waits"].labels(model).set(len(waits))
-    for outcome in ("succeeded", "failed", "cancelled"):
+    for outcome in ("succeeded", "unchanged", "failed", "cancelled"):
         count = sum(1 for run in status.runs if run.status == outcome)
         gauges["runs"].labels(outcome).set(count)
     gauges["trees"].set(status.trees[0])

@@ -16,10 +16,11 @@ from fed_audience.audit.fields import canonical
 from fed_audience.gbdt.growing.sampling import keyed, row_hashes
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Mapping, Sequence
 
     from numpy.typing import NDArray
 
+    from fed_audience.federation import Manifest
     from fed_audience.federation.contract.terms import Contract
     from fed_audience.jobs.settings import FederationSettings, ModelSettings
     from fed_audience.warehouse.manifest import ModelSpec
@@ -93,9 +94,41 @@ def trained_on(
     meant = {
         "model": said,
         "public_values": {name: one.model_dump(mode="json") for name, one in public.items()},
-        # Under another key categories hash to other codes.
-        "category_key": hmac.digest(category_key, b"key id", "sha256").hex()[:16],
+        "category_key": _key_id(category_key),
     }
+    return _hashed(table, spec, meant, contract, sites)
+
+
+def trained_in(
+    table: pa.Table,
+    spec: ModelSpec,
+    manifest: Manifest,
+    contract: Contract,
+    category_key: bytes,
+    *,
+    continuation: bool,
+) -> TrainedOn:
+    """Hash what a site brings to a run that its coordinator proposes, as ``trained_on`` does.
+
+    The settings are those of ``manifest``, whatever the run is called, and ``continuation``:
+    whether the site adds trees of its own.
+    """
+    proposed = {**json.loads(manifest.to_json()), "run_id": None}
+    meant = {
+        "manifest": proposed,
+        "continuation": continuation,
+        "category_key": _key_id(category_key),
+    }
+    return _hashed(table, spec, meant, contract, manifest.sites)
+
+
+def _hashed(
+    table: pa.Table,
+    spec: ModelSpec,
+    meant: Mapping[str, object],
+    contract: Contract | None,
+    sites: Sequence[str],
+) -> TrainedOn:
     return TrainedOn(
         content=content_sha256(table, spec.entity),
         spec=_sha256(spec.model_dump(mode="json", exclude=set(OWN_AFFAIR))),
@@ -103,6 +136,11 @@ def trained_on(
         contract=None if contract is None else contract.sha256,
         sites=tuple(sorted(sites)),
     )
+
+
+def _key_id(category_key: bytes) -> str:
+    """Name the key: under another one categories hash to other codes."""
+    return hmac.digest(category_key, b"key id", "sha256").hex()[:16]
 
 
 def content_sha256(table: pa.Table, entity: str) -> str:

@@ -87,3 +87,18 @@ def compare(model: str, sites: Sequence[Site], inputs: Mapping[str, TrainedOn]) 
     if len(runs) > 1 and not changes:
         changes["models of different runs at the sites"] = None
     return Comparison(None if changes else found, tuple(changes))
+
+
+def unchanged_since(earlier: str, model: str, site: Site, brought: TrainedOn) -> Unchanged | None:
+    """Return what ``site`` holds of run ``earlier``; None unless ``brought`` is as it was then.
+
+    The model of that run must be the active version.
+    """
+    with site.open() as warehouse:
+        held = active_version(warehouse, model)
+    if held is None or held.run_id != earlier:
+        return None
+    before = TrainedOn.from_json(held.trained_on)
+    if before is None or brought.changes(before):
+        return None
+    return Unchanged(model, earlier, held.model_version, held.created_at)

@@ -91,20 +91,36 @@ class State(MemberMessage):
 
 
 class Proposal(MemberMessage):
-    """The coordinator proposes a run."""
+    """The coordinator proposes a run.
+
+    ``earlier``: the run whose model is kept when every site says that nothing has changed since.
+    """
 
     kind: ClassVar[str] = "proposal"
-    reveals: ClassVar[str] = "The manifest of a run: who takes part, with which parameters."
+    reveals: ClassVar[str] = (
+        "The manifest of a run: who takes part, with which parameters; and which run of the model "
+        "was the last one."
+    )
     manifest: str
+    earlier: RunId | None = None
 
 
 class Acceptance(MemberMessage):
-    """Whether the site takes part; ``reason`` in words where it does not."""
+    """Whether the site takes part; ``reason`` in words where it does not.
+
+    ``unchanged``: the site holds the model of the ``earlier`` run, and all that it would bring to
+    this one is as it was then. Never said of a run with noise.
+    """
 
     kind: ClassVar[str] = "acceptance"
-    reveals: ClassVar[str] = "Whether the site takes part, and why not if its contract lets it say."
+    reveals: ClassVar[str] = (
+        "Whether the site takes part, and why not if its contract lets it say; one bit: whether "
+        "its consented rows, its spec and the contract are all as in the run before. Of a run with "
+        "noise that bit is always no."
+    )
     accepted: bool
     reason: Words = ""
+    unchanged: bool = False
 
 
 class ModelPart(MemberMessage):
@@ -131,6 +147,7 @@ class PartKept(MemberMessage):
 class Outcome(MemberMessage):
     """How a run ended, told to every site of it.
 
+    'unchanged': every site said so, no round was asked for, and the model before is kept.
     ``made_sha256``: of the parts that were sent before, when it succeeded. ``again``: the request
     of a run that did not succeed is queued anew, unless the site ends it. ``bytes_up``: what left
     the site that is told.
@@ -139,7 +156,7 @@ class Outcome(MemberMessage):
     kind: ClassVar[str] = "outcome"
     reveals: ClassVar[str] = "Whether the run succeeded, and why not."
     run: RunId
-    status: Literal["succeeded", "failed", "cancelled"]
+    status: Literal["succeeded", "unchanged", "failed", "cancelled"]
     again: bool = True
     why: Words = ""
     made_sha256: Sha256 | None = None
