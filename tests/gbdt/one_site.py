@@ -9,7 +9,9 @@ import numpy as np
 from fed_audience.gbdt.bins import MISSING_CODE, CategoryBins, FeatureBins, NumericBins
 from fed_audience.gbdt.growing.grower import TreeGrower
 from fed_audience.gbdt.kernels.codes import CODES_PER_WORD, BinnedMatrix
+from fed_audience.gbdt.kernels.flushing import HistogramForm
 from fed_audience.gbdt.kernels.histogram import SlotLayout, fill_histograms, rows_before_flush
+from fed_audience.gbdt.kernels.packed_sums import PAIRS, PackedSlots
 from fed_audience.gbdt.kernels.partition import RowPartition, Sharded
 from fed_audience.gbdt.objectives import objective_of
 from fed_audience.gbdt.parameters import TrainingParameters
@@ -91,15 +93,28 @@ def histograms(
     ranges: NDArray[np.int64],
     pairs: NDArray[np.int64],
     fixed: FixedPoint,
+    packed: PackedSlots = PAIRS,
 ) -> NDArray[np.int64]:
-    """Histograms of the ``ranges`` of ``rows``, int64[K, slots, 2], by the kernel."""
-    out = np.full((len(ranges), layout.slots, 2), -1, dtype=np.int64)
+    """Histograms of the ``ranges`` of ``rows``, int64[K, slots, 2] or as ``packed``."""
+    form = HistogramForm.of(layout, np.arange(len(layout.sizes)), packed)
+    out = np.full((len(ranges), form.width), -1, dtype=np.int64)
     stride, flush = matrix.stride // CODES_PER_WORD, rows_before_flush(fixed)
-    places = np.arange(len(ranges))
     fill_histograms(
-        matrix.words, stride, rows, places, ranges, pairs, flush, layout.offsets, layout.sizes, out
+        matrix.words,
+        stride,
+        rows,
+        np.arange(len(ranges)),
+        ranges,
+        pairs,
+        flush,
+        form.offsets,
+        layout.sizes,
+        packed.hessian_bits,
+        form.wide,
+        form.wide_cells,
+        out,
     )
-    return out
+    return out.reshape(len(ranges), -1, 2) if packed is PAIRS else out
 
 
 def example(rows: int, seed: int) -> Rows:

@@ -11,7 +11,7 @@ from pydantic import Field
 
 from fed_audience.config import StrictModel
 from fed_audience.errors import FederationError
-from fed_audience.gbdt.kernels.packed_sums import pack_pairs, unpack_pairs
+from fed_audience.gbdt.kernels.packed_sums import NO_SLOTS, PackedSlots, pack_pairs, unpack_pairs
 from fed_audience.privacy.masks import RING_32, RING_64, Ring
 
 _LIMB_BITS: Final = 16
@@ -19,8 +19,6 @@ _LIMB_BITS: Final = 16
 
 Integers = NDArray[np.int64]
 Slots = NDArray[np.int32]
-
-NO_SLOTS: Final[Slots] = np.empty(0, dtype=np.int32)
 
 
 class Packing(StrictModel):
@@ -88,43 +86,46 @@ class SlotPacking:
         """The ring of the elements."""
         return self.packing.ring
 
+    @property
+    def form(self) -> PackedSlots:
+        """How the elements of a node are written."""
+        return PackedSlots(self.packing.hessian_bits, self.wide)
+
     def size(self, nodes: int, rides: int = 0) -> int:
         """Elements of the histograms of ``nodes`` nodes and ``rides`` integers of 64 bits."""
         limbs = RING_64.bits // _LIMB_BITS if self.packing.bits == RING_32.bits else 1
-        a_node = self.slots + len(self.wide) if self.packing.hessian_bits else 2 * self.slots
-        return nodes * a_node + rides * limbs
+        return nodes * self.form.width(self.slots) + rides * limbs
 
     def pack(self, pairs: Integers, rides: Integers | None = None) -> Integers:
         """Return the elements of pairs int64[nodes, slots, 2] and of integers int64[r] behind."""
         if not self.packing.hessian_bits:
-            elements = pairs.reshape(-1)
-            return elements if rides is None else np.append(elements, rides)
-        nodes, limbs = len(pairs), self._limbs(rides)
-        elements = np.empty(self.size(nodes) + len(limbs), dtype=np.int64)
+            return self.joined(pairs.reshape(-1), rides)
+        elements = np.empty(self.size(len(pairs)), dtype=np.int64)
         pack_pairs(pairs, self.wide, self.packing.hessian_bits, elements)
-        elements[self.size(nodes) :] = limbs
-        return elements
+        return self.joined(elements, rides)
+
+    def joined(self, elements: Integers, rides: Integers | None = None) -> Integers:
+        """Return ``elements``, of this form, and those of integers int64[r] behind."""
+        return elements if rides is None else np.append(elements, self._limbs(rides))
 
     def unpack(self, sums: Integers, nodes: int, rides: int = 0) -> tuple[Integers, Integers]:
         """Read summed elements: pairs int64[nodes, slots, 2] and the ``rides`` integers behind."""
         elements, limbs = sums[: self.size(nodes)], sums[self.size(nodes) :]
-        joined = self._joined(limbs, rides)
+        joined = self._of_limbs(limbs, rides)
         if not self.packing.hessian_bits:
             return elements.reshape(nodes, -1, 2), joined
         pairs = np.empty((nodes, self.slots, 2), dtype=np.int64)
         unpack_pairs(elements, self.wide, self.packing.hessian_bits, pairs)
         return pairs, joined
 
-    def _limbs(self, rides: Integers | None) -> Integers:
+    def _limbs(self, rides: Integers) -> Integers:
         """In a ring of 32 bits an integer travels as four limbs of 16, which never carry over."""
-        if rides is None:
-            return np.empty(0, dtype=np.int64)
         if self.packing.bits == RING_64.bits:
             return rides
         shifts = np.arange(0, RING_64.bits, _LIMB_BITS)
         return ((rides[:, None] >> shifts) & (2**_LIMB_BITS - 1)).ravel()
 
-    def _joined(self, limbs: Integers, rides: int) -> Integers:
+    def _of_limbs(self, limbs: Integers, rides: int) -> Integers:
         if self.packing.bits == RING_64.bits:
             return limbs
         shifts = np.arange(0, RING_64.bits, _LIMB_BITS)

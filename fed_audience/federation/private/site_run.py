@@ -18,7 +18,7 @@ from fed_audience.federation.site.run import SiteVector
 from fed_audience.federation.site.steps import to_the_end
 from fed_audience.gbdt.bins import MISSING_CODE
 from fed_audience.gbdt.bins.categories import prefix_of
-from fed_audience.gbdt.kernels.histogram import HESSIAN_BITS
+from fed_audience.gbdt.kernels.flushing import HESSIAN_BITS
 from fed_audience.gbdt.objectives import objective_of
 from fed_audience.privacy.dp.discrete_gaussian import discrete_gaussian
 from fed_audience.privacy.dp.plan import ROW_UNITS

@@ -197,13 +197,13 @@ class SiteRun:
         booster = self._booster
         self._close_before(request)
         rides = np.array([booster.validation_loss(), booster.clipped_rows()], dtype=np.int64)
-        rooting = booster.start_rooting(request.slot.tree)
+        how = self._packing(request)
+        rooting = booster.start_rooting(request.slot.tree, how.form)
         try:
             yield
         finally:
-            roots = self._of_features(rooting())
-        how = SlotPacking.read(request.packing, request.wide, roots.shape[1])
-        return SiteVector(m.RootHistogram, how.pack(roots, rides), how.ring)
+            roots = rooting()
+        return SiteVector(m.RootHistogram, how.joined(roots.reshape(-1), rides), how.ring)
 
     def _close_before(self, request: m.StartTree) -> None:
         """Close the trees before, or give the first scores."""
@@ -212,6 +212,7 @@ class SiteRun:
             self._booster.start_run(self._first_scores(request.base_scores))
         else:
             self._close_trees(request)
+        self._booster.draw(drawn)
         self._drawn = drawn
         self._split = [{} for _ in range(self._booster.objective.classes)]
 
@@ -224,14 +225,14 @@ class SiteRun:
         classes = booster.objective.classes
         build = nodes_from_array(request.build, classes)
         splits = splits_from_message(request, self._bins, classes)
-        growing = booster.start_growing(splits, build)
+        how = self._packing(request)
+        growing = booster.start_growing(splits, build, how.form)
         self._know(splits)
         try:
             yield
         finally:  # rows that began to move come to rest, whoever gives up meanwhile
-            built = self._of_features(growing())
-        how = SlotPacking.read(request.packing, request.wide, built.shape[1])
-        return SiteVector(m.LevelHistogram, how.pack(built), how.ring)
+            built = growing()
+        return SiteVector(m.LevelHistogram, how.joined(built.reshape(-1)), how.ring)
 
     def _close_trees(self, request: m.TreeClosing) -> None:
         booster = self._booster
@@ -273,10 +274,9 @@ class SiteRun:
             return base_scores.reshape(classes, 1)
         return self._brands.first_scores(tuple(base_scores.tolist()))
 
-    def _of_features(self, histograms: NDArray[np.int64]) -> NDArray[np.int64]:
-        """Only the slots of the drawn features: int64[K, slots, 2]."""
+    def _packing(self, request: m.StartTree | m.GrowLevel) -> SlotPacking:
+        """How the histograms of the drawn features leave."""
         if self._drawn is None:
             raise Refusal("wrong_state", detail="no tree was started")
-        if len(self._drawn) == len(self._bins):
-            return histograms
-        return histograms[:, self._booster.layout.slots_of(self._drawn)]
+        slots = self._booster.layout.only(self._drawn).slots
+        return SlotPacking.read(request.packing, request.wide, slots)

@@ -10,7 +10,9 @@ from numba import njit
 
 from fed_audience.gbdt.growing.sampling import bagged_rows
 from fed_audience.gbdt.kernels.codes import CODES_PER_WORD
+from fed_audience.gbdt.kernels.flushing import HistogramForm
 from fed_audience.gbdt.kernels.histogram import SlotLayout, fill_histograms, rows_before_flush
+from fed_audience.gbdt.kernels.packed_sums import PAIRS
 from fed_audience.gbdt.kernels.partition import RowPartition, Sharded, move_rows
 from fed_audience.gbdt.kernels.team import ALONE
 
@@ -21,6 +23,7 @@ if TYPE_CHECKING:
 
     from fed_audience.gbdt.bins import FeatureBins
     from fed_audience.gbdt.kernels.codes import BinnedMatrix
+    from fed_audience.gbdt.kernels.packed_sums import PackedSlots
     from fed_audience.gbdt.kernels.partition import Moves, NodeSplits
     from fed_audience.gbdt.kernels.team import Team
     from fed_audience.gbdt.objectives import Objective
@@ -49,11 +52,17 @@ def _grow(  # noqa: PLR0913, PLR0917 - a kernel's arguments are its data
     flush_rows: int,
     offsets: Integers,
     sizes: Integers,
+    hessian_bits: int,
+    wide: Integers,
+    wide_cells: Integers,
     out: Integers,
 ) -> None:
     """Move rows, then fill ``out``: one call, as each costs a hand-over between threads."""
     move_rows(columns, features, go_left, nodes, ranges, rows, spare)
-    fill_histograms(words, stride, rows, places, ranges, packed, flush_rows, offsets, sizes, out)
+    fill_histograms(
+        words, stride, rows, places, ranges, packed, flush_rows, offsets, sizes, hessian_bits,
+        wide, wide_cells, out,
+    )  # fmt: skip
 
 
 @dataclass(frozen=True, slots=True)
@@ -108,7 +117,8 @@ class RowBooster:
         self._parameters = parameters
         self._threads = team.threads if rows.matrix.rows >= _SHARED_ROWS else 1
         self._pairs = np.empty((objective.classes, rows.training_rows), dtype=np.int64)
-        self._parts = [np.empty((0, self.layout.slots, 2), np.int64) for _ in range(self._threads)]
+        self._parts = [np.empty(0, np.int64)] * self._threads
+        self._drawn = np.arange(len(bins))
         self._place(np.arange(rows.matrix.rows) < rows.training_rows)
 
     def start_run(self, base_scores: Floats) -> None:
@@ -121,9 +131,9 @@ class RowBooster:
         Draws the rows to train with and computes their gradients; returns the roots' histograms,
         int64[classes, slots, 2].
         """
-        return self.start_rooting(number)().copy()
+        return _copied_pairs(self.start_rooting(number)())
 
-    def start_rooting(self, number: int) -> Callable[[], Integers]:
+    def start_rooting(self, number: int, packed: PackedSlots = PAIRS) -> Callable[[], Integers]:
         """``start_trees`` with the histograms in the background, as ``start_growing`` has them."""
         rows = self.rows
         self.objective.gradient_pairs(
@@ -134,7 +144,12 @@ class RowBooster:
             team=self.team,
         )
         self.place_rows(number)
-        return self.start_growing([{}] * self.objective.classes, [[0]] * self.objective.classes)
+        classes = self.objective.classes
+        return self.start_growing([{}] * classes, [[0]] * classes, packed)
+
+    def draw(self, features: Integers) -> None:
+        """Sum only slots of ``features``, int64[m] ascending, from here on; all at the start."""
+        self._drawn = features
 
     def place_rows(self, number: int) -> None:
         """Put every row in the root of each class, those that round ``number`` draws to train."""
@@ -156,12 +171,17 @@ class RowBooster:
         Raises KeyError, before anything changes, for a node that is not a leaf or a child that
         exists.
         """
-        return self.start_growing(splits, build)().copy()
+        return _copied_pairs(self.start_growing(splits, build)())
 
     def start_growing(
-        self, splits: Sequence[NodeSplits], build: Sequence[Sequence[int]]
+        self,
+        splits: Sequence[NodeSplits],
+        build: Sequence[Sequence[int]],
+        packed: PackedSlots = PAIRS,
     ) -> Callable[[], Integers]:
         """``grow`` in the background; the histograms are there for the asking, until the next ones.
+
+        They come in the form of ``packed``, int64[K, width].
 
         All is checked before anything is planned: a planned node that is never moved has no rows.
         """
@@ -176,13 +196,14 @@ class RowBooster:
             for partition, of_class in zip(self._partitions, build, strict=True)
         ]
         ends = np.cumsum([0, *map(len, places)])
-        parts = self._room_for(int(ends[-1]))
+        form = HistogramForm.of(self.layout, self._drawn, packed)
+        parts = self._room_for(int(ends[-1]), form.width)
 
         def job(thread: int) -> None:
             for class_, partition in enumerate(self._partitions):
                 own = parts[thread][ends[class_] : ends[class_ + 1]]
                 pairs = self._pairs[class_]
-                self._grow_shard(thread, partition, moves[class_], places[class_], pairs, own)
+                self._grow_shard(thread, partition, moves[class_], places[class_], pairs, form, own)
                 partition.split(self.rows.matrix, moves[class_], self._threads + thread)
 
         work = self.team.start(job, range(self._threads))
@@ -195,13 +216,12 @@ class RowBooster:
 
         return summed
 
-    def _room_for(self, nodes: int) -> list[Integers]:
+    def _room_for(self, nodes: int, width: int) -> list[Integers]:
         """Return histograms to fill, a part a thread: memory that is used over and over."""
-        if nodes > len(self._parts[0]):
-            self._parts = [
-                np.empty((nodes, self.layout.slots, 2), np.int64) for _ in range(self._threads)
-            ]
-        return [part[:nodes] for part in self._parts]
+        size = nodes * width
+        if size > len(self._parts[0]):
+            self._parts = [np.empty(size, np.int64) for _ in range(self._threads)]
+        return [part[:size].reshape(nodes, width) for part in self._parts]
 
     def finish_trees(
         self, splits: Sequence[NodeSplits], values: Sequence[Mapping[int, float]]
@@ -254,9 +274,10 @@ class RowBooster:
         moves: Moves,
         places: Integers,
         pairs: Integers,
+        form: HistogramForm,
         out: Integers,
     ) -> None:
-        matrix, layout = self.rows.matrix, self.layout
+        matrix = self.rows.matrix
         _grow(
             matrix.columns,
             moves.features,
@@ -270,8 +291,11 @@ class RowBooster:
             places,
             pairs,
             rows_before_flush(self.objective.fixed),
-            layout.offsets,
-            layout.sizes,
+            form.offsets,
+            self.layout.sizes,
+            form.packed.hessian_bits,
+            form.wide,
+            form.wide_cells,
             out,
         )
 
@@ -279,3 +303,8 @@ class RowBooster:
         """Give the rows of ``drawn``, bool[n], to the trees and score the others along."""
         dealt = Sharded.of(drawn, self._threads)
         self._partitions = [RowPartition(dealt) for _ in range(self.objective.classes)]
+
+
+def _copied_pairs(sums: Integers) -> Integers:
+    """Histograms in the form ``PAIRS`` as int64[K, slots, 2]."""
+    return sums.reshape(len(sums), -1, 2).copy()

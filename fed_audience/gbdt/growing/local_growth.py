@@ -104,13 +104,13 @@ class LocalGrowth:
                 self._names, fraction=options.feature_fraction, seed=options.seed, tree=number
             )
         )
-        slots = layout.slots_of(drawn)
+        booster.draw(drawn)
         growing = LockstepGrowth(
             layout, options, self.objective.fixed, booster.rows.training_rows, drawn, self._monotone
         )
-        growing.start(booster.start_trees(number)[:, slots])
+        growing.start(booster.start_trees(number))
         while build := growing.build:
-            growing.advance(booster.grow(_moves(growing.unsent()), build)[:, slots])
+            growing.advance(booster.grow(_moves(growing.unsent()), build))
         booster.finish_trees(_moves(growing.unsent()), growing.leaf_values())
         return growing.trees()
 

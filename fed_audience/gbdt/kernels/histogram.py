@@ -1,8 +1,8 @@
 """Histograms of gradient and hessian sums, as exact integers.
 
 Layout: every feature owns ``size + 1`` consecutive slots, its bins and then one for
-``MISSING_CODE``; a histogram is int64[slots, 2], gradient beside hessian. Nothing else is
-summed: a count of rows would be the same vector in every tree.
+``MISSING_CODE``; a histogram is int64[slots, 2], gradient beside hessian, or packed as it leaves
+a site. Nothing else is summed: a count of rows would be the same vector in every tree.
 """
 
 from __future__ import annotations
@@ -14,8 +14,9 @@ from typing import TYPE_CHECKING, Final, Self
 import numpy as np
 from numba import njit
 
-from fed_audience.gbdt.bins import MISSING_CODE, CategoryBins
+from fed_audience.gbdt.bins import CategoryBins
 from fed_audience.gbdt.kernels.codes import CODES_PER_WORD
+from fed_audience.gbdt.kernels.flushing import CODES, HESSIAN_BITS, HESSIAN_MASK, flush
 from fed_audience.gbdt.kernels.instructions import prefetch
 
 if TYPE_CHECKING:
@@ -30,16 +31,11 @@ if TYPE_CHECKING:
     Rows = NDArray[np.uint32]
     Words = NDArray[np.uint64]
 
-HESSIAN_BITS: Final = 32
-"""A row's pair travels as ``gradient << 32 | hessian``: one addition sums both."""
-
-_HESSIAN_MASK: Final = 2**HESSIAN_BITS - 1
 _MOST_GRADIENT: Final = 2**31 - 1
 _STRETCH_ROWS: Final = 8192
 _BLOCK_ROWS: Final = 1024
 _PREFETCH_ROWS: Final = 24
-_CODES: Final = 256
-_WORD_SLOTS: Final = CODES_PER_WORD * _CODES
+_WORD_SLOTS: Final = CODES_PER_WORD * CODES
 _LINE_WORDS: Final = 8
 
 
@@ -84,40 +80,7 @@ def rows_before_flush(fixed: FixedPoint) -> int:
 
     The gradient half is a signed 32-bit sum, the hessian half an unsigned one.
     """
-    return min(_MOST_GRADIENT // fixed.gradient_bound, _HESSIAN_MASK // fixed.hessian_bound)
-
-
-@njit(nogil=True, cache=True)
-def _flush(
-    scratch: Integers, offsets: Integers, sizes: Integers, out: Integers, before: int
-) -> None:
-    """Unpack the accumulators of all features into ``out`` and zero them.
-
-    A node's first flush writes; with some ``before`` it adds.
-    """
-    for feature in range(np.uint64(sizes.size)):
-        base = feature * np.uint64(_CODES)
-        slot = np.uint64(offsets[feature])
-        size = np.uint64(sizes[feature])
-        if before == 0:
-            for b in range(size):
-                packed = scratch[base + b]
-                out[slot + b, 0] = packed >> HESSIAN_BITS
-                out[slot + b, 1] = packed & _HESSIAN_MASK
-                scratch[base + b] = 0
-            out[slot + size, 0] = 0
-            out[slot + size, 1] = 0
-        else:
-            for b in range(size):
-                packed = scratch[base + b]
-                if packed != 0:
-                    out[slot + b, 0] += packed >> HESSIAN_BITS
-                    out[slot + b, 1] += packed & _HESSIAN_MASK
-                    scratch[base + b] = 0
-        packed = scratch[base + np.uint64(MISSING_CODE)]
-        out[slot + size, 0] += packed >> HESSIAN_BITS
-        out[slot + size, 1] += packed & _HESSIAN_MASK
-        scratch[base + np.uint64(MISSING_CODE)] = 0
+    return min(_MOST_GRADIENT // fixed.gradient_bound, HESSIAN_MASK // fixed.hessian_bound)
 
 
 @njit(nogil=True, cache=True)
@@ -180,7 +143,7 @@ def _accumulate(  # noqa: C901 - one unrolled loop
                 codes = words[first[r] + full_words]
                 pair = pairs[r]
                 for k in range(rest):
-                    scratch[base + k * np.uint64(_CODES) + (codes & byte)] += pair
+                    scratch[base + k * np.uint64(CODES) + (codes & byte)] += pair
                     codes >>= np.uint64(8)
         position += size
 
@@ -193,8 +156,8 @@ def _rows_that_fit(rows: Rows, begin: int, end: int, packed: Integers) -> np.int
     for position in range(np.uint64(begin), np.uint64(end)):
         pair = packed[rows[position]]
         gradients += abs(pair >> HESSIAN_BITS)
-        hessians += pair & _HESSIAN_MASK
-        if gradients > _MOST_GRADIENT or hessians > _HESSIAN_MASK:
+        hessians += pair & HESSIAN_MASK
+        if gradients > _MOST_GRADIENT or hessians > HESSIAN_MASK:
             return np.int64(position)
     return np.int64(end)
 
@@ -210,17 +173,21 @@ def fill_histograms(  # noqa: PLR0913, PLR0917 - a kernel's arguments are its da
     flush_rows: int,
     offsets: Integers,
     sizes: Integers,
+    hessian_bits: int,
+    wide: Integers,
+    wide_cells: Integers,
     out: Integers,
 ) -> None:
-    """Fill ``out`` (int64[K, slots, 2]) with the histograms of K nodes.
+    """Fill ``out`` (int64[K, width]) with the histograms of K nodes.
 
     Node k owns ``rows[begin:end]`` of ``ranges[places[k]]``. ``packed``: int64[n] pairs of
-    ``Objective.gradient_pairs``. Where the bounds of a row are so far above the usual that
-    ``flush_rows`` is small, the rows that fit are found by summing them: a flush costs as much as
-    some 256 rows.
+    ``Objective.gradient_pairs``; ``offsets`` to ``wide_cells`` as a ``HistogramForm`` has them.
+    Where the bounds of a row are so far above the usual that ``flush_rows`` is small, the rows that
+    fit are found by summing them: a flush costs as much as some 256 rows.
     """
     features = sizes.size
     scratch = np.zeros(((features + 7) // 8) * _WORD_SLOTS, np.int64)
+    outgrown = np.empty(wide.size, np.int64)
     for node in range(places.size):
         begin = ranges[places[node], 0]
         end = ranges[places[node], 1]
@@ -232,7 +199,10 @@ def fill_histograms(  # noqa: PLR0913, PLR0917 - a kernel's arguments are its da
             if flush_rows < _STRETCH_ROWS and until < end:
                 until = _rows_that_fit(rows, begin, min(begin + _STRETCH_ROWS, end), packed)
             _accumulate(words, np.uint64(stride), features, rows, begin, until, packed, scratch)
-            _flush(scratch, offsets, sizes, out[node], flushes)
+            flush(
+                scratch, offsets, sizes, hessian_bits, wide, wide_cells, outgrown, out[node],
+                flushes,
+            )  # fmt: skip
             flushes += 1
             begin = until
 

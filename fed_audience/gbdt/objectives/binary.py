@@ -19,7 +19,7 @@ from fed_audience.gbdt.arithmetic import (
 from fed_audience.gbdt.evaluation.binary import Metrics
 from fed_audience.gbdt.evaluation.score_histogram import SCORE_BINS, score_histogram
 from fed_audience.gbdt.fixed_point import FixedPoint, gradient_scale
-from fed_audience.gbdt.kernels.histogram import HESSIAN_BITS
+from fed_audience.gbdt.kernels.flushing import HESSIAN_BITS
 from fed_audience.gbdt.kernels.team import ALONE
 from fed_audience.gbdt.objectives.objective import (
     BASE_PRIOR_ROWS,

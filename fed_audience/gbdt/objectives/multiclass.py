@@ -16,7 +16,7 @@ from fed_audience.gbdt.evaluation.multiclass import (
     multiclass_sums,
 )
 from fed_audience.gbdt.fixed_point import FixedPoint, gradient_scale
-from fed_audience.gbdt.kernels.histogram import HESSIAN_BITS
+from fed_audience.gbdt.kernels.flushing import HESSIAN_BITS
 from fed_audience.gbdt.kernels.team import ALONE
 from fed_audience.gbdt.objectives.objective import (
     BASE_PRIOR_ROWS,

@@ -18,7 +18,7 @@ from fed_audience.gbdt.arithmetic import exp, exps, log
 from fed_audience.gbdt.evaluation.count_sums import SIZE, CountUnits, count_sums
 from fed_audience.gbdt.evaluation.counts import CountMetrics
 from fed_audience.gbdt.fixed_point import FixedPoint, row_bits, widest_scale
-from fed_audience.gbdt.kernels.histogram import HESSIAN_BITS
+from fed_audience.gbdt.kernels.flushing import HESSIAN_BITS
 from fed_audience.gbdt.kernels.team import ALONE
 from fed_audience.gbdt.objectives.objective import (
     BASE_PRIOR_ROWS,

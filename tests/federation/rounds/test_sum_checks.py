@@ -12,10 +12,12 @@ from numpy.typing import NDArray
 from fed_audience.errors import DataError, FederationError
 from fed_audience.federation import InProcessTransport, train
 from fed_audience.federation import messages as m
+from fed_audience.federation.messages.packing import Packing, SlotPacking
 from fed_audience.federation.rounds.sum_checks import SumChecks
 from fed_audience.federation.site.run import SiteRun
 from fed_audience.gbdt.fixed_point import FixedPoint
 from fed_audience.gbdt.kernels.histogram import SlotLayout
+from fed_audience.gbdt.kernels.packed_sums import PackedSlots
 from tests.federation.example import manifest, programs, run, split, table
 
 Pairs = NDArray[np.int64]
@@ -37,24 +39,42 @@ def poisoned(change: Callable[[int, Pairs], Pairs], **changes: Any) -> None:
         assert bad._run is not None
         state = bad._run.state
         assert isinstance(state, SiteRun)
-        summed, starts = state._of_features, state._start_trees
-        level = [0]
+        starts, level = state._start_trees, [0]
 
         def at_root(request: m.StartTree) -> Any:
             level[0] = 0
+            booster = state._booster
+            grows = type(booster).start_growing
+
+            def changed(splits: Any, build: Any, packed: PackedSlots) -> Callable[[], Pairs]:
+                summed = grows(booster, splits, build, packed)
+
+                def sums() -> Pairs:
+                    found = _in_pairs(summed(), packed, lambda pairs: change(level[0], pairs))
+                    level[0] += 1
+                    return found
+
+                return sums
+
+            booster.start_growing = changed  # type: ignore[method-assign]
             return starts(request)
 
-        def changed(histograms: Pairs) -> Pairs:
-            found = change(level[0], summed(histograms))
-            level[0] += 1
-            return found
-
         state._start_trees = at_root  # type: ignore[method-assign]
-        state._of_features = changed  # type: ignore[method-assign]
         return reply
 
     bad._open = opened  # type: ignore[method-assign]
     train(transport, manifest(NAMES, **changes))
+
+
+def _in_pairs(sums: Pairs, packed: PackedSlots, change: Callable[[Pairs], Pairs]) -> Pairs:
+    """``change`` the pairs in sums of a form, int64[nodes, width]."""
+    how = SlotPacking(
+        Packing(hessian_bits=packed.hessian_bits),
+        (sums.shape[1] - len(packed.wide)) if packed.hessian_bits else sums.shape[1] // 2,
+        packed.wide,
+    )
+    pairs, _ = how.unpack(sums.reshape(-1), len(sums))
+    return how.pack(change(pairs)).reshape(len(sums), -1)
 
 
 @pytest.mark.parametrize("factor", [-100, -5, 10, 100])

@@ -11,6 +11,7 @@ from fed_audience.gbdt.bins import MISSING_CODE, CategoryBins, FeatureBins, Nume
 from fed_audience.gbdt.fixed_point import FixedPoint
 from fed_audience.gbdt.kernels.codes import BinnedMatrix
 from fed_audience.gbdt.kernels.histogram import SlotLayout, rows_before_flush
+from fed_audience.gbdt.kernels.packed_sums import PackedSlots, pack_pairs
 from tests.gbdt.one_site import histograms
 
 if TYPE_CHECKING:
@@ -78,6 +79,24 @@ def test_kernel_gives_the_integers_of_its_numpy_twin(features: int) -> None:
     for node, (begin, end) in enumerate(ranges):
         expected = twin(columns, bins, rows[begin:end], gradients, hessians)
         assert np.array_equal(built[node], expected)
+
+
+@pytest.mark.parametrize("fixed", [BOUNDS, bounds(2**31 // 700, 2**20)])
+@pytest.mark.parametrize("hessian_bits", [28, 32, 36])
+@pytest.mark.parametrize("wide", [[], [0], [3, 7, -2, -1]])
+def test_kernel_packs_as_pairs_are_packed(
+    hessian_bits: int, wide: list[int], fixed: FixedPoint
+) -> None:
+    """Also where a node is flushed several times, and where it has no rows."""
+    columns, bins, gradients, hessians = example(11, 5_000, seed=3)
+    matrix, layout = BinnedMatrix.from_columns(columns, bins), SlotLayout.from_bins(bins)
+    rows = np.random.default_rng(1).permutation(5_000).astype(np.uint32)
+    ranges = np.array([[0, 3_000], [3_000, 3_000], [3_000, 5_000]])
+    known = matrix, layout, rows, ranges, (gradients << 32) + hessians, fixed
+    packed = PackedSlots(hessian_bits, np.array(wide, dtype=np.int32) % layout.slots)
+    expected = np.empty(3 * packed.width(layout.slots), dtype=np.int64)
+    pack_pairs(histograms(*known), packed.wide, hessian_bits, expected)
+    assert np.array_equal(histograms(*known, packed).ravel(), expected)
 
 
 EXTREMES = [(2**12, 2**10), (2**16, 2**14), (2**16, 2**20), (2**20, 2**20), (2**20, 1)]
