@@ -35,7 +35,7 @@ PHASES: Final = {
     "validation loss": "gbdt.growing.booster:RowBooster.validation_loss",
     "pack": "federation.messages.packing:SlotPacking.pack",
     "grow, choose": "gbdt.growing.lockstep:LockstepGrowth.advance",
-    "subtract, find splits": "gbdt.growing.grower:find_split",
+    "subtract, find splits": "gbdt.growing.grower:find_splits",
     "write messages": "federation.messages:encode",
     "read requests": "federation.messages:decode_request",
     "read replies": "federation.messages:decode_reply",

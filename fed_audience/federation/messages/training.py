@@ -19,7 +19,8 @@ from fed_audience.federation.messages.base import (
     UInt32Vector,
     VectorReply,
 )
-from fed_audience.federation.messages.packing import NO_SLOTS, WIDE, Packing
+from fed_audience.federation.messages.packing import WIDE, Packing
+from fed_audience.gbdt.kernels.packed_sums import NO_SLOTS
 
 
 class OpenRun(Request):

@@ -19,6 +19,7 @@ from fed_audience.federation.messages.payload import (
 )
 from fed_audience.federation.rounds.coordinator import SiteMissing
 from fed_audience.federation.rounds.sum_checks import FIND_IT, BrokenSums, SumChecks
+from fed_audience.gbdt.growing.histogram_pool import HistogramPool
 from fed_audience.gbdt.growing.lockstep import LockstepGrowth
 from fed_audience.gbdt.growing.sampling import drawn_features
 from fed_audience.gbdt.kernels.histogram import SlotLayout
@@ -95,6 +96,7 @@ class BoostingRounds:
         signs = dict(manifest.parameters.monotone_constraints)
         self._monotone = np.array([signs.get(name, 0) for name in self._names], dtype=np.int8)
         self._team = ALONE
+        self._pool = HistogramPool()
         self._checks = SumChecks(rows_by_slot, objective.fixed, self._names)
         self._trees: list[tuple[Tree, ...]] = []
         self._losses: list[int] = []
@@ -145,7 +147,7 @@ class BoostingRounds:
                 return "early_stopping"
             growing = LockstepGrowth(
                 self._layout, self._parameters, self._objective.fixed, self._rows, drawn,
-                self._monotone, self._team,
+                self._monotone, self._team, self._pool,
             )  # fmt: skip
             unsent = self._grow(number, growing, roots)
             trees = growing.trees()
@@ -244,7 +246,8 @@ class BoostingRounds:
                 self._on_event(e.SiteWarning("", text))
                 return unsent
             built, _ = how.unpack(sums, nodes)
-            self._checks.children(number, built, growing.parents_of_build(), self._team)
+            parents = growing.parents_of_build()
+            self._checks.children(number, built, growing.pool.sums, parents, self._team)
             self._take(growing.advance, built)
         return growing.unsent()
 

@@ -9,17 +9,18 @@ checked where splits are searched.
 
 from __future__ import annotations
 
+from itertools import pairwise
 from typing import TYPE_CHECKING, Final
 
 import numpy as np
 
 from fed_audience.errors import FederationError
 from fed_audience.federation.messages.packing import SlotPacking
-from fed_audience.gbdt.kernels.histogram import is_part_of
+from fed_audience.gbdt.kernels.histogram import first_not_of
 from fed_audience.gbdt.kernels.team import ALONE
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Sequence
+    from collections.abc import Sequence
 
     from numpy.typing import NDArray
 
@@ -29,6 +30,9 @@ if TYPE_CHECKING:
 
     Integers = NDArray[np.int64]
 
+
+_SHARED_NODES: Final = 4
+"""Nodes below which a thread checks them sooner than another takes some over."""
 
 NEGATIVE: Final = "a hessian sum is negative"
 FIND_IT: Final = (
@@ -90,18 +94,28 @@ class SumChecks:
             raise _broken(f"what rides with tree {tree + 1}", "a loss or a count is out of range")
 
     def children(
-        self, tree: int, built: Integers, parents: Iterable[Integers], team: Team = ALONE
+        self,
+        tree: int,
+        built: Integers,
+        pool: Integers,
+        parents: Sequence[int],
+        team: Team = ALONE,
     ) -> None:
-        """Check built children int64[nodes, slots, 2] against their parents, int64[slots, 2] each.
+        """Check built children int64[nodes, slots, 2] against ``pool[parents]``.
 
         A child's rows are some of its parent's: its hessians are no more, and never negative.
         """
+        places = np.array(parents, dtype=np.int64)
 
-        def check(known: tuple[Integers, Integers]) -> None:
-            if not is_part_of(*known, self._gradient):
-                self._name(*known, f"a node of tree {tree + 1}")
+        def check(part: tuple[int, int]) -> None:
+            broken = first_not_of(built, pool, places, self._gradient, *part)
+            if broken >= 0:
+                where = f"a node of tree {tree + 1}"
+                self._name(built[broken], pool[places[broken]], where)
 
-        team.map(check, zip(built, parents, strict=True))
+        count = len(places)
+        shares = team.threads if count >= _SHARED_NODES else 1
+        team.map(check, pairwise(count * share // shares for share in range(shares + 1)))
 
     def _name(self, child: Integers, parent: Integers, where: str) -> None:
         """Say what is wrong with a child."""

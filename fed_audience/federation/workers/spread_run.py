@@ -16,9 +16,10 @@ import numpy as np
 from fed_audience.errors import FederationError
 from fed_audience.federation import messages as m
 from fed_audience.federation.explaining import evenly_spaced, explainable_rows
-from fed_audience.federation.messages.packing import NO_SLOTS, WIDE, SlotPacking
+from fed_audience.federation.messages.packing import WIDE, SlotPacking
 from fed_audience.federation.site.run import ROOT_RIDES, SiteVector
 from fed_audience.federation.site.steps import to_the_end
+from fed_audience.gbdt.kernels.packed_sums import NO_SLOTS
 from fed_audience.gbdt.models.cover import leaf_counts
 
 if TYPE_CHECKING:

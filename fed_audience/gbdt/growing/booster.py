@@ -307,4 +307,4 @@ class RowBooster:
 
 def _copied_pairs(sums: Integers) -> Integers:
     """Histograms in the form ``PAIRS`` as int64[K, slots, 2]."""
-    return sums.reshape(len(sums), -1, 2).copy()
+    return sums.reshape(len(sums), sums.shape[1] // 2, 2).copy()

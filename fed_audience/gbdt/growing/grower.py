@@ -8,16 +8,19 @@ other is parent minus child. A step that builds nothing ends the tree.
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING
 
 import numpy as np
 
+from fed_audience.gbdt.growing.histogram_pool import NO_PLACE, HistogramPool
 from fed_audience.gbdt.growing.splitting import (
-    NO_SIBLING,
+    Child,
+    Family,
     Found,
     OutputRange,
     SplitRules,
     find_split,
+    find_splits,
 )
 from fed_audience.gbdt.kernels.team import ALONE
 from fed_audience.gbdt.tree import NodeSums, Split, Tree
@@ -29,9 +32,6 @@ if TYPE_CHECKING:
     from fed_audience.gbdt.kernels.histogram import SlotLayout
     from fed_audience.gbdt.kernels.team import Team
     from fed_audience.gbdt.parameters import TrainingParameters
-
-_SHARED_FAMILIES: Final = 4
-"""Families below which a thread searches them sooner than another takes some over."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,12 +59,17 @@ class _Node:
     l2: float
     bounds: OutputRange
     may_split: bool
-    histogram: NDArray[np.int64] | None = None
+    place: int = NO_PLACE
     best: Found | None = None
+
+    @property
+    def child(self) -> Child:
+        """What a search takes."""
+        return Child(self.sums, self.bounds, self.may_split)
 
 
 @dataclass(frozen=True, slots=True)
-class _Family:
+class _Siblings:
     parent: int
     built: int
     derived: int
@@ -76,8 +81,8 @@ class TreeGrower:
     ``fixed`` says what the integers are worth, ``rows`` are the training rows of all sites.
     ``features``: bool[F], those drawn for this tree (all by default); ``monotone``: int8[F], -1 or
     +1 where the score may only fall or rise with the feature, 0 elsewhere. ``team`` searches the
-    nodes of a step. Node numbers are given in order of creation, the root is 0. Raises
-    FederationError when a summed histogram contradicts itself or its parent.
+    nodes of a step, ``pool`` keeps their histograms. Node numbers are given in order of creation,
+    the root is 0. Raises FederationError when a summed histogram contradicts itself or its parent.
     """
 
     def __init__(
@@ -90,6 +95,7 @@ class TreeGrower:
         features: NDArray[np.bool_] | None = None,
         monotone: NDArray[np.int8] | None = None,
         team: Team = ALONE,
+        pool: HistogramPool | None = None,
     ) -> None:
         count = len(layout.sizes)
         self._layout = layout
@@ -102,7 +108,11 @@ class TreeGrower:
         self._nodes: dict[int, _Node] = {}
         self._splits: list[NodeSplit] = []
         self._open: set[int] = set()
-        self._families: list[_Family] = []
+        self._families: list[_Siblings] = []
+        if pool is None:
+            pool = HistogramPool()
+            pool.start(layout.slots)
+        self._pool = pool
 
     def start(self, histogram: NDArray[np.int64]) -> GrowthStep:
         """Take the root's summed histogram, int64[slots, 2]; return the first step."""
@@ -117,28 +127,30 @@ class TreeGrower:
             drawn=self._features,
             monotone=self._monotone,
         )
-        self._add(0, root, self._rules.lambda_l2, self._rules.widest).histogram = histogram
-        self._find(0)
+        node = self._add(0, root, self._rules.lambda_l2, self._rules.widest)
+        if node.may_split:
+            node.place = self._pool.take()
+            self._pool.sums[node.place] = histogram
+            self._open_if(0, find_split(histogram, node.child, self._layout, self._rules))
         return self._step()
 
     def advance(self, built: NDArray[np.int64]) -> GrowthStep:
-        """Take the summed histograms of the last step's ``build``, int64[K, slots, 2].
-
-        They are the grower's from here on, and change in place.
-        """
-        families, self._families = list(zip(self._families, built, strict=True)), []
-        team = self._team if len(families) >= _SHARED_FAMILIES else ALONE
-        team.map(self._find_both, families)
+        """Take the summed histograms of the last step's ``build``, int64[K, slots, 2]."""
+        families, self._families = self._families, []
+        known = [self._family(siblings) for siblings in families]
+        splits = find_splits(self._pool.sums, built, known, self._layout, self._rules, self._team)
+        for siblings, (derived, own) in zip(families, splits, strict=True):
+            self._open_if(siblings.derived, derived)
+            self._open_if(siblings.built, own)
         return self._step()
 
     def hessian_of(self, node: int) -> int:
         """Hessian sum of ``node`` in units, as the split of its parent says."""
         return self._nodes[node].sums.hessian
 
-    def parents_of_build(self) -> list[NDArray[np.int64]]:
-        """Histograms of the parents of the nodes to build, in their order."""
-        found = (self._nodes[family.parent].histogram for family in self._families)
-        return [histogram for histogram in found if histogram is not None]
+    def parents_of_build(self) -> list[int]:
+        """Places in the pool of the histograms of the parents of the nodes to build."""
+        return [self._nodes[siblings.parent].place for siblings in self._families]
 
     def leaf_values(self) -> dict[int, float]:
         """Value of each leaf so far, by node: its output times the learning rate."""
@@ -166,27 +178,28 @@ class TreeGrower:
         unit = self._fixed.gradient_unit / self._fixed.hessian_unit
         return self._parameters.learning_rate * (output * unit)
 
-    def _find_both(self, known: tuple[_Family, NDArray[np.int64]]) -> None:
-        """Hand the children of a family their histograms and find their best splits."""
-        family, histogram = known
-        parent = self._nodes[family.parent]
-        self._nodes[family.built].histogram = histogram
-        self._nodes[family.derived].histogram = parent.histogram
-        parent.histogram = None
-        self._find(family.derived, histogram)
-        self._find(family.built)
+    def _family(self, siblings: _Siblings) -> Family:
+        """Hand the parent's histogram down to the derived child, and find room for the built."""
+        parent = self._nodes[siblings.parent]
+        derived, built = self._nodes[siblings.derived], self._nodes[siblings.built]
+        place, parent.place = parent.place, NO_PLACE
+        derived.place = place
+        if built.may_split and self._has_grandchildren(built):
+            built.place = self._pool.take()
+        return Family(place, built.place, derived.child, built.child)
 
-    def _find(self, number: int, sibling: NDArray[np.int64] = NO_SIBLING) -> None:
-        """Find the best split of a node that may be split; it is then open."""
+    def _has_grandchildren(self, node: _Node) -> bool:
+        """Whether children of ``node`` may be split: they need its histogram."""
+        return node.depth + 1 < self._parameters.max_depth
+
+    def _open_if(self, number: int, best: Found | None) -> None:
+        """Open a node for the split that was found, if any; let go of what nobody needs."""
         node = self._nodes[number]
-        if node.may_split and node.histogram is not None:
-            node.best = find_split(
-                node.histogram, node.sums, self._layout, self._rules, node.bounds, sibling=sibling
-            )
-        if node.best is not None:
+        node.best = best
+        if best is not None:
             self._open.add(number)
-        else:
-            node.histogram = None
+        if best is None or not self._has_grandchildren(node):
+            node.place = self._pool.give_back(node.place)
 
     def _add(self, depth: int, sums: NodeSums, l2: float, bounds: OutputRange) -> _Node:
         may_split = depth < self._parameters.max_depth and self._rules.can_split(sums)
@@ -217,9 +230,9 @@ class TreeGrower:
             done += [self._split(number) for number in chosen]
             if len(self._splits) + 1 < self._parameters.num_leaves:
                 self._families = [
-                    family for split in done[-len(chosen) :] if (family := self._family(split))
+                    found for split in done[-len(chosen) :] if (found := self._siblings(split))
                 ]
-        return GrowthStep(tuple(done), tuple(family.built for family in self._families))
+        return GrowthStep(tuple(done), tuple(siblings.built for siblings in self._families))
 
     def _split(self, number: int) -> NodeSplit:
         node = self._nodes[number]
@@ -235,12 +248,13 @@ class TreeGrower:
         self._splits.append(done)
         return done
 
-    def _family(self, done: NodeSplit) -> _Family | None:
+    def _siblings(self, done: NodeSplit) -> _Siblings | None:
         """Decide which child is built, or None where neither child may be split further."""
         left, right = self._nodes[done.left], self._nodes[done.right]
         if not (left.may_split or right.may_split):
-            self._nodes[done.node].histogram = None
+            node = self._nodes[done.node]
+            node.place = self._pool.give_back(node.place)
             return None
         if left.sums.hessian <= right.sums.hessian:
-            return _Family(done.node, done.left, done.right)
-        return _Family(done.node, done.right, done.left)
+            return _Siblings(done.node, done.left, done.right)
+        return _Siblings(done.node, done.right, done.left)

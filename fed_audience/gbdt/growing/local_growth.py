@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Final
 import numpy as np
 
 from fed_audience.gbdt.growing.booster import BinnedRows, RowBooster
+from fed_audience.gbdt.growing.histogram_pool import HistogramPool
 from fed_audience.gbdt.growing.lockstep import LockstepGrowth
 from fed_audience.gbdt.growing.sampling import drawn_features
 from fed_audience.gbdt.objectives import BASE_PRIOR_ROWS
@@ -76,6 +77,7 @@ class LocalGrowth:
         self._names = [feature.name for feature in features]
         self._monotone = parameters.monotone_signs(features)
         self._team = team
+        self._pool = HistogramPool()
 
     def booster(
         self, trunk: TrunkRows, order: NDArray[np.int64], training_rows: int
@@ -106,8 +108,9 @@ class LocalGrowth:
         )
         booster.draw(drawn)
         growing = LockstepGrowth(
-            layout, options, self.objective.fixed, booster.rows.training_rows, drawn, self._monotone
-        )
+            layout, options, self.objective.fixed, booster.rows.training_rows, drawn,
+            self._monotone, pool=self._pool,
+        )  # fmt: skip
         growing.start(booster.start_trees(number))
         while build := growing.build:
             growing.advance(booster.grow(_moves(growing.unsent()), build))

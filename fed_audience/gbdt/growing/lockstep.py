@@ -7,6 +7,7 @@ from functools import partial
 from typing import TYPE_CHECKING
 
 from fed_audience.gbdt.growing.grower import GrowthStep, NodeSplit, TreeGrower
+from fed_audience.gbdt.growing.histogram_pool import HistogramPool
 from fed_audience.gbdt.kernels.team import ALONE
 
 if TYPE_CHECKING:
@@ -26,6 +27,7 @@ class LockstepGrowth:
     """A grower a class over the features that were drawn, numbered as in the whole ``layout``.
 
     ``drawn``: int64[m] ascending; histograms hold the slots of these alone. ``monotone``: int8[F].
+    ``pool`` keeps histograms between levels; it is emptied for these trees.
     """
 
     def __init__(
@@ -37,13 +39,16 @@ class LockstepGrowth:
         drawn: Integers,
         monotone: NDArray[np.int8],
         team: Team = ALONE,
+        pool: HistogramPool | None = None,
     ) -> None:
         seen = layout.only(drawn)
         signs = monotone[drawn] if monotone.any() else None
         self.slots = seen.slots
-        self._drawn = drawn
+        self.pool = pool or HistogramPool()
+        self.pool.start(seen.slots)
+        self._numbers = None if len(drawn) == len(layout.sizes) else drawn.tolist()
         self._new_grower = partial(
-            TreeGrower, seen, parameters, fixed, rows, monotone=signs, team=team
+            TreeGrower, seen, parameters, fixed, rows, monotone=signs, team=team, pool=self.pool
         )
         self._growers: list[TreeGrower] = []
         self._steps: list[GrowthStep] = []
@@ -71,9 +76,9 @@ class LockstepGrowth:
         ]
         return max(sums, default=0)
 
-    def parents_of_build(self) -> list[Integers]:
-        """Histograms of the parents of the nodes to build, class after class."""
-        return [parent for grower in self._growers for parent in grower.parents_of_build()]
+    def parents_of_build(self) -> list[int]:
+        """Places in the pool of the parents of the nodes to build, class after class."""
+        return [place for grower in self._growers for place in grower.parents_of_build()]
 
     def unsent(self) -> list[list[NodeSplit]]:
         """Hand out the splits that no site has been told of yet, by class."""
@@ -93,7 +98,7 @@ class LockstepGrowth:
     def trees(self) -> tuple[Tree, ...]:
         """Return the grown trees, one a class."""
         grown = [grower.tree() for grower in self._growers]
-        return tuple(replace(t, splits=tuple(map(self._numbered, t.splits))) for t in grown)
+        return tuple(replace(tree, splits=self._numbered(tree.splits)) for tree in grown)
 
     def leaf_values(self) -> list[dict[int, float]]:
         """Value of each leaf by node, for each class."""
@@ -102,8 +107,14 @@ class LockstepGrowth:
     def _take(self, steps: list[GrowthStep]) -> None:
         self._steps = steps
         for unsent, step in zip(self._unsent, steps, strict=True):
-            unsent += [replace(done, split=self._numbered(done.split)) for done in step.splits]
+            splits = self._numbered(tuple(done.split for done in step.splits))
+            unsent += [
+                NodeSplit(done.node, split, done.left, done.right)
+                for done, split in zip(step.splits, splits, strict=True)
+            ]
 
-    def _numbered(self, split: Split) -> Split:
-        """Return a split with its feature numbered as in the whole layout."""
-        return replace(split, feature=int(self._drawn[split.feature]))
+    def _numbered(self, splits: tuple[Split, ...]) -> tuple[Split, ...]:
+        """Return splits with their features numbered as in the whole layout."""
+        if self._numbers is None:
+            return splits
+        return tuple(replace(split, feature=self._numbers[split.feature]) for split in splits)

@@ -17,23 +17,31 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from fractions import Fraction
+from itertools import pairwise
 from math import ceil, inf
 from typing import TYPE_CHECKING, Final, NamedTuple, Self
 
 import numpy as np
 
 from fed_audience.errors import FederationError
-from fed_audience.gbdt.kernels.node_search import CONTRADICTION, NO_SPLIT, search
+from fed_audience.gbdt.kernels.node_search import CONTRADICTION, NO_SPLIT, search, search_families
+from fed_audience.gbdt.kernels.team import ALONE
 from fed_audience.gbdt.tree import NodeSums, Split
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from numpy.typing import NDArray
 
     from fed_audience.gbdt.fixed_point import FixedPoint
     from fed_audience.gbdt.kernels.histogram import SlotLayout
+    from fed_audience.gbdt.kernels.team import Team
     from fed_audience.gbdt.parameters import TrainingParameters
 
 _LEAST_GAIN: Final = 1e-9
+_NO_SIBLING: Final = np.empty((0, 2), dtype=np.int64)
+_SHARED_FAMILIES: Final = 4
+"""Families below which a thread searches them sooner than another takes some over."""
 
 
 class OutputRange(NamedTuple):
@@ -158,40 +166,97 @@ class SplitRules:
         return (below, above) if sign > 0 else (above, below)
 
 
-NO_SIBLING: Final = np.empty((0, 2), dtype=np.int64)
+class Child(NamedTuple):
+    """A node to search: its sums, the range of its output, and whether it may be split at all."""
+
+    sums: NodeSums
+    bounds: OutputRange
+    may_split: bool = True
+
+
+class Family(NamedTuple):
+    """Two siblings: what is left of their parent's histogram, and the one that was built.
+
+    ``parent``: place in the pool of the parent's histogram, which becomes the derived child's.
+    ``keep``: where the built one is kept, or NO_PLACE.
+    """
+
+    parent: int
+    keep: int
+    derived: Child
+    built: Child
 
 
 def find_split(
     histogram: NDArray[np.int64],
-    total: NodeSums,
+    node: Child,
     layout: SlotLayout,
     rules: SplitRules,
-    bounds: OutputRange | None = None,
-    *,
-    sibling: NDArray[np.int64] = NO_SIBLING,
 ) -> Found | None:
     """Find the best split of a node, or None where none gains enough.
 
-    ``histogram``: int64[slots, 2] summed over all sites; ``total``: the node's sums; ``bounds``:
-    range of its output. With a ``sibling`` the histogram is that of their parent, and becomes the
-    node's in place. A node without missing values sends later ones to its heavier child (left
-    when equal). Raises FederationError when the slots of a feature do not add up to ``total``.
+    ``histogram``: int64[slots, 2] summed over all sites. A node without missing values sends later
+    ones to its heavier child (left when equal). Raises FederationError when the slots of a feature
+    do not add up to the node's sums.
     """
-    low, high = bounds or rules.widest
     left = np.zeros(256, dtype=np.uint8)
-    gain, feature, bin_, missing_left, left_g, left_h = search(
+    gain, *found = search(
         histogram,
-        sibling,
+        _NO_SIBLING,
         layout.offsets,
         rules.features,
         rules.integers,
         rules.reals,
-        total.gradient,
-        total.hessian,
-        low,
-        high,
+        node.sums.gradient,
+        node.sums.hessian,
+        *node.bounds,
         left,
     )
+    return _found(gain, found, left)
+
+
+def find_splits(
+    pool: NDArray[np.int64],
+    built: NDArray[np.int64],
+    families: Sequence[Family],
+    layout: SlotLayout,
+    rules: SplitRules,
+    team: Team = ALONE,
+) -> list[tuple[Found | None, Found | None]]:
+    """Find the best splits of the derived and the built child of each family.
+
+    ``pool``: int64[P, slots, 2], changed in place; ``built``: int64[K, slots, 2]. A family is
+    searched by one kernel call with others, without the interpreter. Raises as ``find_split``.
+    """
+    count = len(families)
+    pairs = [(family.derived, family.built) for family in families]
+    places = np.array([(family.parent, family.keep) for family in families], dtype=np.int64)
+    children = np.array(
+        [[(c.may_split, c.sums.gradient, c.sums.hessian) for c in pair] for pair in pairs],
+        dtype=np.int64,
+    )
+    ranges = np.array([[child.bounds for child in pair] for pair in pairs])
+    gains = np.zeros((count, 2))
+    found = np.empty((count, 2, 5), dtype=np.int64)
+    left = np.zeros((count, 2, 256), dtype=np.uint8)
+
+    def job(part: tuple[int, int]) -> None:
+        search_families(
+            pool, built, places, children, ranges, layout.offsets, rules.features, rules.integers,
+            rules.reals, *part, gains, found, left,
+        )  # fmt: skip
+
+    shares = team.threads if count >= _SHARED_FAMILIES else 1
+    team.map(job, pairwise(count * share // shares for share in range(shares + 1)))
+    return [
+        (_found(gain[0], one[0], codes[0]), _found(gain[1], one[1], codes[1]))
+        for gain, one, codes in zip(gains.tolist(), found.tolist(), left, strict=True)
+    ]
+
+
+def _found(gain: float, found: Sequence[int], left: NDArray[np.uint8]) -> Found | None:
+    """Read what the kernel writes: feature, bin, side of missing, sums on the left."""
+    feature, bin_, missing_left, gradient, hessian = found
     if feature == NO_SPLIT:
         return None
     if feature <= CONTRADICTION:
@@ -201,4 +266,4 @@ def find_split(
             fix="find the site whose rows or bins changed during the run, then run again",
         )
     codes = tuple(left.nonzero()[0].tolist()) if bin_ < 0 else ()
-    return Found(Split(feature, gain, bin_, missing_left, codes), NodeSums(left_g, left_h))
+    return Found(Split(feature, gain, bin_, bool(missing_left), codes), NodeSums(gradient, hessian))

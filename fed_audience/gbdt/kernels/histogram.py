@@ -208,13 +208,21 @@ def fill_histograms(  # noqa: PLR0913, PLR0917 - a kernel's arguments are its da
 
 
 @njit(nogil=True, cache=True)
-def is_part_of(child: Integers, parent: Integers, steepest: Integers) -> bool:
-    """Whether a node's histogram can be that of some of its parent's rows, int64[slots, 2] both.
+def first_not_of(
+    built: Integers, pool: Integers, parents: Integers, steepest: Integers, first: int, last: int
+) -> int:
+    """First of nodes ``first`` to ``last`` that cannot hold some of its parent's rows, or -1.
 
-    ``steepest``: int64[slots], the largest gradient sum that the rows of each slot can have.
+    ``built``: int64[K, slots, 2]; the parent of node k is ``pool[parents[k]]``. ``steepest``:
+    int64[slots], the largest gradient sum that the rows of each slot can have.
     """
-    for slot in range(np.uint64(child.shape[0])):
-        gradient, hessian = child[slot, 0], child[slot, 1]
-        if hessian < 0 or hessian > parent[slot, 1] or abs(gradient) > steepest[slot]:
-            return False
-    return True
+    for node in range(first, last):
+        child, parent = built[node], pool[parents[node]]
+        fits = True
+        for slot in range(np.uint64(child.shape[0])):
+            gradient, hessian = child[slot, 0], child[slot, 1]
+            fits &= (hessian >= 0) & (hessian <= parent[slot, 1])
+            fits &= abs(gradient) <= steepest[slot]
+        if not fits:
+            return node
+    return -1

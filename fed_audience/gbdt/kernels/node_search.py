@@ -175,3 +175,58 @@ def search(  # noqa: PLR0913, PLR0915, PLR0917 - a kernel: arguments by position
         return best, found, -1, False, g, h
     missing_left, g, h = _left_of_border(sums, found_bin, found_missing_left, total_h)
     return best, found, found_bin, missing_left, g, h
+
+
+@njit(nogil=True, cache=True)
+def search_families(  # noqa: PLR0913, PLR0917 - as above
+    pool: Integers,
+    built: Integers,
+    places: Integers,
+    children: Integers,
+    ranges: Floats,
+    offsets: Integers,
+    features: Integers,
+    integers: Integers,
+    reals: Floats,
+    first: int,
+    last: int,
+    gains: Floats,
+    found: Integers,
+    left: Codes,
+) -> None:
+    """Search both children of families ``first`` to ``last``: what is derived, then what was built.
+
+    ``pool``: int64[P, slots, 2]; ``built``: int64[K, slots, 2]. ``places``: int64[K, 2], where in
+    the pool the parent's histogram becomes the derived child's, and where the built one is kept
+    (-1: nowhere). ``children``: int64[K, 2, 3], whether it may be split, gradient, hessian;
+    ``ranges``: float64[K, 2, 2]. Writes ``gains``, float64[K, 2], ``found``, int64[K, 2, 5] and
+    ``left``, uint8[K, 2, 256] of zeros: what ``search`` returns.
+    """
+    nothing = np.empty((0, 2), np.int64)
+    for family in range(first, last):
+        for child in range(2):
+            found[family, child, 0] = NO_SPLIT
+            if children[family, child, 0] == 0:
+                continue
+            derived = child == 0
+            gain, feature, bin_, missing_left, g, h = search(
+                pool[places[family, 0]] if derived else built[family],
+                built[family] if derived else nothing,
+                offsets,
+                features,
+                integers,
+                reals,
+                children[family, child, 1],
+                children[family, child, 2],
+                ranges[family, child, 0],
+                ranges[family, child, 1],
+                left[family, child],
+            )
+            gains[family, child] = gain
+            found[family, child, 0] = feature
+            found[family, child, 1] = bin_
+            found[family, child, 2] = np.int64(missing_left)
+            found[family, child, 3] = g
+            found[family, child, 4] = h
+        if places[family, 1] >= 0:
+            pool[places[family, 1]] = built[family]

@@ -266,13 +266,13 @@ def test_a_program_that_would_decide_otherwise_is_refused(
 
     with pytest.raises(Killed):
         trained(Mortal(sites, before=die), AGREED, tmp_path / "journal")
-    family = TreeGrower._family
+    siblings = TreeGrower._siblings
 
     def other_child(self: TreeGrower, done: NodeSplit) -> Any:
-        found = family(self, done)
+        found = siblings(self, done)
         return found and type(found)(found.parent, found.derived, found.built)
 
-    monkeypatch.setattr(TreeGrower, "_family", other_child)
+    monkeypatch.setattr(TreeGrower, "_siblings", other_child)
     with pytest.raises(FederationError, match="decides otherwise than the journal"):
         trained(Mortal(sites), AGREED, tmp_path / "journal")
 

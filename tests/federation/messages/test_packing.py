@@ -11,12 +11,12 @@ from pydantic import ValidationError
 
 from fed_audience.errors import FederationError
 from fed_audience.federation.messages.packing import (
-    NO_SLOTS,
     WIDE,
     Packing,
     SlotPacking,
     counts_ring,
 )
+from fed_audience.gbdt.kernels.packed_sums import NO_SLOTS
 from fed_audience.privacy.masks import RING_32, RING_64
 
 Integers = NDArray[np.int64]

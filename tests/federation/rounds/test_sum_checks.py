@@ -18,6 +18,7 @@ from fed_audience.federation.site.run import SiteRun
 from fed_audience.gbdt.fixed_point import FixedPoint
 from fed_audience.gbdt.kernels.histogram import SlotLayout
 from fed_audience.gbdt.kernels.packed_sums import PackedSlots
+from fed_audience.gbdt.kernels.team import team_of
 from tests.federation.example import manifest, programs, run, split, table
 
 Pairs = NDArray[np.int64]
@@ -56,7 +57,7 @@ def poisoned(change: Callable[[int, Pairs], Pairs], **changes: Any) -> None:
 
                 return sums
 
-            booster.start_growing = changed  # type: ignore[method-assign]
+            booster.start_growing = changed  # type: ignore[method-assign,assignment]
             return starts(request)
 
         state._start_trees = at_root  # type: ignore[method-assign]
@@ -169,10 +170,13 @@ def test_a_child_keeps_within_its_parent(slot: int, pair: tuple[int, int], what:
     checking = checks()
     checking.roots(0, ROOT)
     child = ROOT // 2
-    checking.children(0, child, ROOT)
-    child[0, slot] = pair
-    with pytest.raises(FederationError, match=what):
-        checking.children(0, child, ROOT)
+    pool, parents = np.concatenate((ROOT // 4, ROOT)), [1] * 5
+    built = np.repeat(child, 5, axis=0)
+    checking.children(0, built, pool, parents)
+    built[4, slot] = pair
+    for threads in (1, 2):
+        with pytest.raises(FederationError, match=what):
+            checking.children(0, built, pool, parents, team_of(threads))
 
 
 def test_sums_travel_as_their_bounds_allow_and_shorter_in_small_nodes() -> None:

@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from fed_audience.errors import FederationError
 from fed_audience.gbdt.bins import CategoryBins, FeatureBins, NumericBins
 from fed_audience.gbdt.fixed_point import FixedPoint
-from fed_audience.gbdt.growing.splitting import SplitRules, find_split
+from fed_audience.gbdt.growing.splitting import Child, SplitRules, find_split
 from fed_audience.gbdt.kernels.histogram import SlotLayout
 from fed_audience.gbdt.parameters import TrainingParameters
 from fed_audience.gbdt.tree import NodeSums, Split
@@ -49,7 +49,7 @@ def search(
         drawn=np.ones(len(features), dtype=np.bool_),
         monotone=np.zeros(len(features), dtype=np.int8),
     )
-    found = find_split(flat, sums, layout, rules)
+    found = find_split(flat, Child(sums, rules.widest), layout, rules)
     if found is None:
         return None
     assert found.left == left_of(found.split, features[found.split.feature][1])
