@@ -15,7 +15,7 @@ import pyarrow as pa
 from fed_audience.errors import DataError
 from fed_audience.federation.messages.refusal import Refusal
 from fed_audience.gbdt.bins.arrow_columns import BLOCK_ROWS
-from fed_audience.gbdt.bins.canonical import LARGEST
+from fed_audience.gbdt.bins.canonical import marked_beyond
 from fed_audience.gbdt.bins.categories import bucket_counts, categories_of, refined_counts
 from fed_audience.gbdt.bins.encoding import encode_categorical
 from fed_audience.gbdt.bins.numbers import number_blocks
@@ -119,10 +119,7 @@ def read_column(
 
 def _clipped(column: Any, training: Marks) -> int:
     """Training rows beyond what is told apart, infinities among them."""
-    return sum(
-        int(np.count_nonzero((np.abs(numbers) > LARGEST) & marks))
-        for numbers, marks in _marked(column, training)
-    )
+    return sum(int(marked_beyond(numbers, marks)) for numbers, marks in _marked(column, training))
 
 
 def _marked(column: Any, marks: Marks) -> Iterator[tuple[NDArray[np.float64], Marks]]:

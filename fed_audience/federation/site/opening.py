@@ -148,7 +148,13 @@ class RunOpening:
         if isinstance(self._source, SpreadRows):
             return self._source.open(manifest, key, labelled=labelled, frozen=frozen)
         return read_rows(
-            manifest, self._source, key, labelled=labelled, identified=identified, frozen=frozen
+            manifest,
+            self._source,
+            key,
+            labelled=labelled,
+            identified=identified,
+            frozen=frozen,
+            team=self._team,
         )
 
     def _state(

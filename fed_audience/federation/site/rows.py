@@ -151,14 +151,15 @@ def read_rows(
     identified: bool = False,
     frozen: NDArray[np.uint64] | None = None,
     share: bool = False,
+    team: Team = ALONE,
 ) -> SiteRows:
     """Read ``source`` once and sort its rows into training and validation.
 
     ``identified``: find the identities of the rows. ``frozen``: those that the run began with;
     others are left out. ``share``: ``source`` has a share of the site's rows, so that some of
-    ``frozen`` are elsewhere. Raises Refusal (withdrawn) when one is gone, and for a missing column,
-    an unusable type, labels, weights or brands that cannot be learnt from, or row keys that are
-    null or repeated.
+    ``frozen`` are elsewhere. ``team`` reads columns side by side. Raises Refusal (withdrawn) when
+    one is gone, and for a missing column, an unusable type, labels, weights or brands that cannot
+    be learnt from, or row keys that are null or repeated.
     """
     table = _held(source)
     _refuse_repeated_columns(table, manifest)
@@ -175,11 +176,15 @@ def read_rows(
     if missing and not manifest.allow_missing_features:
         raise Refusal("missing_feature", manifest.features[missing[0]].name)
     absent = pa.nulls(table.num_rows)
-    columns = list[NumericColumn | CategoricalColumn]()
-    for index, feature in enumerate(manifest.features):
+
+    def read(index: int) -> NumericColumn | CategoricalColumn:
+        feature = manifest.features[index]
         column = absent if index in missing else table.column(feature.name)
-        columns.append(read_column(feature, column, training, category_key))
+        found = read_column(feature, column, training, category_key)
         rest()
+        return found
+
+    columns = team.map(read, range(len(manifest.features)))
     roles = roles.parted(training)
     known = parted(identities(table, manifest), training) if identified else None
     rest()

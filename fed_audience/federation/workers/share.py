@@ -63,6 +63,7 @@ class RowShare:
             identified=True,
             frozen=frozen,
             share=not all_here,
+            team=self._team,
         )
         self._opened = agreed, SiteRun(agreed, rows, labelled=labelled, team=self._team)
         return rows.facts, cast("NDArray[np.uint64]", rows.identities)

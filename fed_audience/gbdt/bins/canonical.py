@@ -53,6 +53,15 @@ def _canonical(x: Floats, out: Floats) -> int:
 
 
 @njit(cache=True, nogil=True)
+def marked_beyond(x: Floats, marked: NDArray[np.bool_]) -> int:
+    """How many of the marked numbers are clipped."""
+    clipped = 0
+    for i in range(x.size):
+        clipped += marked[i] & (abs(x[i]) > LARGEST)
+    return clipped
+
+
+@njit(cache=True, nogil=True)
 def key_of(x: float) -> np.uint64:
     """Key of a canonical number: its bits, so turned that they ascend; MISSING_KEY for NaN."""
     bits = np.float64(x).view(np.uint64)

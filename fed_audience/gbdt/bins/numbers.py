@@ -71,5 +71,7 @@ def _numbers(array: Any) -> Floats:
             limit="numbers, booleans, dates, times",
             fix="cast the column to a number, or declare the feature as categorical",
         )
-    values = values_of(array.cast(pa.float64(), safe=False), np.float64, null=np.nan)
+    if array.type != pa.float64():  # Arrow would copy what is cast to its own type
+        array = array.cast(pa.float64(), safe=False)
+    values = values_of(array, np.float64, null=np.nan)
     return read_only(values if per_unit == 1.0 else values / per_unit)

@@ -65,7 +65,7 @@ def _add_pairs(cells: Integers, size: np.uint64, out: Integers) -> None:
 
 
 @njit(nogil=True, cache=True)
-def _repacked(packed: int, shift: np.uint64) -> int:
+def _repacked(packed: np.int64, shift: np.uint64) -> np.int64:
     """Return ``G << 32 | H`` as ``G << shift | H``."""
     return ((packed >> HESSIAN_BITS) << shift) + (packed & HESSIAN_MASK)
 
