@@ -72,13 +72,15 @@ def federation(sites: Sequence[str]) -> Iterator[tuple[Path, GrpcTransport]]:
 def processes(module: str, orders: Sequence[dict[str, Any]]) -> Iterator[list[int]]:
     """Run ``python -m module`` once for each order, given as an argument; killed at the end.
 
-    Yields the numbers of the processes.
+    Yields the numbers of the processes. There are more of them than cores, so that none has several
+    threads for a matrix product.
     """
     numbers = []
+    environment = {**os.environ, "OPENBLAS_NUM_THREADS": "1"}
     with ExitStack() as stack:
         for order in orders:
             command = [sys.executable, "-m", module, json.dumps(order)]
-            process = subprocess.Popen(command, stdin=subprocess.DEVNULL, cwd=ROOT)
+            process = subprocess.Popen(command, stdin=subprocess.DEVNULL, cwd=ROOT, env=environment)
             stack.callback(process.wait)
             stack.callback(process.kill)
             numbers.append(process.pid)

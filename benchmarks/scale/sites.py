@@ -1,15 +1,16 @@
 """Many sites in one process, each with a connection of its own: python -m ... ORDER.
 
 What they answer: ``echo`` the request itself, ``vector`` a level's sums of a given length, which
-nobody computed, ``train`` what a site program makes of its share of a table.
+nobody computed, ``train`` what a site program makes of its share of a table; the sites of one
+process compute in turn.
 """
 
 from __future__ import annotations
 
+import asyncio
 import json
-import signal
 import sys
-import threading
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from functools import lru_cache
 from pathlib import Path
@@ -18,49 +19,61 @@ from typing import TYPE_CHECKING, Any, Final
 import numpy as np
 
 from benchmarks.federation.loopback import LIMITS, SiteHome
+from benchmarks.scale.streams import serve
 from benchmarks.scale.table import KEY, share
 from fed_audience.federation import SiteProgram
 from fed_audience.federation import messages as m
-from fed_audience.federation.transports.grpc import SiteLink
+from fed_audience.federation.transports.grpc.channel import Way
 from fed_audience.privacy.ledger import SiteLedger
 from fed_audience.privacy.run_keys import OVERRIDES
 from fed_audience.privacy.site import SecureSite
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from benchmarks.scale.streams import Answer
 
-_MAKING: Final = threading.Lock()
 SMALL_PARTS: Final = replace(LIMITS, chunk_bytes=2**20)
 """So that many sites of one process do not hold a long part each."""
 
 
 def main(order: dict[str, Any]) -> None:
     """Serve the sites whose homes ``order`` names, until this process is killed."""
-    for number, name in enumerate(order["homes"], order.get("first", 0)):
-        home = SiteHome.read(Path(name))
-        handle = _handler(order, home, number)
-        SiteLink(order["address"], home.tls, home.identity, handle, limits=SMALL_PARTS).start()
-    signal.pause()
+    first = order.get("first", 0)
+    homes = [SiteHome.read(Path(name)) for name in order["homes"]]
+    with ThreadPoolExecutor(1) as turns:
+        sites = [
+            (
+                Way(home.name, order["address"], home.tls, home.identity, SMALL_PARTS),
+                _answer(order, home, number, turns),
+            )
+            for number, home in enumerate(homes, first)
+        ]
+        asyncio.run(serve(sites))
 
 
-def _handler(order: dict[str, Any], home: SiteHome, number: int) -> Callable[[bytes], bytes]:
-    if order["answer"] == "echo":
-        return bytes
-    if order["answer"] == "vector":
-        return lambda body: _vector(body, order["words"])
+def _answer(
+    order: dict[str, Any], home: SiteHome, number: int, turns: ThreadPoolExecutor
+) -> Answer:
+    async def echo(body: bytes) -> bytes:
+        return body
+
+    async def vector(body: bytes) -> bytes:
+        return _ones(body, order["words"])
+
+    if order["answer"] != "train":
+        return echo if order["answer"] == "echo" else vector
     rows = share(number, order["sites"], order["rows"])
     secure = SecureSite(home.identity, home.roster, SiteLedger(), accepts=OVERRIDES)
-    return SiteProgram(home.name, rows, KEY, secure=secure).handle
+    program = SiteProgram(home.name, rows, KEY, secure=secure)
 
+    async def computed(body: bytes) -> bytes:
+        return await asyncio.get_running_loop().run_in_executor(turns, program.handle, body)
 
-def _vector(body: bytes, words: int) -> bytes:
-    """Answer a level with ones; one copy for all sites of the process."""
-    with _MAKING:
-        return _ones(body, words)
+    return computed
 
 
 @lru_cache(maxsize=1)
 def _ones(body: bytes, words: int) -> bytes:
+    """Answer a level with ones; one copy for all sites of the process."""
     slot = m.decode_request(body).slot
     return m.encode(m.LevelHistogram(slot=slot, words=np.ones(words, np.uint32)))
 

@@ -29,6 +29,16 @@ class RoundTransport(Protocol):
         """Send ``body`` to each site of ``to``; yield sites and their replies as they come.
 
         A site without an answer after ``timeout`` seconds is left out. The same body may be sent
-        to it again.
+        to it again. Where messages take time to travel, they are under way when this returns: so
+        calls that are made one after the other before any is waited for travel together.
         """
         ...
+
+
+def begun(replies: Iterator[tuple[str, bytes]]) -> Iterator[tuple[str, bytes]]:
+    """Let a generator of replies come to its first ``yield``, whose value is none.
+
+    From there on its ``finally`` runs also when nobody reads a reply.
+    """
+    next(replies)
+    return replies

@@ -38,7 +38,10 @@ class Overheard:
         """Send a round; yield (site, reply) as replies come."""
         for site in to:
             self._on_message(Envelope(site, "to_site", body))
-        for site, reply in self._link.call(body, to, timeout):
+        return self._heard(self._link.call(body, to, timeout))
+
+    def _heard(self, replies: Iterator[tuple[str, bytes]]) -> Iterator[tuple[str, bytes]]:
+        for site, reply in replies:
             self._on_message(Envelope(site, "from_site", reply))
             yield site, reply
 

@@ -25,6 +25,10 @@ RANGE_TREES: Final = 16
 """Trees whose root rounds one deposit covers, ``MAX_ATTEMPTS`` seeds each."""
 
 _NONCE_BYTES: Final = 12
+_TAG_BYTES: Final = 16
+
+ENVELOPE_BYTES: Final = _NONCE_BYTES + RANGE_TREES * MAX_ATTEMPTS * LIMBS * 4 + _TAG_BYTES
+"""Length of what one site leaves with another: its shares of the seeds, sealed."""
 
 
 class Deposits:

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, TypeVar
+from itertools import chain, islice
+from typing import TYPE_CHECKING, Final, TypeVar
 
 from fed_audience.errors import FederationError
 from fed_audience.federation import messages as m
@@ -14,7 +15,7 @@ from fed_audience.privacy.masks import RING_64, Ring
 from fed_audience.privacy.opening import MaskedSum
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
+    from collections.abc import Collection, Iterable, Iterator, Sequence
 
     import numpy as np
     from numpy.typing import NDArray
@@ -23,6 +24,9 @@ if TYPE_CHECKING:
     from fed_audience.federation.transport import RoundTransport
 
 ReplyT = TypeVar("ReplyT", bound=m.Reply)
+
+_AT_ONCE: Final = 16
+"""Sites whose own requests are under way together: so many are in memory at a time."""
 
 
 class SiteMissing(FederationError):  # noqa: N818 - a state of the federation, not a fault
@@ -111,6 +115,24 @@ class Coordinator:
         replies = dict(self._replies(request, to, kind))
         return replies, tuple(sorted(set(to) - replies.keys()))
 
+    def gather_each(
+        self, requests: Iterable[tuple[str, m.Request]], kind: type[ReplyT]
+    ) -> dict[str, ReplyT]:
+        """Send each site a request of its own, 16 sites at a time; return the replies by site.
+
+        Replies must be short: they wait for each other. Sites that did not answer are left out.
+        Raises FederationError when a site refuses, or answers another question.
+        """
+        found: dict[str, ReplyT] = {}
+        unsent = ((site, request.slot, m.encode(request)) for site, request in requests)
+        while some := list(islice(unsent, _AT_ONCE)):
+            slots = {site: slot for site, slot, _ in some}
+            for site, body in self._call([(own, (to,)) for to, _, own in some]):
+                reply = self._read(site, body, slots[site], kind)
+                if reply is not None:
+                    found[site] = reply
+        return found
+
     def forget(self, sites: Sequence[str]) -> tuple[str, ...]:
         """Let ``sites`` forget the run; return those that did not answer."""
         slot = self.slot(m.PREPARATION, 0)
@@ -171,27 +193,41 @@ class Coordinator:
         self, request: m.Request, to: Sequence[str], kind: type[ReplyT]
     ) -> Iterator[tuple[str, ReplyT]]:
         """Yield what each site replies, but for those that were started anew or are silent."""
-        for site, body in self._call(m.encode(request), to):
+        for site, body in self._call([(m.encode(request), to)]):
             reply = self._read(site, body, request.slot, kind)
             if reply is not None:
                 yield site, reply
 
-    def _call(self, body: bytes, to: Sequence[str]) -> Iterator[tuple[str, bytes]]:
-        """Send ``body`` until every site answered once or has been waited for long enough."""
+    def _call(self, requests: Sequence[tuple[bytes, Sequence[str]]]) -> Iterator[tuple[str, bytes]]:
+        """Send each body to its sites until each answered once or has been waited for long enough.
+
+        What is sent to different sites travels together: it is one round.
+        """
         self.books.rounds += 1
-        unanswered, waited_for = set(to), list(to)
+        unanswered = {site for _, to in requests for site in to}
+        waited_for = frozenset(unanswered)
         for _ in range(self._retries + 1):
-            for site in waited_for:
-                self.books.sent(site, len(body))
-            for site, reply in self._transport.call(body, waited_for, self._timeout):
+            for site, reply in self._sent(requests, waited_for):
                 if site in unanswered:
                     unanswered.discard(site)
                     self._silent -= {site}
                     yield site, reply
-            waited_for = sorted(unanswered - self._silent)
+            waited_for = frozenset(unanswered) - self._silent
             if not waited_for:
                 break
         self._silent |= unanswered
+
+    def _sent(
+        self, requests: Sequence[tuple[bytes, Sequence[str]]], waited_for: Collection[str]
+    ) -> Iterator[tuple[str, bytes]]:
+        """Send each body to those of its sites that are ``waited_for``; yield the replies."""
+        under_way = []
+        for body, sites in requests:
+            if to := [site for site in sites if site in waited_for]:
+                for site in to:
+                    self.books.sent(site, len(body))
+                under_way.append(self._transport.call(body, to, self._timeout))
+        return chain.from_iterable(under_way)
 
     def missing(self, silent: Sequence[str], why: str = "a round takes every site") -> SiteMissing:
         """Return the error for a round that cannot do without ``silent``."""

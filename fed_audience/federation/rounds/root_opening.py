@@ -6,15 +6,16 @@ from typing import TYPE_CHECKING, Final
 
 import numpy as np
 
+from fed_audience.errors import FederationError
 from fed_audience.federation import messages as m
 from fed_audience.federation.lasting.journal_records import SharesLeft
 from fed_audience.federation.messages.refusal import SiteRefused
-from fed_audience.privacy.deposits import RANGE_TREES
+from fed_audience.privacy.deposits import ENVELOPE_BYTES, RANGE_TREES
 from fed_audience.privacy.opening import MaskedSum, recover_seed
 from fed_audience.privacy.rounds import quorum
 
 if TYPE_CHECKING:
-    from collections.abc import Collection, Sequence
+    from collections.abc import Collection, Mapping, Sequence
 
     from numpy.typing import NDArray
 
@@ -47,18 +48,22 @@ class RootOpening:
             return
         request = m.ShareSeeds(slot=slot, absent=absent)
         shared, _ = self._coordinator.gather(request, cohort, m.SeedShares)
-        holders: set[str] = set()
-        for site in shared:
-            senders = [sender for sender in shared if sender != site]
-            rows = [shared[sender].envelopes[_row_of(site, cohort, sender)] for sender in senders]
-            hold = m.HoldShares(
-                slot=slot,
-                absent=absent,
-                senders=tuple(self._places[sender] for sender in senders),
-                envelopes=np.stack(rows),
-            )
-            held, _ = self._coordinator.gather(hold, [site], m.SharesHeld)
-            holders |= held.keys()
+        _check_fit(shared, len(cohort) - 1)
+        rows = {site: row for row, site in enumerate(cohort)}
+
+        def hold(holder: str) -> m.HoldShares:
+            # The envelopes of a sender are those for the others of the cohort, by name.
+            own = {
+                sender: shares.envelopes[rows[holder] - (sender < holder)]
+                for sender, shares in shared.items()
+                if sender != holder
+            }
+            senders = tuple(self._places[sender] for sender in own)
+            envelopes = np.stack(list(own.values()))
+            return m.HoldShares(slot=slot, absent=absent, senders=senders, envelopes=envelopes)
+
+        wanted = ((site, hold(site)) for site in shared)
+        holders = self._coordinator.gather_each(wanted, m.SharesHeld)
         self._left = SharesLeft(cohort, slot.tree, tuple(sorted(shared)), tuple(sorted(holders)))
         self._coordinator.journal.left_shares(self._left)
 
@@ -138,6 +143,14 @@ class RootOpening:
         return tuple(self._places[site] for site in sites)
 
 
-def _row_of(holder: str, cohort: Sequence[str], sender: str) -> int:
-    """Row of ``holder`` among the envelopes of ``sender``: the others of the cohort by name."""
-    return cohort.index(holder) - (sender < holder)
+def _check_fit(shared: Mapping[str, m.SeedShares], others: int) -> None:
+    """Raise FederationError unless each site sent an envelope for each of ``others`` sites."""
+    for site, shares in shared.items():
+        if shares.envelopes.shape != (others, ENVELOPE_BYTES):
+            found = shares.envelopes.shape
+            raise FederationError(
+                f"site {site} sent shares of another number or length",
+                value=f"{found[0]} envelopes of {found[1]} bytes",
+                limit=f"{others} of {ENVELOPE_BYTES}",
+                fix="run the same version of fed-audience at the coordinator and every site",
+            )

@@ -115,6 +115,37 @@ def test_replies_come_as_the_sites_give_them(federation: Federation) -> None:
         assert next(replies) == ("north", b"late")
 
 
+def test_calls_travel_together_before_any_is_waited_for(federation: Federation) -> None:
+    both = threading.Barrier(2)
+
+    def met(body: bytes) -> bytes:
+        both.wait(60)
+        return body
+
+    with federation.transport() as transport, ExitStack() as stack:
+        for site in ("north", "south"):
+            stack.enter_context(federation.link(transport.address, site, met))
+        transport.wait_for(["north", "south"], 60)
+        under_way = [transport.call(site.encode(), [site], 60) for site in ("north", "south")]
+        assert [list(replies) for replies in under_way] == [
+            [("north", b"north")],
+            [("south", b"south")],
+        ]
+
+
+def test_a_call_that_nobody_reads_ends_when_it_is_let_go(federation: Federation) -> None:
+    with (
+        federation.transport() as transport,
+        federation.link(transport.address, "north"),
+    ):
+        transport.wait_for(["north"], 60)
+        unread = transport.call(b"?", ["north"], 60)
+        until(lambda: transport._calls._under_way != {}, 60)
+        del unread
+        until(lambda: transport._calls._under_way == {}, 60)
+        assert dict(transport.call(b"!", ["north"], 60)) == {"north": b"echo !"}
+
+
 def test_a_silent_site_is_left_out_and_its_late_reply_forgotten(federation: Federation) -> None:
     let_go = threading.Event()
     asked: list[bytes] = []

@@ -123,6 +123,45 @@ def test_who_was_silent_is_sent_later_rounds_once() -> None:
     assert transport.sendings == [SITES, ["b"], ["b"], SITES]
 
 
+class Posted(Scripted):
+    """A transport that sends at once, as a network does, and is read later."""
+
+    def __init__(self, lost: Sequence[set[str]] = ()) -> None:
+        super().__init__(vector, lost)
+        self.bodies: list[bytes] = []
+        self.read: list[int] = []
+
+    def call(self, body: bytes, to: Sequence[str], timeout: float) -> Iterator[tuple[str, bytes]]:
+        self.bodies.append(body)
+        return self._read(list(super().call(body, to, timeout)))
+
+    def _read(self, replies: list[tuple[str, bytes]]) -> Iterator[tuple[str, bytes]]:
+        self.read.append(len(self.sendings))
+        yield from replies
+
+
+def test_sites_with_requests_of_their_own_are_asked_at_once() -> None:
+    transport = Posted(lost=[set(), {"b"}])
+    coordinator = Coordinator(transport, "run")
+    own = [(site, m.PresentKey(slot=slot(level))) for level, site in enumerate(SITES)]
+    transport._answer = lambda site: vector(site, slot=slot(SITES.index(site)))
+    found = coordinator.gather_each(own, m.LevelHistogram)
+    assert found.keys() == set(SITES)
+    # All three before any is waited for; then the one that was lost, its own request again.
+    assert transport.sendings == [["a"], ["b"], ["c"], ["b"]]
+    assert transport.read == [3, 3, 3, 4]
+    assert transport.bodies == [*(m.encode(one) for _, one in own), m.encode(own[1][1])]
+    assert coordinator.books.rounds == 1
+    assert coordinator.books.bytes_down["b"] == 2 * len(transport.bodies[1])
+
+
+def test_a_site_that_keeps_silent_leaves_the_others_their_replies() -> None:
+    transport = Posted(lost=[set(), {"b"}, set(), {"b"}, {"b"}])
+    coordinator = Coordinator(transport, "run")
+    own = ((site, m.PresentKey(slot=slot())) for site in SITES)
+    assert coordinator.gather_each(own, m.LevelHistogram).keys() == {"a", "c"}
+
+
 @pytest.mark.parametrize("reason", [one for one in get_args(m.Reason) if one != "no_run"])
 def test_every_reason_has_words_and_a_remedy(reason: m.Reason) -> None:
     body = m.encode(m.Refused(slot=slot(), reason=reason, column="spend"))

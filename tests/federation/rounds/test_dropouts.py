@@ -412,7 +412,6 @@ def test_a_coordinator_that_shows_sites_different_sets_opens_neither() -> None:
         (m.RevealSeed, {"signatures": ()}, "bad_message"),
         (m.HoldShares, {"senders": (1, 2)}, "bad_message"),
         (m.HoldShares, {"senders": (*range(2, 13), 1)}, "bad_shares"),
-        (m.ShareSeeds, {"absent": (1, 2)}, "bad_shares"),
         (m.StartTree, {"absent": (10, 11, 12)}, "wrong_cohort"),
     ],
 )
@@ -426,6 +425,17 @@ def test_what_the_rules_forbid_is_refused_by_name(
 
     sites, _ = members(tables(13))
     with pytest.raises(FederationError, match=rf"site s00 refused \({reason}\)"):
+        train(Lying(sites, change), manifest(list(sites), **CHOSEN))
+
+
+def test_a_site_that_is_shown_another_cohort_shares_for_it_and_is_found_out() -> None:
+    def change(site: str, request: m.Request) -> list[m.Request]:
+        if isinstance(request, m.ShareSeeds) and site == "s00":
+            return [request.model_copy(update={"absent": (1, 2)})]
+        return [request]
+
+    sites, _ = members(tables(13))
+    with pytest.raises(FederationError, match=r"s00 sent shares .*: 10 envelopes"):
         train(Lying(sites, change), manifest(list(sites), **CHOSEN))
 
 

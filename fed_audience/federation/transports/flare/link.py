@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any, Final, Self
 
 from fed_audience.errors import FederationError
 from fed_audience.federation.lasting.control import RunPaused
-from fed_audience.federation.transport import Envelope
+from fed_audience.federation.transport import Envelope, begun
 from fed_audience.federation.transports.flare.envelope import (
     INTRODUCTION,
     ROUND,
@@ -110,7 +110,12 @@ class FlareLink:
         asked: dict[Future[Answer], str] = {
             self._pool.submit(self._ask, site, ROUND, body, deadline): site for site in to
         }
+        return begun(self._answers(asked))
+
+    def _answers(self, asked: Mapping[Future[Answer], str]) -> Iterator[tuple[str, bytes]]:
+        """Yield what comes of a round, after a first pair that is none."""
         try:
+            yield "", b""
             for future in as_completed(asked):
                 site, answer = asked[future], future.result()
                 if answer.body is None and self._stopped():

@@ -73,23 +73,11 @@ class Stream:
     """
 
     def __init__(self, way: Way, role: PeerRole) -> None:
-        facts = check_files(way.tls, "site")
+        hello = hello_of(way, role)
         self._way = way
         self._out: SimpleQueue[Iterable[pb.FromSite] | None] = SimpleQueue()
-        files = way.tls
-        credentials = grpc.ssl_channel_credentials(
-            files.authority.read_bytes(), files.key.read_bytes(), files.certificate.read_bytes()
-        )
-        self._channel = grpc.secure_channel(way.address, credentials, _options(way.limits))
-        endorsement = b"" if way.identity is None else endorse(way.identity, facts.sha256)
-        hello = pb.Hello(
-            site=way.site,
-            role=ROLES[role],
-            envelope=pb.Versions(oldest=ENVELOPE.oldest, newest=ENVELOPE.newest),
-            messages=pb.Versions(oldest=MESSAGES.oldest, newest=MESSAGES.newest),
-            program=__version__,
-            process=way.process,
-            endorsement=endorsement,
+        self._channel = grpc.secure_channel(
+            way.address, credentials_of(way.tls), options(way.limits)
         )
         self.send(pb.FromSite(hello=hello))
         join = self._channel.stream_stream(
@@ -195,16 +183,29 @@ class Stream:
             diagnose(self._way.address, self._way.tls, self._way.limits.handshake_seconds)
 
 
-def _refused(refusal: pb.Refusal) -> StreamRefused:
-    text = "".join(filter(str.isprintable, refusal.text[:_LONGEST_TEXT]))
-    return StreamRefused(refusal.reason, text)
+def hello_of(way: Way, role: PeerRole) -> pb.Hello:
+    """Return the first message of a stream. Raises FederationError for a certificate's fault."""
+    facts = check_files(way.tls, "site")
+    return pb.Hello(
+        site=way.site,
+        role=ROLES[role],
+        envelope=pb.Versions(oldest=ENVELOPE.oldest, newest=ENVELOPE.newest),
+        messages=pb.Versions(oldest=MESSAGES.oldest, newest=MESSAGES.newest),
+        program=__version__,
+        process=way.process,
+        endorsement=b"" if way.identity is None else endorse(way.identity, facts.sha256),
+    )
 
 
-def _told(error: Any) -> str:
-    return f"{error.code().name}: {error.details()}"
+def credentials_of(files: TlsFiles) -> Any:
+    """Return what gRPC takes of the files of a certificate."""
+    return grpc.ssl_channel_credentials(
+        files.authority.read_bytes(), files.key.read_bytes(), files.certificate.read_bytes()
+    )
 
 
-def _options(limits: Limits) -> list[tuple[str, int]]:
+def options(limits: Limits) -> list[tuple[str, int]]:
+    """Return gRPC's settings of a site's channel."""
     silence = int(limits.silence_seconds * 1000)
     return [
         ("grpc.max_receive_message_length", max(limits.chunk_bytes, limits.control_bytes) + SLACK),
@@ -218,3 +219,12 @@ def _options(limits: Limits) -> list[tuple[str, int]]:
         ("grpc.use_local_subchannel_pool", 1),
         ("grpc.enable_retries", 0),
     ]
+
+
+def _refused(refusal: pb.Refusal) -> StreamRefused:
+    text = "".join(filter(str.isprintable, refusal.text[:_LONGEST_TEXT]))
+    return StreamRefused(refusal.reason, text)
+
+
+def _told(error: Any) -> str:
+    return f"{error.code().name}: {error.details()}"

@@ -15,7 +15,7 @@ from queue import Empty
 from typing import TYPE_CHECKING, Final, Self
 
 from fed_audience.errors import FederationError
-from fed_audience.federation.transport import Envelope
+from fed_audience.federation.transport import Envelope, begun
 from fed_audience.federation.transports.grpc.calls import Call, Calls
 from fed_audience.federation.transports.grpc.controls import Controls, body_of, checked
 from fed_audience.federation.transports.grpc.descriptors import make_room_for
@@ -183,7 +183,8 @@ class GrpcTransport:
     def call(self, body: bytes, to: Sequence[str], timeout: float) -> Iterator[tuple[str, bytes]]:
         """Send ``body`` to each site of ``to``; yield sites and their replies as they come.
 
-        A site that is silent for ``timeout`` seconds, or says that it failed, is left out.
+        A site that is silent for ``timeout`` seconds, or says that it failed, is left out. The
+        request is under way when this returns.
         """
         for site in to:
             if site not in self._members:
@@ -197,9 +198,13 @@ class GrpcTransport:
         deadline = time.monotonic() + timeout
         for site in to:
             self._tell(Envelope(site, "to_site", body))
-        owed = len(call.waiting)
         self._loop.call_soon_threadsafe(self._begin, call)
+        return begun(self._replies(call, len(call.waiting), deadline))
+
+    def _replies(self, call: Call, owed: int, deadline: float) -> Iterator[tuple[str, bytes]]:
+        """Yield what comes of ``call``, after a first pair that is none."""
         try:
+            yield "", b""
             while owed:
                 try:
                     found = call.inbox.get(timeout=max(0.0, deadline - time.monotonic()))
