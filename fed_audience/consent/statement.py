@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from functools import cache
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Final
 
 from jinja2 import Environment, StrictUndefined, TemplateError
 
@@ -25,6 +25,15 @@ if TYPE_CHECKING:
     import pyarrow as pa
 
     from fed_audience.warehouse.protocol import Warehouse
+
+_ADDED: Final = {
+    "duckdb": "({date} + {number} * interval '1 {part}')",
+    "snowflake": "dateadd({part}, {number}, {date})",
+    "bigquery": "timestamp_add({date}, interval {number} {part})",
+    "databricks": "timestampadd({part}, {number}, {date})",
+    "spark": "timestampadd({part}, {number}, {date})",
+}
+"""dbt's word for an engine -> how it adds a number of days to an instant; others as DuckDB."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -104,7 +113,11 @@ def _macro(rules: str, dialect: str) -> Any:
     environment.globals |= {
         "fed_audience": package,
         "ref": lambda *_: rules,
-        "dbt": {"dateadd": lambda part, number, date: f"({date} + {number} * interval '1 {part}')"},
+        "dbt": {
+            "dateadd": lambda part, number, date: _ADDED.get(dialect, _ADDED["duckdb"]).format(
+                part=part, number=number, date=date
+            )
+        },
     }
     package["in_byte_order"] = '{} collate "C"'.format if dialect == "postgres" else "{}".format
     module = environment.from_string(_macro_file().read_text(encoding="utf-8")).module

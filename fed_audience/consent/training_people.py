@@ -84,7 +84,7 @@ def held_models(
     known = {
         row["run_id"]: row["theirs"] > 0
         for row in warehouse.query(
-            "select run_id, count(*) filter (where person_key = ?) as theirs"
+            "select run_id, count(case when person_key = ? then 1 end) as theirs"
             f" from {_TABLE.sql()} where key_id = ? group by run_id",
             [keys.of(customer_id), keys.id],
         ).to_pylist()

@@ -173,13 +173,15 @@ def _remove(
         warehouse, customer_id, scores=profile, channels=None if whole else channels
     )
     scores = warehouse.query(
-        "select model_name as model, max(scored_at) as of, count(*) filter (where customer_id = ?)"
-        f" as theirs from {control('scores').sql()} group by model_name order by 1",
+        "select model_name as model, max(scored_at) as newest,"
+        " count(case when customer_id = ? then 1 end) as theirs"
+        f" from {control('scores').sql()} group by model_name order by 1",
         [customer_id],
     ).to_pylist()
     audiences = warehouse.query(
-        "select audience, channel, max(selected_at) as of, count(*) filter (where customer_id = ?)"
-        f" as theirs from {control('audience_members').sql()} group by audience, channel"
+        "select audience, channel, max(selected_at) as newest,"
+        " count(case when customer_id = ? then 1 end) as theirs"
+        f" from {control('audience_members').sql()} group by audience, channel"
         " order by 1",
         [customer_id],
     ).to_pylist()
@@ -187,7 +189,7 @@ def _remove(
         "scores": {
             "removed_with_this_certificate": now_scores,
             "without_the_person": [
-                {"model": row["model"], "as_of": _time(row["of"])}
+                {"model": row["model"], "as_of": _time(row["newest"])}
                 for row in scores
                 if not row["theirs"]
             ],
@@ -196,7 +198,7 @@ def _remove(
         "audiences": {
             "removed_with_this_certificate": now_members,
             "without_the_person": [
-                {"audience": row["audience"], "as_of": _time(row["of"])}
+                {"audience": row["audience"], "as_of": _time(row["newest"])}
                 for row in audiences
                 if not row["theirs"]
             ],

@@ -276,7 +276,7 @@ def _found_build(warehouse: Warehouse, request: TrainingRequest) -> str | None:
     if "_fed_build_id" not in warehouse.columns(request.relation):
         return "it has no column _fed_build_id"
     rows = warehouse.query(
-        "select count(*) as total, count(*) filter (where _fed_build_id = ?) as ours"
+        "select count(*) as total, count(case when _fed_build_id = ? then 1 end) as ours"
         f" from {request.relation.sql()}",
         [request.build_id],
     ).to_pylist()[0]

@@ -10,11 +10,12 @@ import re
 import time
 from contextlib import contextmanager, suppress
 from pathlib import Path
-from typing import TYPE_CHECKING, Final, TypeVar
+from typing import TYPE_CHECKING, TypeVar
 
 import duckdb
 
 from fed_audience.errors import ConfigError, ResourceError, WarehouseError
+from fed_audience.warehouse.engine import PATIENCE_S, PAUSE_S, Engine
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
@@ -25,10 +26,6 @@ if TYPE_CHECKING:
 
 ResultT = TypeVar("ResultT")
 
-PATIENCE_S: Final = 5.0
-"""Seconds for which a file locked by another process is tried again."""
-
-_PAUSE_S = 0.05
 _ROWS = "fed_audience_rows"
 # Another process holds the file; or another thread of this one is closing it just now.
 _BUSY = ("Could not set lock", "Unique file handle conflict")
@@ -37,11 +34,12 @@ _QUOTED = re.compile(r"'[^']*'|\"[^\"]*\"")
 _SPEAK_OF_DATA = (duckdb.DataError, duckdb.IntegrityError, duckdb.InvalidInputException)
 
 
-class DuckDbWarehouse:
+class DuckDbWarehouse(Engine):
     """One DuckDB file, or a private database in memory when ``path`` is None."""
 
     dialect = "duckdb"
     temporary_schema = "temp"
+    MET_ANOTHER = (duckdb.TransactionException,)
 
     def __init__(
         self,
@@ -51,7 +49,7 @@ class DuckDbWarehouse:
         create: bool = False,
         patience_s: float = PATIENCE_S,
     ) -> None:
-        self._path = path
+        super().__init__(str(path or "the database in memory"), patience_s)
         # A name in SQL means a relation, never a variable of this program; what a command prints is
         # its own.
         fixed = {
@@ -61,9 +59,7 @@ class DuckDbWarehouse:
         }
         self._settings = {**(settings or {}), **fixed}
         self._create = create
-        self._patience_s = patience_s
         self._transaction: duckdb.DuckDBPyConnection | None = None
-        self._closed = False
         self._memory = duckdb.connect(":memory:") if path is None else None
         with self._connection():
             pass
@@ -84,21 +80,6 @@ class DuckDbWarehouse:
             result = _present(connection.sql(statement, params=list(parameters)))
             yield from result.to_arrow_reader(batch_rows)
 
-    def execute(self, statement: str, parameters: Sequence[object] = ()) -> int:
-        """Run one statement and return the number of rows it changed.
-
-        Outside a transaction, a statement that met another one on the same rows runs again.
-        """
-        deadline = time.monotonic() + self._patience_s
-        while True:
-            try:
-                return self._changed(statement, parameters)
-            except WarehouseError as error:
-                met_another = isinstance(error.__context__, duckdb.TransactionException)
-                if not met_another or self._transaction or time.monotonic() >= deadline:
-                    raise
-            time.sleep(_PAUSE_S)
-
     def insert(self, relation: Relation, rows: pa.Table) -> int:
         """Append ``rows`` by column name."""
         with self._working() as connection:
@@ -109,52 +90,11 @@ class DuckDbWarehouse:
                 connection.unregister(_ROWS)
         return rows.num_rows
 
-    @contextmanager
-    def transaction(self) -> Iterator[None]:
-        """Hold the file until everything inside is committed, or undone."""
-        if self._transaction is not None:
-            yield
-            return
-        with self._connection() as connection:
-            connection.begin()
-            self._transaction = connection
-            try:
-                yield
-            except BaseException:
-                # A connection that broke has nothing left to roll back.
-                with suppress(duckdb.Error):
-                    connection.rollback()
-                raise
-            else:
-                connection.commit()
-            finally:
-                self._transaction = None
-
-    def relation_exists(self, relation: Relation) -> bool:
-        """Tell whether ``relation`` is a table or view."""
-        return bool(self._described(relation))
-
-    def columns(self, relation: Relation) -> Mapping[str, str]:
-        """Return column names and DuckDB types, in order."""
-        found = self._described(relation)
-        if not found:
-            raise WarehouseError(
-                "relation does not exist",
-                value=relation.sql(),
-                looked=self._where,
-                fix="run `dbt build` for this brand, or correct the name",
-            )
-        return found
-
     def close(self) -> None:
         """Drop a database in memory; a file is never held between calls."""
         self._closed = True
         if self._memory is not None:
             self._memory.close()
-
-    @property
-    def _where(self) -> str:
-        return str(self._path or "the database in memory")
 
     def _described(self, relation: Relation) -> dict[str, str]:
         rows = self.query(
@@ -172,6 +112,32 @@ class DuckDbWarehouse:
             row = result.fetchone()
             return int(row[0]) if counts and row else 0
 
+    def _begin(self) -> None:
+        connection = self._opened()
+        try:
+            with _errors_in_one_line(self._where):
+                connection.begin()
+        except BaseException:
+            connection.close()
+            raise
+        self._transaction = connection
+
+    def _commit(self) -> None:
+        with self._ending() as connection, _errors_in_one_line(self._where):
+            connection.commit()
+
+    def _roll_back(self) -> None:
+        with self._ending() as connection, suppress(duckdb.Error):
+            connection.rollback()
+
+    @contextmanager
+    def _ending(self) -> Iterator[duckdb.DuckDBPyConnection]:
+        connection, self._transaction = _present(self._transaction), None
+        try:
+            yield connection
+        finally:
+            connection.close()
+
     @contextmanager
     def _working(self) -> Iterator[duckdb.DuckDBPyConnection]:
         if self._transaction is None:
@@ -183,17 +149,22 @@ class DuckDbWarehouse:
 
     @contextmanager
     def _connection(self) -> Iterator[duckdb.DuckDBPyConnection]:
-        if self._closed:
-            raise WarehouseError(
-                "this warehouse was closed", looked=self._where, fix="open it again"
-            )
-        connection = self._memory.cursor() if self._memory is not None else self._connect()
+        connection = self._opened()
         try:
             with _errors_in_one_line(self._where):
-                self._configure(connection)
                 yield connection
         finally:
             connection.close()
+
+    def _opened(self) -> duckdb.DuckDBPyConnection:
+        self._refuse_closed()
+        connection = self._memory.cursor() if self._memory is not None else self._connect()
+        try:
+            self._configure(connection)
+        except BaseException:
+            connection.close()
+            raise
+        return connection
 
     def _configure(self, connection: duckdb.DuckDBPyConnection) -> None:
         for name, value in self._settings.items():
@@ -223,7 +194,7 @@ class DuckDbWarehouse:
                     raise _in_one_line(error, self._where) from None
                 if time.monotonic() >= deadline:
                     raise _locked(error, path, self._patience_s) from None
-            time.sleep(_PAUSE_S)
+            time.sleep(PAUSE_S)
 
 
 def _locked(error: duckdb.Error, path: Path, patience_s: float) -> WarehouseError:

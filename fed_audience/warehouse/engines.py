@@ -2,17 +2,15 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING
 
 from fed_audience.errors import ConfigError
 from fed_audience.warehouse.duckdb import DuckDbWarehouse
+from fed_audience.warehouse.engine import PATIENCE_S
 
 if TYPE_CHECKING:
     from fed_audience.warehouse.profiles import Profile
     from fed_audience.warehouse.protocol import Warehouse
-
-PATIENCE_S: Final = 5.0
-"""Seconds for which what another program holds is tried again: a file, or the same rows."""
 
 
 def open_warehouse(

@@ -61,11 +61,13 @@ class Warehouse(Protocol):
 
     An instance serves one thread at a time. Every method raises WarehouseError in one line
     that holds no value of a row, and ResourceError when the machine has no room left.
-    ``dialect`` is dbt's word for the engine; ``temporary_schema`` holds temporary tables.
+    ``dialect`` is dbt's word for the engine. Statements are written in the words that DuckDB and
+    PostgreSQL share; an engine with other words respells them. Where it is not ``transactional``
+    each statement stands alone, and what must change together is one statement.
     """
 
     dialect: str
-    temporary_schema: str
+    transactional: bool
 
     def query(self, statement: str, parameters: Sequence[object] = ()) -> pa.Table:
         """Run one SELECT with ``?`` placeholders and return all of its rows."""
@@ -91,6 +93,13 @@ class Warehouse(Protocol):
 
     def transaction(self) -> AbstractContextManager[None]:
         """Commit everything inside, or nothing; an inner transaction joins the outer one."""
+        ...
+
+    def temporary(self, name: str) -> Relation:
+        """Return where a table of that name stands which only this session sees.
+
+        Create it with `create temp table`, insert, and drop it within a transaction.
+        """
         ...
 
     def relation_exists(self, relation: Relation) -> bool:

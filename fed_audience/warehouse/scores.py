@@ -10,13 +10,12 @@ import pyarrow as pa
 
 from fed_audience.errors import DataError
 from fed_audience.warehouse.control import SCHEMA, control
-from fed_audience.warehouse.protocol import Relation
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
     from datetime import datetime
 
-    from fed_audience.warehouse.protocol import Warehouse
+    from fed_audience.warehouse.protocol import Relation, Warehouse
 
 
 @dataclass(frozen=True, slots=True)
@@ -123,9 +122,9 @@ def _erase_others(
     parameters: list[object],
     consenting: pa.Array[pa.StringScalar],
 ) -> int:
-    kept = Relation(warehouse.temporary_schema, "fed_audience_consenting")
+    kept = warehouse.temporary("fed_audience_consenting")
     with warehouse.transaction():
-        warehouse.execute(f"create temp table {kept.name} (customer_id varchar)")
+        warehouse.execute(f"create temp table {kept.sql()} (customer_id varchar)")
         warehouse.insert(kept, pa.table({"customer_id": consenting}))
         erased = warehouse.execute(
             f"delete from {table.sql()} where {condition} and not exists"

@@ -224,10 +224,10 @@ def test_an_inner_transaction_is_undone_with_the_outer_one(warehouse: Warehouse)
     assert names(warehouse) == ["Ada", "Grace"]
 
 
-def test_a_temporary_table_is_reached_by_its_schema(warehouse: Warehouse) -> None:
-    kept = Relation(warehouse.temporary_schema, "kept")
+def test_a_temporary_table_lives_in_its_transaction(warehouse: Warehouse) -> None:
+    kept = warehouse.temporary("kept")
     with warehouse.transaction():
-        warehouse.execute("create temp table kept (name varchar)")
+        warehouse.execute(f"create temp table {kept.sql()} (name varchar)")
         warehouse.insert(kept, pa.table({"name": ["Ada"]}))
         rows = warehouse.query(f"select name from {kept.sql()}")
         warehouse.execute(f"drop table {kept.sql()}")

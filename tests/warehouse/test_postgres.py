@@ -14,11 +14,12 @@ from pydantic import SecretStr
 from fed_audience.errors import ConfigError, ResourceError, WarehouseError
 from fed_audience.warehouse import engines
 from fed_audience.warehouse.control import claim_request
-from fed_audience.warehouse.postgres.failures import reading_error, warehouse_error
+from fed_audience.warehouse.postgres.failures import reading_error
 from fed_audience.warehouse.postgres.target import PostgresTarget
 from fed_audience.warehouse.postgres.warehouse import PostgresWarehouse
 from fed_audience.warehouse.profiles import Profile
 from fed_audience.warehouse.protocol import Relation
+from fed_audience.warehouse.sqlstates import warehouse_error
 from tests.postgres_server import PostgresServer
 from tests.warehouse.conftest import with_control_tables
 from tests.warehouse.test_control import NOW, queue

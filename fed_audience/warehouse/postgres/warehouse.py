@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-import time
 from contextlib import contextmanager, suppress
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Any
 
 import adbc_driver_manager
 import adbc_driver_postgresql.dbapi  # type: ignore[import-untyped] # ships none
@@ -13,6 +12,7 @@ import pyarrow as pa
 from psycopg import conninfo, sql
 
 from fed_audience.errors import WarehouseError
+from fed_audience.warehouse.engine import PATIENCE_S, Engine
 from fed_audience.warehouse.postgres.arrow_types import (
     cast_for_stream,
     csv_of_table,
@@ -24,32 +24,25 @@ from fed_audience.warehouse.postgres.placeholders import composed, numbered
 from fed_audience.warehouse.protocol import quoted
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping, Sequence
+    from collections.abc import Iterator, Sequence
 
     from psycopg import Column
 
     from fed_audience.warehouse.postgres.target import PostgresTarget
     from fed_audience.warehouse.protocol import Relation
 
-PATIENCE_S: Final = 5.0
-"""Seconds for which a statement that met another one on the same rows is run again."""
 
-_PAUSE_S: Final = 0.05
-_MET_ANOTHER: Final = (psycopg.errors.SerializationFailure, psycopg.errors.DeadlockDetected)
-
-
-class PostgresWarehouse:
+class PostgresWarehouse(Engine):
     """One database. A connection is made when it is first needed and kept until ``close()``."""
 
     dialect = "postgres"
     temporary_schema = "pg_temp"
+    MET_ANOTHER = (psycopg.errors.SerializationFailure, psycopg.errors.DeadlockDetected)
 
     def __init__(self, target: PostgresTarget, *, patience_s: float = PATIENCE_S) -> None:
+        super().__init__(target.where, patience_s)
         self._target = target
-        self._patience_s = patience_s
         self._connection: psycopg.Connection[Any] | None = None
-        self._in_transaction = False
-        self._closed = False
         with self._working():
             pass
 
@@ -80,21 +73,6 @@ class PostgresWarehouse:
                 for start in range(0, named.num_rows, batch_rows):
                     yield named.slice(start, batch_rows)
 
-    def execute(self, statement: str, parameters: Sequence[object] = ()) -> int:
-        """Run one statement and return the number of rows it changed.
-
-        Outside a transaction, a statement that met another one on the same rows runs again.
-        """
-        deadline = time.monotonic() + self._patience_s
-        while True:
-            try:
-                return self._changed(statement, parameters)
-            except WarehouseError as error:
-                met_another = isinstance(error.__context__, _MET_ANOTHER)
-                if not met_another or self._in_transaction or time.monotonic() >= deadline:
-                    raise
-            time.sleep(_PAUSE_S)
-
     def insert(self, relation: Relation, rows: pa.Table) -> int:
         """Append ``rows`` by column name."""
         names = ", ".join(quoted(name) for name in rows.column_names)
@@ -108,44 +86,6 @@ class PostgresWarehouse:
                 copy.write(memoryview(block))
         return rows.num_rows
 
-    @contextmanager
-    def transaction(self) -> Iterator[None]:
-        """Commit everything inside, or undo it; an inner transaction joins the outer one."""
-        if self._in_transaction:
-            yield
-            return
-        with self._working() as connection:
-            connection.execute("begin")
-        self._in_transaction = True
-        try:
-            yield
-        except BaseException:
-            # A connection that broke has nothing left to roll back.
-            with suppress(psycopg.Error):
-                connection.execute("rollback")
-            raise
-        else:
-            with in_one_line(self._target.where):
-                self._commit(connection)
-        finally:
-            self._in_transaction = False
-
-    def relation_exists(self, relation: Relation) -> bool:
-        """Tell whether ``relation`` is a table or view."""
-        return bool(self._columns(relation))
-
-    def columns(self, relation: Relation) -> Mapping[str, str]:
-        """Return column names and PostgreSQL types, in order."""
-        found = self._columns(relation)
-        if not found:
-            raise WarehouseError(
-                "relation does not exist",
-                value=relation.sql(),
-                looked=self._target.where,
-                fix="run `dbt build` for this brand, or correct the name",
-            )
-        return found
-
     def close(self) -> None:
         """Let go of the connection."""
         self._closed = True
@@ -153,7 +93,7 @@ class PostgresWarehouse:
             self._connection.close()
             self._connection = None
 
-    def _columns(self, relation: Relation) -> dict[str, str]:
+    def _described(self, relation: Relation) -> dict[str, str]:
         rows = self.query(
             "select a.attname::text as name, format_type(a.atttypid, a.atttypmod) as type"
             " from pg_attribute a join pg_class c on c.oid = a.attrelid"
@@ -171,22 +111,38 @@ class PostgresWarehouse:
             cursor.execute(numbered(statement, parameters), list(parameters))
             return 0 if cursor.description else max(cursor.rowcount, 0)
 
-    def _commit(self, connection: psycopg.Connection[Any]) -> None:
-        done = connection.execute("commit").statusmessage
+    def _begin(self) -> None:
+        with self._working() as connection:
+            connection.execute("begin")
+
+    def _commit(self) -> None:
+        with in_one_line(self._where):
+            done = self._held().execute("commit").statusmessage
         if done != "COMMIT":
             raise WarehouseError(
                 "a statement in the transaction had failed, so all of it was undone",
-                looked=self._target.where,
+                looked=self._where,
                 fix="mend what the failed statement said; nothing was changed",
             )
 
+    def _roll_back(self) -> None:
+        if self._connection is not None:
+            with suppress(psycopg.Error):
+                self._connection.execute("rollback")
+
+    def _held(self) -> psycopg.Connection[Any]:
+        if self._connection is None:
+            raise WarehouseError(
+                "the warehouse was closed inside a transaction, which was undone",
+                looked=self._where,
+                fix="run this again",
+            )
+        return self._connection
+
     @contextmanager
     def _working(self) -> Iterator[psycopg.Connection[Any]]:
-        if self._closed:
-            raise WarehouseError(
-                "this warehouse was closed", looked=self._target.where, fix="open it again"
-            )
-        with in_one_line(self._target.where):
+        self._refuse_closed()
+        with in_one_line(self._where):
             lost = self._connection is not None and self._connection.closed
             if self._connection is None or (lost and not self._in_transaction):
                 self._connection = self._connect()
@@ -194,7 +150,7 @@ class PostgresWarehouse:
 
     @contextmanager
     def _connected(self) -> Iterator[psycopg.Connection[Any]]:
-        with in_one_line(self._target.where), self._connect() as connection:
+        with in_one_line(self._where), self._connect() as connection:
             yield connection
 
     def _connect(self) -> psycopg.Connection[Any]:
@@ -232,7 +188,7 @@ class PostgresWarehouse:
                 with cursor.fetch_record_batch() as batches:
                     yield batches
         except (adbc_driver_manager.Error, pa.ArrowException, OSError) as error:
-            raise reading_error(error, self._target.where) from None
+            raise reading_error(error, self._where) from None
 
 
 def _described(cursor: psycopg.Cursor[Any], bound: sql.Composed) -> list[Column]:

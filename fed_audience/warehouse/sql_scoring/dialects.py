@@ -17,10 +17,10 @@ class SqlDialect:
 
     ``literal`` makes a double of its shortest decimal, without a detour over decimals that round.
     ``days`` and ``seconds`` count from 1970-01-01 (UTC), as training does. ``temporary`` begins the
-    statement that creates the table of prepared rows, ``scratch`` is the schema that it stands in
-    (None: the control schema). ``materialized`` keeps a sum over some trees from being planned
-    together with the next, ``level`` one level of a walk. ``analyze`` tells the planner how large
-    a table of ours is, where it does not see that by itself; ``settings`` come before scoring.
+    statement that creates the table of prepared rows. ``materialized`` keeps a sum over some trees
+    from being planned together with the next, ``level`` one level of a walk. ``analyze`` tells the
+    planner how large a table of ours is, where it does not see that by itself; ``settings`` come
+    before scoring.
     """
 
     name: str
@@ -35,7 +35,6 @@ class SqlDialect:
     materialized: str = ""
     level: str = ""
     temporary: str = "create temp table"
-    scratch: str | None = None
     analyze: str | None = None
     settings: tuple[str, ...] = ()
 
@@ -64,7 +63,6 @@ _DIALECTS: Final = (
         days="date_diff('day', date '1970-01-01', {})",
         seconds="cast(epoch_us({}) as double) / 1e6",
         materialized=" materialized",
-        scratch="temp",
     ),
     SqlDialect(
         "postgres",
@@ -76,7 +74,6 @@ _DIALECTS: Final = (
         seconds="cast(1000000 * extract(epoch from {}) as double precision) / '1e6'::float8",
         materialized=" materialized",
         level=" materialized",
-        scratch="pg_temp",
         analyze="analyze {}",
         # Compiling so long an expression takes longer than computing it; and the planner expects
         # next to nobody at the lower levels of a tree, over whom it would loop.

@@ -15,7 +15,6 @@ from fed_audience.gbdt.bins.categories import category_hashes
 from fed_audience.gbdt.bins.encoding import Encoder, encode_categorical
 from fed_audience.gbdt.models.reader import read_model
 from fed_audience.warehouse.control import SCHEMA, control
-from fed_audience.warehouse.protocol import Relation
 from fed_audience.warehouse.scoring import refuse_absent
 from fed_audience.warehouse.sql_scoring.dialects import dialect_of
 from fed_audience.warehouse.sql_scoring.prepared_rows import (
@@ -35,7 +34,7 @@ from fed_audience.warehouse.sql_scoring.tree_table import create_nodes, nodes_of
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
 
-    from fed_audience.warehouse.protocol import Warehouse
+    from fed_audience.warehouse.protocol import Relation, Warehouse
     from fed_audience.warehouse.registry import RegisteredModel
     from fed_audience.warehouse.scores import ScoreStamp
     from fed_audience.warehouse.sql_scoring.dialects import SqlDialect
@@ -80,20 +79,19 @@ def score_in_warehouse(  # noqa: PLR0913 - as of score
     used = sorted({feature for tree in model.trees for feature in tree.split_feature})
     features = {number: encoder.features[number] for number in used}
     dialect = dialect_of(warehouse.dialect)
-    rows, codes, trees = (
-        f"{warehouse.temporary_schema}.{name}" for name in (_ROWS, _CODES, _TREES)
-    )
+    scratch = {name: warehouse.temporary(name) for name in (_ROWS, _CODES, _TREES)}
+    rows, codes, trees = (dialect.relation(one) for one in scratch.values())
     places = Places(rows, dialect.relation(control("scores", schema)), trees)
     insert, as_case = insert_scores(model, dialect, places)
     name, version = stamp.model_name, stamp.model_version
     with warehouse.transaction():
-        warehouse.execute(create_rows(dialect, _ROWS, features))
-        warehouse.execute(create_codes(dialect, _CODES))
+        warehouse.execute(create_rows(dialect, rows, features))
+        warehouse.execute(create_codes(dialect, codes))
         known = _codes(warehouse, relation, columns, features, encoder, key)
-        _fill(warehouse, _CODES, known)
+        _fill(warehouse, scratch[_CODES], known)
         if not as_case:
-            warehouse.execute(create_nodes(dialect, _TREES))
-            _fill(warehouse, _TREES, nodes_of(model))
+            warehouse.execute(create_nodes(dialect, trees))
+            _fill(warehouse, scratch[_TREES], nodes_of(model))
         selected = select_rows(
             dialect,
             relation,
@@ -174,9 +172,9 @@ def _planning(dialect: SqlDialect, tables: tuple[str, ...]) -> list[str]:
     return [*counted, *dialect.settings]
 
 
-def _fill(warehouse: Warehouse, name: str, rows: pa.Table) -> None:
+def _fill(warehouse: Warehouse, table: Relation, rows: pa.Table) -> None:
     if rows.num_rows:
-        warehouse.insert(Relation(warehouse.temporary_schema, name), rows)
+        warehouse.insert(table, rows)
 
 
 def _fingerprint(codes: pa.Table) -> str:
