@@ -30,13 +30,13 @@ class StrictModel(BaseModel):
         if not isinstance(data, dict):
             return data
         known = _keys_of(cls)
-        for key in data:
-            if key not in known:
-                near = get_close_matches(str(key), sorted(known), n=1, cutoff=0.4)
-                hint = f"did you mean '{near[0]}'?" if near else f"known keys: {sorted(known)}"
-                message = f"unknown key '{key}' in {cls.__name__}; {hint}"
-                raise ValueError(message)
-        return data
+        if data.keys() <= known:
+            return data
+        key = next(key for key in data if key not in known)
+        near = get_close_matches(str(key), sorted(known), n=1, cutoff=0.4)
+        hint = f"did you mean '{near[0]}'?" if near else f"known keys: {sorted(known)}"
+        message = f"unknown key '{key}' in {cls.__name__}; {hint}"
+        raise ValueError(message)
 
     @classmethod
     def parse(cls, data: Mapping[str, Any], *, source: str) -> Self:

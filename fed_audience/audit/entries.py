@@ -317,7 +317,7 @@ _ANY: Final[TypeAdapter[Entry]] = TypeAdapter(
 
 def encode_entry(entry: Entry) -> bytes:
     """Return the bytes of an entry, a leaf of the tree."""
-    return canonical(entry.model_dump(mode="json"))
+    return canonical(entry)
 
 
 def decode_entry(leaf: bytes) -> Entry:

@@ -108,9 +108,24 @@ class ReceivedMessage(StrictModel):
     digest: Digest
 
 
-_JSON: Final = json.JSONEncoder(sort_keys=True, separators=(",", ":"), allow_nan=False)
+def _fields_of(model: object) -> dict[str, Any]:
+    if not isinstance(model, StrictModel):
+        raise TypeError(f"{type(model).__name__} has no canonical form")
+    return model.__dict__
+
+
+_JSON: Final = json.JSONEncoder(
+    sort_keys=True,
+    separators=(",", ":"),
+    allow_nan=False,
+    check_circular=False,  # models are frozen: none holds itself
+    default=_fields_of,
+)
 
 
 def canonical(document: Any) -> bytes:
-    """Return canonical JSON: equal documents give equal bytes."""
+    """Return canonical JSON of a document or a model: equal ones give equal bytes.
+
+    Fields of a model are text, whole numbers, truth values, None, models, or tuples of these.
+    """
     return _JSON.encode(document).encode("ascii")

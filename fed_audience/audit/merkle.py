@@ -33,14 +33,15 @@ class MerkleTree:
 
     def append(self, entry: bytes) -> None:
         """Add ``entry`` as the last leaf."""
-        self._levels[0].append(leaf_hash(entry))
-        height = 0
-        while len(self._levels[height]) % 2 == 0:
-            if height + 1 == len(self._levels):
-                self._levels.append([])
-            left, right = self._levels[height][-2:]
-            self._levels[height + 1].append(node_hash(left, right))
+        level, height = self._levels[0], 0
+        level.append(leaf_hash(entry))
+        while len(level) % 2 == 0:
+            parent = node_hash(level[-2], level[-1])
             height += 1
+            if height == len(self._levels):
+                self._levels.append([])
+            level = self._levels[height]
+            level.append(parent)
 
     def root(self, size: int | None = None) -> bytes:
         """Return the root over the first ``size`` leaves, by default all.
@@ -48,7 +49,13 @@ class MerkleTree:
         Raises ValueError beyond the tree's size.
         """
         size = self.size if size is None else self._checked(size)
-        return self._range(0, size) if size else sha256(b"").digest()
+        found = b""
+        # Complete subtrees, one for each bit of the size, from the smallest and last to the first.
+        for height in range(size.bit_length()):
+            if size >> height & 1:
+                subtree = self._levels[height][(size >> height) - 1]
+                found = node_hash(subtree, found) if found else subtree
+        return found or sha256(b"").digest()
 
     def inclusion_proof(self, index: int, size: int | None = None) -> list[bytes]:
         """Return the audit path of leaf ``index`` in the tree of ``size`` (RFC 6962, 2.1.1)."""

@@ -2,30 +2,36 @@
 
 from __future__ import annotations
 
+from typing import Final
+
 from fed_audience.audit import entries as e
 
-_OF_A_TRAINING = (
-    e.PrivacyPromised,
-    e.BudgetCharged,
-    e.RunResumed,
-    e.RoundSummed,
-    e.SiteDropped,
-    e.Decision,
-    e.ModelTrained,
-    e.ModelRegistered,
-    e.RunEnded,
+_OF_A_TRAINING: Final[frozenset[type[e.Entry]]] = frozenset(
+    {
+        e.PrivacyPromised,
+        e.BudgetCharged,
+        e.RunResumed,
+        e.RoundSummed,
+        e.SiteDropped,
+        e.Decision,
+        e.ModelTrained,
+        e.ModelRegistered,
+        e.RunEnded,
+    }
 )
-_AFTER_IT = (
-    e.Scored,
-    e.AudienceBuilt,
-    e.AudienceDelivered,
-    e.ProcessingDeclared,
-    e.OverlapCompared,
-    e.OverlapReleased,
+_AFTER_IT: Final[frozenset[type[e.Entry]]] = frozenset(
+    {
+        e.Scored,
+        e.AudienceBuilt,
+        e.AudienceDelivered,
+        e.ProcessingDeclared,
+        e.OverlapCompared,
+        e.OverlapReleased,
+    }
 )
 
 
-_AT_ANY_TIME = frozenset({"ResumeRun", "ForgetRun"})
+_AT_ANY_TIME: Final = frozenset({"ResumeRun", "ForgetRun"})
 """Rounds about the run itself, which hold nothing of rows."""
 
 
@@ -33,7 +39,7 @@ class EntryOrder:
     """Follows a log from its first entry; ``follow`` refuses what cannot come next.
 
     A log is opened once. A training starts once, ends once, and its rounds go forward; what is
-    done with the model is told outside of it.
+    done with the model is told outside of it. ``at``: instant of the last entry.
     """
 
     def __init__(self) -> None:
@@ -41,7 +47,7 @@ class EntryOrder:
         self.checkpoint = 0
         self.training = False
         self.started = False
-        self._at = ""
+        self.at = ""
         self._trained = False
         self._run = ""
         self._left: set[str] = set()
@@ -58,22 +64,24 @@ class EntryOrder:
             raise ValueError(
                 f"it follows a checkpoint of {entry.checkpoint} entries, which is not there"
             )
-        if entry.at < self._at:
+        if entry.at < self.at:
             raise ValueError("its instant lies before that of the entry above it")
         self._check_type(entry)
         self.entries += 1
-        self._at = entry.at
+        self.at = entry.at
 
     def _check_type(self, entry: e.Entry) -> None:
-        if isinstance(entry, e.LogOpened) != (self.entries == 0):
+        kind = type(entry)
+        if (kind is e.LogOpened) != (self.entries == 0):
             raise ValueError("a log is opened by its first entry, and by no other")
-        self._check_phase(entry)
+        self._check_phase(kind)
         match entry:
+            case e.RoundSummed():  # first, for there are most of them
+                if entry.kind not in _AT_ANY_TIME:
+                    self._check_round(entry)
             case e.RunResumed():
                 # The round that was under way when the training was interrupted is asked again.
                 self._kinds = set()
-            case e.RoundSummed() if entry.kind not in _AT_ANY_TIME:
-                self._check_round(entry)
             case e.ModelTrained():
                 self._check_model(entry)
             case e.ModelRegistered() if not self._trained:
@@ -83,16 +91,15 @@ class EntryOrder:
             case e.RunEnded():
                 self.training = False
 
-    def _check_phase(self, entry: e.Entry) -> None:
-        kind = type(entry).__name__
-        if isinstance(entry, e.RunStarted):
+    def _check_phase(self, kind: type[e.Entry]) -> None:
+        if kind is e.RunStarted:
             if self.started:
                 raise ValueError("a second training starts in it")
             self.started = self.training = True
-        elif isinstance(entry, _OF_A_TRAINING) and not self.training:
-            raise ValueError(f"{kind} stands outside of a training")
-        elif isinstance(entry, _AFTER_IT) and self.training:
-            raise ValueError(f"{kind} stands inside of a training")
+        elif kind in _OF_A_TRAINING and not self.training:
+            raise ValueError(f"{kind.__name__} stands outside of a training")
+        elif kind in _AFTER_IT and self.training:
+            raise ValueError(f"{kind.__name__} stands inside of a training")
 
     def _check_model(self, entry: e.ModelTrained) -> None:
         if self._trained:

@@ -34,9 +34,16 @@ class Replay:
     """A log as far as it was read. Every method that meets a fault raises AuditError naming it.
 
     ``pinned``: public keys by name that the log's own must be; None accepts the log's word.
+    ``keep_rounds``: whether ``entries`` holds rounds as well, of which a run has many.
     """
 
-    def __init__(self, path: Path, pinned: Mapping[str, VerifierKey] | None = None) -> None:
+    def __init__(
+        self,
+        path: Path,
+        pinned: Mapping[str, VerifierKey] | None = None,
+        *,
+        keep_rounds: bool = True,
+    ) -> None:
         self.path = path
         self.tree = MerkleTree()
         self.order = EntryOrder()
@@ -45,6 +52,7 @@ class Replay:
         self.note = ""
         self.unfinished = Unfinished(0, 0)
         self._pinned = pinned
+        self._keep_rounds = keep_rounds
         self._opened: e.LogOpened | None = None
         self._roster: Roster | None = None
         self._line = 0
@@ -164,7 +172,12 @@ class Replay:
                 "an entry was changed: the coordinator's signature does not match",
                 entry=self.tree.size - 1,
             )
-        self.entries.append(entry)
+        self.keep(entry)
+
+    def keep(self, entry: e.Entry) -> None:
+        """Hold ``entry``, whose leaf is the tree's last, among the others."""
+        if self._keep_rounds or type(entry) is not e.RoundSummed:
+            self.entries.append(entry)
 
     def _open(self, entry: e.LogOpened) -> None:
         coordinator = VerifierKey.parse(entry.coordinator_key)

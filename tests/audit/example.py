@@ -98,8 +98,8 @@ def start(log: AuditLog) -> None:
     )
 
 
-def sum_round(log: AuditLog, tree: int, level: int) -> None:
-    log.append(
+def sum_round(log: AuditLog, tree: int, level: int) -> e.RoundSummed:
+    return log.append(
         e.RoundSummed,
         run=RUN,
         tree=tree,

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from typing import Any, get_args
 
 import pytest
@@ -10,7 +11,7 @@ from hypothesis import strategies as st
 from pydantic import BaseModel, ValidationError
 
 from fed_audience.audit import entries as e
-from fed_audience.audit.fields import ProcessingRecord, ReceivedMessage, SiteRows, band
+from fed_audience.audit.fields import ProcessingRecord, ReceivedMessage, SiteRows, band, canonical
 from tests.audit.example import RECORD
 
 FORBIDDEN = ("sum", "seed", "secret", "private", "mask", "email", "customer_id", "identifier")
@@ -106,6 +107,39 @@ def test_only_verifier_keys_stand_among_the_keys() -> None:
             software="fed-audience 1",
             packages_sha256="0" * 64,
         )
+
+
+@pytest.mark.parametrize(
+    "entry",
+    [
+        e.ProcessingDeclared(
+            **PLACE, record=RECORD.model_copy(update={"retention": "gelöscht nach zwölf Monaten"})
+        ),
+        e.RoundSummed(
+            **PLACE,
+            run="r",
+            tree=-1,
+            level=0,
+            attempt=0,
+            kind="OpenRun",
+            cohort_sha256="0" * 64,
+            sent="1" * 64,
+            received=(ReceivedMessage(site="a", kind="RunOpened", digest="2" * 64),),
+            aggregate=None,
+        ),
+    ],
+    ids=["text beyond ASCII", "models in a tuple"],
+)
+def test_entries_are_written_as_json_writes_their_fields(entry: e.Entry) -> None:
+    fields = entry.model_dump(mode="json")
+    plain = json.dumps(fields, sort_keys=True, separators=(",", ":"), allow_nan=False)
+    assert e.encode_entry(entry) == plain.encode("ascii")
+    assert e.decode_entry(plain.encode("ascii")) == entry
+
+
+def test_what_is_neither_json_nor_a_model_has_no_canonical_form() -> None:
+    with pytest.raises(TypeError, match="bytes has no canonical form"):
+        canonical({"key": b"secret"})
 
 
 def test_an_entry_has_one_spelling() -> None:
