@@ -15,7 +15,7 @@ def _slope(rows: Rows) -> float | None:
     if len(rows) < 2:
         return None
     first, last = rows[0], rows[-1]
-    return float(last["median_ms"] - first["median_ms"]) / (last["sites"] - first["sites"])
+    return float((last["median_ms"] - first["median_ms"]) / (last["sites"] - first["sites"]))
 
 
 def _steepest(rows: Rows) -> float | None:

@@ -6,8 +6,9 @@ a round that is asked again, also of a site that was restarted, gets the vector 
 
 from __future__ import annotations
 
+import shutil
 from hashlib import sha256
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
 import numpy as np
 
@@ -20,6 +21,9 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     Integers = NDArray[np.int64]
+
+RUNS_KEPT: Final = 8
+"""Runs whose vectors a site can repeat: those under way, and some that may be resumed."""
 
 
 class Releases:
@@ -43,19 +47,20 @@ class Releases:
 class StoredReleases(Releases):
     """Releases in a folder, one file each, that survive the process.
 
-    A file is flushed to the disk under another name and then renamed. Raises ResourceError where
-    the disk refuses, or a file is damaged.
+    A file is flushed to the disk under another name and then renamed. Of the ``runs_kept`` runs
+    used last vectors are kept; of each one before them an empty file `RUN.over`, for good: what
+    cannot be repeated is refused, and never drawn anew under the old charge. Raises ResourceError
+    for such a run, where the disk refuses, and where a file is damaged.
     """
 
-    def __init__(self, folder: Path) -> None:
+    def __init__(self, folder: Path, *, runs_kept: int = RUNS_KEPT) -> None:
         super().__init__()
         self._folder = folder
+        self._runs_kept = runs_kept
 
     def of(self, run: str, round_: str) -> tuple[str, Integers] | None:
         """Return the request's hash and the vector of a round that was answered; None otherwise."""
-        known = super().of(run, round_)
-        if known is not None:
-            return known
+        self._refuse_over(run)
         path = self._path(run, round_)
         try:
             content = path.read_bytes()
@@ -71,13 +76,41 @@ class StoredReleases(Releases):
 
     def keep(self, run: str, round_: str, request: str, vector: Integers) -> None:
         """Write ``vector``, int64[n], and wait until the disk holds it."""
+        self._refuse_over(run)
         path = self._path(run, round_)
         body = bytes.fromhex(request) + vector.astype("<i8").tobytes()
         try:
+            if not path.parent.exists():
+                self._make_room()
             write_whole(path, sha256(body).digest() + body, "a noisy vector", mode=0o600)
         except ResourceError as error:
             raise _unusable(path, error.what) from error
-        super().keep(run, round_, request, vector)
+        except OSError as error:
+            raise _unusable(self._folder, error.strerror) from error
+
+    def _make_room(self) -> None:
+        """Drop the vectors of the runs used longest ago; that they were is on the disk first."""
+        if not self._folder.exists():
+            return
+        runs = [path for path in self._folder.iterdir() if path.is_dir()]
+        runs.sort(key=lambda path: path.stat().st_mtime_ns, reverse=True)
+        for path in runs[self._runs_kept - 1 :]:
+            write_whole(self._over(path.name), b"", "the end of a noisy run", mode=0o600)
+            shutil.rmtree(path)
+
+    def _refuse_over(self, run: str) -> None:
+        # Asked of the disk each time: another process may have made room.
+        if self._over(run).exists():
+            raise ResourceError(
+                "the run is over, and its noisy vectors are no longer kept; with fresh noise they "
+                "would be a second look at the rows under one charge",
+                limit=f"the {self._runs_kept} runs used last",
+                looked=str(self._over(run)),
+                fix="train under a new run id, at a new charge",
+            )
+
+    def _over(self, run: str) -> Path:
+        return self._folder / f"{run}.over"
 
     def _path(self, run: str, round_: str) -> Path:
         return self._folder / run / f"{sha256(round_.encode()).hexdigest()[:32]}.release"

@@ -115,6 +115,20 @@ def test_a_restarted_site_does_not_answer_another_question_in_an_old_round(tmp_p
     assert reply.reason == "changed_request"
 
 
+def test_a_run_whose_vectors_went_is_refused_and_not_drawn_anew(tmp_path: Path) -> None:
+    """Its charge is in the book: fresh noise would be a second look at the rows for nothing."""
+
+    def kept() -> PrivacyKeeper:
+        return PrivacyKeeper(releases=StoredReleases(tmp_path, runs_kept=1))
+
+    first = private_manifest(["a"])
+    recorded(kept(), first)
+    recorded(kept(), replace(first, run_id="another"))
+    reply = ask(opened(site(kept()), first), count(first))
+    assert isinstance(reply, m.Refused)
+    assert reply.reason == "not_kept"
+
+
 def test_the_whole_run_is_charged_before_its_first_vector(tmp_path: Path) -> None:
     book = BudgetBook(tmp_path / "budget.sqlite")
     book.limit("customers", 5.0, 1e-6)

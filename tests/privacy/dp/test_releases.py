@@ -1,5 +1,6 @@
 """A noisy vector is drawn once: what was released is found again, whatever happened between."""
 
+import os
 from pathlib import Path
 
 import numpy as np
@@ -30,6 +31,49 @@ def test_another_process_finds_it_too(tmp_path: Path) -> None:
     assert known[0] == ASKED
     assert (known[1] == VECTOR).all()
     assert StoredReleases(tmp_path / "releases").of(RUN, "tree 0") is None
+
+
+def runs_in(folder: Path) -> set[str]:
+    return {path.name for path in folder.iterdir() if path.is_dir()}
+
+
+def test_of_many_runs_only_the_latest_can_be_repeated(tmp_path: Path) -> None:
+    runs = [f"{number:064x}" for number in range(5)]
+    for number, run in enumerate(runs):
+        StoredReleases(tmp_path, runs_kept=3).keep(run, "counts", ASKED, VECTOR)
+        os.utime(tmp_path / run, ns=(number, number))
+    assert runs_in(tmp_path) == set(runs[2:])
+    releases = StoredReleases(tmp_path, runs_kept=3)
+    for run in runs[2:]:
+        assert releases.of(run, "counts") is not None
+    for run in runs[:2]:
+        with pytest.raises(ResourceError, match="the run is over"):
+            releases.of(run, "counts")
+        with pytest.raises(ResourceError, match="the run is over"):
+            releases.keep(run, "tree 0", ASKED, VECTOR)
+    assert runs_in(tmp_path) == set(runs[2:])
+
+
+def test_a_run_in_use_outlives_one_that_began_later(tmp_path: Path) -> None:
+    releases = StoredReleases(tmp_path, runs_kept=2)
+    old, idle, last = ("0" * 64, "1" * 64, "2" * 64)
+    for run in (old, idle):
+        releases.keep(run, "counts", ASKED, VECTOR)
+    releases.keep(old, "tree 0", ASKED, VECTOR)
+    os.utime(tmp_path / idle, ns=(1, 1))
+    releases.keep(last, "counts", ASKED, VECTOR)
+    assert runs_in(tmp_path) == {old, last}
+
+
+def test_a_run_that_was_being_dropped_when_the_machine_stopped_is_over(tmp_path: Path) -> None:
+    releases = StoredReleases(tmp_path, runs_kept=1)
+    releases.keep(RUN, "counts", ASKED, VECTOR)
+    (tmp_path / f"{RUN}.over").touch()  # and its vectors are there still
+    with pytest.raises(ResourceError, match="the run is over"):
+        releases.of(RUN, "counts")
+    releases.keep("0" * 64, "counts", ASKED, VECTOR)
+    assert runs_in(tmp_path) == {"0" * 64}
+    assert (tmp_path / f"{RUN}.over").exists()
 
 
 def test_a_damaged_file_is_refused(tmp_path: Path) -> None:
