@@ -22,8 +22,8 @@ def measure(
 ) -> list[dict[str, Any]]:
     """Build everything once; seconds of the whole command and the most that dbt had resident."""
     with tempfile.TemporaryDirectory(prefix="build-") as folder:
-        project = _project(Path(folder))
-        _fill(Path(folder) / "brand.duckdb", customers, events, orders)
+        project = brand_project(Path(folder))
+        fill(Path(folder) / "brand.duckdb", customers, events, orders)
         began = Seconds.here()
         done = run_dbt(
             project,
@@ -47,7 +47,8 @@ def measure(
         ]
 
 
-def _fill(path: Path, customers: int, events: int, orders: int) -> None:
+def fill(path: Path, customers: int, events: int, orders: int) -> None:
+    """Make the raw tables of a brand in a DuckDB file."""
     warehouse = open_warehouse(Profile(path=path), create=True)
     sizes = {"$customers": customers, "$events": events, "$orders": orders}
     text = RAW.read_text(encoding="utf-8")
@@ -59,7 +60,8 @@ def _fill(path: Path, customers: int, events: int, orders: int) -> None:
     warehouse.close()
 
 
-def _project(folder: Path) -> Path:
+def brand_project(folder: Path) -> Path:
+    """Make a dbt project on `brand.duckdb` in ``folder``, with the package in it."""
     project = folder / "project"
     (project / "dbt_packages").mkdir(parents=True)
     (project / "dbt_packages" / "fed_audience").symlink_to(package_path())
@@ -67,7 +69,10 @@ def _project(folder: Path) -> Path:
         "name: brand\nversion: 1.0.0\nconfig-version: 2\nprofile: brand\nmodel-paths: [models]\n"
     )
     (project / "packages.yml").write_text(f"packages:\n  - local: {package_path()}\n")
-    output = {"type": "duckdb", "path": str(folder / "brand.duckdb"), "threads": 2}
+    # A program that looks for requests may hold the file while dbt opens it.
+    retries = {"connect_attempts": 10, "retryable_exceptions": ["IOException"]}
+    path = str(folder / "brand.duckdb")
+    output = {"type": "duckdb", "path": path, "threads": 2, "retries": retries}
     profiles = {"brand": {"target": "demo", "outputs": {"demo": output}}}
     (project / "profiles.yml").write_text(json.dumps(profiles))
     return project

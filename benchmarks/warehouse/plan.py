@@ -13,6 +13,8 @@ BLOCKS: Final = {
     "written back, beside LightGBM's predict alone on a matrix that is ready in memory",
     "build": "`dbt build` of the package with all its data tests, 1M customers, 10M events, 3M "
     "orders, DuckDB",
+    "request_latency": "from the hook of a `dbt run` that queues a training to its claim by "
+    "another process, 20 builds on one DuckDB file; dbt holds the file until it ends",
 }
 """Block -> what it measures, and on what."""
 

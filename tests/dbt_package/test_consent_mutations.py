@@ -59,8 +59,8 @@ MUTATIONS = {
     "latest event wins": ("counts_at desc, case", "effective_at desc, case"),
     "latest arrival wins": ("counts_at desc, case", "recorded_at desc, case"),
     "not known yet": (
-        "recorded_at <= {{ as_of }}\n\n),\n\nrules",
-        "recorded_at < {{ as_of }}\n\n),\n\nrules",
+        "recorded_at <= {{ as_of }}\n    {%- if",
+        "recorded_at < {{ as_of }}\n    {%- if",
     ),
     "known too early": (" and recorded_at <= {{ as_of }}\n", "\n"),
     "grant wins a tie": (
@@ -76,14 +76,14 @@ MUTATIONS = {
         "in_byte_order('consent_event_id') }} desc\n{%- endmacro",
     ),
     "a grant lasts its last instant": (
-        "candidates.expires_at > {{ as_of }}",
-        "candidates.expires_at >= {{ as_of }}",
+        "known.expires_at > {{ as_of }}",
+        "known.expires_at >= {{ as_of }}",
     ),
     "a term lasts its last instant": (
-        "'candidates.counts_at') }} > {{",
-        "'candidates.counts_at') }} >= {{",
+        "'known.counts_at') }} > {{",
+        "'known.counts_at') }} >= {{",
     ),
-    "no default term": ("when candidates.ttl_days is null\n", "when true\n"),
+    "no default term": ("when regimes.ttl_days is null\n", "when true\n"),
     "a client's grant as late as it can be": (
         "then least(effective_at, recorded_at)",
         "then recorded_at",
@@ -121,28 +121,29 @@ MUTATIONS = {
         "coalesce(listed.jurisdiction, 'US')",
     ),
     "silence lifts a refusal": (
-        "known.status not in ('granted', 'denied', 'withdrawn', 'expired') then 1",
+        "status not in ('granted', 'denied', 'withdrawn', 'expired') then 1",
         "false then 1",
     ),
     "silence never consents": (
-        "when candidates.is_opt_out then 'opt_out_default'",
+        "when regimes.is_opt_out then 'opt_out_default'",
         "when false then 'opt_out_default'",
     ),
-    "once a minor, always one": ("    where newest = 1\n    group by", "    group by"),
+    "once a minor, always one": ("end) = max(recorded_at) then", "end) is not null then"),
     "one identity tells the age": (
-        "partition by subject_id, member_id\n                order by recorded_at",
-        "partition by subject_id\n                order by recorded_at",
+        "group by subject_id, member_id\n",
+        "group by subject_id\n",
     ),
     "an age at once is the older": (
-        "order by recorded_at desc, case when is_minor then 0 else 1 end",
-        "order by recorded_at desc, case when is_minor then 1 else 0 end",
+        "end) = max(recorded_at) then",
+        "end) > coalesce(max(case when not is_minor then recorded_at end), "
+        "timestamp '1900-01-01') then",
     ),
     "the deciding event tells the age": (
         "when ages.is_minor then 'minor'",
-        "when candidates.is_minor then 'minor'",
+        "when known.is_minor then 'minor'",
     ),
     "unknown age is adult": (
-        "when ages.is_minor is null and candidates.is_minor_unless_said then",
+        "when ages.is_minor is null and regimes.is_minor_unless_said then",
         "when false then",
     ),
     "unknown age by the laxest place": (
@@ -154,16 +155,18 @@ MUTATIONS = {
         "coalesce(rules.minor_unknown_is_minor, false)",
     ),
     "the newest identity decides": (
-        "partition by known.subject_id, known.purpose, known.member_id",
-        "partition by known.subject_id, known.purpose",
+        "partition by candidates.subject_id, candidates.purpose, candidates.member_id",
+        "partition by candidates.subject_id, candidates.purpose",
     ),
+    "a second event changes nothing": ("where events = 1\n", "where true\n"),
+    "several events say nothing": ("where events > 1\n", "where events > 99\n"),
     "any identity may grant": (
         f"order by\n                {ALLOWED} then 1 else 0 end,",
         f"order by\n                {ALLOWED} then 0 else 1 end,",
     ),
     "a purpose implies another, by identity": (
-        "partition by known.subject_id, known.purpose, known.member_id",
-        "partition by known.subject_id, known.member_id",
+        "partition by candidates.subject_id, candidates.purpose, candidates.member_id",
+        "partition by candidates.subject_id, candidates.member_id",
     ),
     "a purpose implies another, by person": (
         "row_number() over (\n            partition by subject_id, purpose\n",

@@ -25,8 +25,9 @@
   ledger    relation with the columns of int_consent_ledger
   as_of     SQL expression of a timestamp
   purposes  optional list that narrows the answer, never the evidence
+  subjects  optional select of the customers who are asked about; each is decided by themselves alone
 #}
-{% macro consent_as_of(ledger, as_of, purposes=none) %}
+{% macro consent_as_of(ledger, as_of, purposes=none, subjects=none) %}
 with known as (
 
     select
@@ -48,6 +49,9 @@ with known as (
         end as counts_at
     from {{ ledger }}
     where subject_id is not null and recorded_at <= {{ as_of }}
+    {%- if subjects is not none %}
+        and subject_id in ({{ subjects }})
+    {%- endif %}
 
 ),
 
@@ -59,19 +63,16 @@ rules as (
 
 ages as (
 
-    select subject_id, max(case when is_minor then 1 else 0 end) = 1 as is_minor
+    select subject_id, max(says_minor) = 1 as is_minor
     from (
         select
             subject_id,
-            is_minor,
-            row_number() over (
-                partition by subject_id, member_id
-                order by recorded_at desc, case when is_minor then 0 else 1 end
-            ) as newest
+            case when max(case when is_minor then recorded_at end) = max(recorded_at) then 1 else 0 end
+                as says_minor
         from known
         where is_minor is not null
+        group by subject_id, member_id
     ) as statements
-    where newest = 1
     group by subject_id
 
 ),
@@ -90,6 +91,7 @@ regimes as (
     select
         asked.subject_id,
         asked.purpose,
+        max(asked.events) as events,
         min(case when rules.default_mode = 'opt_out' then 1 else 0 end) = 1 as is_opt_out,
         min(
             case
@@ -100,10 +102,12 @@ regimes as (
         max(case when coalesce(rules.minor_unknown_is_minor, true) then 1 else 0 end) = 1
             as is_minor_unless_said
     from (
-        select distinct subject_id, purpose from known
+        select subject_id, purpose, count(*) as events
+        from known
         {% if purposes is not none -%}
-            where purpose in ({% for purpose in purposes %}'{{ purpose }}'{{ ', ' if not loop.last }}{% endfor %})
-        {%- endif %}
+        where purpose in ({% for purpose in purposes %}'{{ purpose }}'{{ ', ' if not loop.last }}{% endfor %})
+        {% endif -%}
+        group by subject_id, purpose
     ) as asked
     inner join places on asked.subject_id = places.subject_id
     left join rules on places.jurisdiction = rules.jurisdiction and asked.purpose = rules.purpose
@@ -115,49 +119,48 @@ candidates as (
 
     select
         known.*,
+        regimes.events,
         regimes.is_opt_out,
-        regimes.ttl_days,
-        regimes.is_minor_unless_said,
-        row_number() over (
-            partition by known.subject_id, known.purpose, known.member_id
-            order by
+        case
+            when ages.is_minor then 'minor'
+            when ages.is_minor is null and regimes.is_minor_unless_said then 'minor_unknown'
+            when known.status in ('denied', 'withdrawn', 'expired') then known.status
+            when known.status = 'granted' then
                 case
-                    when regimes.is_opt_out
-                        and known.status not in ('granted', 'denied', 'withdrawn', 'expired') then 1
-                    else 0
-                end,
-                {{ fed_audience.consent_order() }}
-        ) as newest
+                    when known.expires_at is not null then
+                        case when known.expires_at > {{ as_of }} then 'granted' else 'expired' end
+                    when regimes.ttl_days is null
+                        or {{ dbt.dateadd('day', 'regimes.ttl_days', 'known.counts_at') }} > {{ as_of }}
+                        then 'granted'
+                    else 'ttl_expired'
+                end
+            when regimes.is_opt_out then 'opt_out_default'
+            else 'unknown'
+        end as member_rule
     from known
     inner join regimes
         on known.subject_id = regimes.subject_id and known.purpose = regimes.purpose
+    left join ages on known.subject_id = ages.subject_id
     where known.status <> 'granted' or known.counts_at <= {{ as_of }}
 
 ),
 
+-- Most people say one thing on a purpose, which decides; only several need an order.
 members as (
 
     select
         candidates.*,
-        case
-            when ages.is_minor then 'minor'
-            when ages.is_minor is null and candidates.is_minor_unless_said then 'minor_unknown'
-            when candidates.status in ('denied', 'withdrawn', 'expired') then candidates.status
-            when candidates.status = 'granted' then
+        row_number() over (
+            partition by candidates.subject_id, candidates.purpose, candidates.member_id
+            order by
                 case
-                    when candidates.expires_at is not null then
-                        case when candidates.expires_at > {{ as_of }} then 'granted' else 'expired' end
-                    when candidates.ttl_days is null
-                        or {{ dbt.dateadd('day', 'candidates.ttl_days', 'candidates.counts_at') }} > {{ as_of }}
-                        then 'granted'
-                    else 'ttl_expired'
-                end
-            when candidates.is_opt_out then 'opt_out_default'
-            else 'unknown'
-        end as member_rule
+                    when is_opt_out and status not in ('granted', 'denied', 'withdrawn', 'expired') then 1
+                    else 0
+                end,
+                {{ fed_audience.consent_order() }}
+        ) as newest
     from candidates
-    left join ages on candidates.subject_id = ages.subject_id
-    where candidates.newest = 1
+    where events > 1
 
 ),
 
@@ -165,7 +168,6 @@ merged as (
 
     select
         members.*,
-        member_rule in ('granted', 'opt_out_default') as is_allowed,
         max(case when member_rule in ('granted', 'opt_out_default') then 1 else 0 end) over (
             partition by subject_id, purpose
         ) = 1 as any_allowed,
@@ -176,20 +178,35 @@ merged as (
                 {{ fed_audience.consent_order() }}
         ) as decisive
     from members
+    where newest = 1
+
+),
+
+decided as (
+
+    select subject_id, purpose, member_rule, false as any_allowed, consent_event_id, status, jurisdiction
+    from candidates
+    where events = 1
+    union all
+    select subject_id, purpose, member_rule, any_allowed, consent_event_id, status, jurisdiction
+    from merged
+    where decisive = 1
 
 )
 
 select
     subject_id,
     purpose,
-    is_allowed as is_consented,
-    case when any_allowed and not is_allowed then 'identity_merge' else member_rule end as rule,
+    member_rule in ('granted', 'opt_out_default') as is_consented,
+    case
+        when any_allowed and member_rule not in ('granted', 'opt_out_default') then 'identity_merge'
+        else member_rule
+    end as rule,
     consent_event_id,
     status,
     jurisdiction,
     {{ as_of }} as as_of
-from merged
-where decisive = 1
+from decided
 {% endmacro %}
 
 

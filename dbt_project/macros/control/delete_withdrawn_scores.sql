@@ -11,7 +11,14 @@
 delete from {{ fed_audience.control('scores') }}
 where customer_id not in (
     select subject_id
-    from {{ ref('fed_audience', 'int_consent_current') }}
-    where purpose = 'profile' and is_consented and subject_id is not null
+    from (
+        {{ fed_audience.consent_as_of(
+            ref('fed_audience', 'int_consent_ledger'),
+            fed_audience.as_of(live=true),
+            ['profile'],
+            subjects='select customer_id from ' ~ fed_audience.control('scores')
+        ) }}
+    ) as decisions
+    where is_consented
 )
 {% endmacro %}

@@ -10,7 +10,13 @@ select
     members.score,
     members.selected_at
 from {{ fed_audience.control('audience_members') }} as members
-inner join {{ ref('int_consent_current') }} as consent
+inner join (
+    {{ fed_audience.consent_as_of(
+        ref('int_consent_ledger'),
+        fed_audience.as_of(live=true),
+        subjects='select customer_id from ' ~ fed_audience.control('audience_members')
+    ) }}
+) as consent
     on members.customer_id = consent.subject_id
     and consent.purpose = 'activate:' || members.channel
     and consent.is_consented

@@ -15,7 +15,12 @@ inner join {{ fed_audience.control('model_registry') }} as registry
     on scores.model_name = registry.model_name
     and scores.model_version = registry.model_version
     and registry.is_active
-inner join {{ ref('int_consent_current') }} as consent
-    on scores.customer_id = consent.subject_id
-    and consent.purpose = 'profile'
-    and consent.is_consented
+inner join (
+    {{ fed_audience.consent_as_of(
+        ref('int_consent_ledger'),
+        fed_audience.as_of(live=true),
+        ['profile'],
+        subjects='select customer_id from ' ~ fed_audience.control('scores')
+    ) }}
+) as consent
+    on scores.customer_id = consent.subject_id and consent.is_consented

@@ -39,4 +39,5 @@ def test_small_rows_give_every_figure_of_reading_and_scoring(postgres: Any) -> N
     assert [what for what, verdict in verdicts.items() if verdict == "not measured"] == [
         "dbt build, duckdb, seconds",
         "dbt build, duckdb, GiB",
+        "hook to claim, duckdb, worst of 20, seconds beyond the poll interval",
     ]

@@ -50,53 +50,17 @@ group by user_id
 {% endmacro %}
 
 
-{# Whose an anonymous id is, from the call on that tied it to somebody else than before. #}
+{# Whose an anonymous id is, by the calls that tie it to somebody. #}
 {% macro stream_identity_map(mapping) %}
-with identifies as (
-
-    {{ fed_audience.filled(mapping, 'identifies', {
+{{ fed_audience.identity_links(
+    mapping,
+    fed_audience.filled(mapping, 'identifies', {
         'id': 'text',
         'user_id': 'text',
         'anonymous_id': 'text',
         'received_at': 'instant',
-    }, required=true) }}
-
-),
-
-calls as (
-
-    select
-        anonymous_id,
-        user_id,
-        received_at,
-        lag(user_id) over (
-            partition by anonymous_id order by received_at, {{ fed_audience.in_byte_order('id') }}
-        ) as user_before
-    from identifies
-    where user_id is not null and anonymous_id is not null
-
-),
-
-links as (
-
-    select anonymous_id as source_id, user_id as customer_id, received_at as valid_from
-    from calls
-    where user_id is distinct from user_before
-    union all
-    select user_id, user_id, min(received_at)
-    from identifies
-    where user_id is not null
-    group by user_id
-
-)
-
-select
-    '{{ mapping }}' as source_system,
-    source_id,
-    customer_id,
-    valid_from,
-    cast(null as {{ dbt.type_timestamp() }}) as valid_to,
-    valid_from as _loaded_at,
-    '{{ mapping }}' as _source_system
-from links
+    }, required=true),
+    anonymous_id='anonymous_id',
+    tie='id',
+) }}
 {% endmacro %}

@@ -1,5 +1,3 @@
-{{ config(materialized='table') }}
-
 -- One row a customer and cutoff: the training cutoff, whose label window is complete, and the scoring
 -- cutoff. Profiling must be allowed both at the cutoff and now: a withdrawal reaches back.
 with cutoffs as (

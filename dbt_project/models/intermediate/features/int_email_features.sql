@@ -41,14 +41,10 @@ summed as (
         customer_id,
         cutoff_at,
         {% for days in [30, 90] -%}
-        sum(case when is_delivered and days_ago <= {{ days }} then 1 else 0 end)
+        count(case when is_delivered and days_ago <= {{ days }} then 1 end)
             as delivered_{{ days }}d,
-        sum(
-            case
-                when is_delivered and days_ago <= {{ days }} and clicked_days_ago is not null then 1
-                else 0
-            end
-        ) as clicked_{{ days }}d,
+        count(case when is_delivered and days_ago <= {{ days }} then clicked_days_ago end)
+            as clicked_{{ days }}d,
         {% endfor -%}
         min(clicked_days_ago) as click_recency_days,
         max(case when is_unsubscribed then 1 else 0 end) as unsubscribed

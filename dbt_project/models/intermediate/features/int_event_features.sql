@@ -1,7 +1,12 @@
 -- What a customer looked at, put into the cart, searched and asked, as known at the cutoff.
 with spine as (
 
-    select customer_id, cutoff_at from {{ ref('int_customer_spine') }}
+    select
+        customer_id,
+        cutoff_at,
+        -- The day on which the last 90 begin, from its first instant.
+        cast(cast({{ dbt.dateadd('day', -90, 'cutoff_at') }} as date) as {{ dbt.type_timestamp() }}) as recent_from
+    from {{ ref('int_customer_spine') }}
 
 ),
 
@@ -13,25 +18,29 @@ presence as (
 
 ),
 
--- A day is the smallest unit here: a cart of a day without a checkout that day counts as abandoned.
+-- A day is the smallest unit here: a cart of a day without a checkout that day counts as abandoned. What is
+-- older than 90 days is asked for tickets alone, and is one such day.
 days as (
 
     select
         spine.customer_id,
         spine.cutoff_at,
-        cast(events.occurred_at as date) as day,
-        min({{ fed_audience.days_between('events.occurred_at', 'spine.cutoff_at') }}) as days_ago,
+        case when events.occurred_at >= spine.recent_from then cast(events.occurred_at as date) end as day,
+        {{ fed_audience.days_between('max(events.occurred_at)', 'spine.cutoff_at') }} as days_ago,
         {% for name in ['product_view', 'add_to_cart', 'checkout', 'search', 'support_ticket'] -%}
-        sum(case when events.event_name = '{{ name }}' then 1 else 0 end)
-            as {{ name }}_count{{ ',' if not loop.last }}
+        count(case when events.event_name = '{{ name }}' then 1 end) as {{ name }}_count{{ ',' if not loop.last }}
         {% endfor %}
     from spine
     inner join events
         on spine.customer_id = events.owner_id
         and {{ fed_audience.known_at_cutoff('events.occurred_at', 'events._loaded_at') }}
         and events.occurred_at >= {{ dbt.dateadd('day', -365, 'spine.cutoff_at') }}
+        and (events.occurred_at >= spine.recent_from or events.event_name = 'support_ticket')
     where events.linked_at is null or events.linked_at < spine.cutoff_at
-    group by spine.customer_id, spine.cutoff_at, cast(events.occurred_at as date)
+    group by
+        spine.customer_id,
+        spine.cutoff_at,
+        case when events.occurred_at >= spine.recent_from then cast(events.occurred_at as date) end
 
 ),
 

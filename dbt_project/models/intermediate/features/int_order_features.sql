@@ -27,7 +27,7 @@ placed as (
         orders.ordered_at,
         orders.gross,
         coalesce(orders.discount, 0) as discount,
-        orders.coupon,
+        orders.coupon is not null as has_coupon,
         orders.channel,
         case when orders.refunded_at < spine.cutoff_at then coalesce(orders.refunded, 0) else 0 end
             as refunded,
@@ -59,21 +59,21 @@ summed as (
         cutoff_at,
         min(days_ago) as recency_days,
         {% for days in [30, 90, 365] -%}
-        sum(case when days_ago <= {{ days }} then 1 else 0 end) as orders_{{ days }}d,
+        count(case when days_ago <= {{ days }} then 1 end) as orders_{{ days }}d,
         sum(case when days_ago <= {{ days }} then revenue else 0 end) as revenue_{{ days }}d,
         {% endfor -%}
         max(case when days_ago <= 365 then gross - discount end) as order_value_max_365d,
         sum(case when days_ago <= 365 then gross - discount end) as order_value_365d,
         sum(case when days_ago <= 365 then gross end) as gross_365d,
         sum(case when days_ago <= 365 then discount end) as discount_365d,
-        sum(case when days_ago <= 365 and discount = 0 then 1 else 0 end) as full_price_365d,
-        sum(case when days_ago <= 365 and coupon is not null then 1 else 0 end) as coupons_365d,
-        sum(case when days_ago <= 365 and refunded > 0 then 1 else 0 end) as refunds_365d,
-        sum(
-            case when days_ago <= 365 and extract(dow from ordered_at) in (0, 6) then 1 else 0 end
+        count(case when days_ago <= 365 and discount = 0 then 1 end) as full_price_365d,
+        count(case when days_ago <= 365 and has_coupon then 1 end) as coupons_365d,
+        count(case when days_ago <= 365 and refunded > 0 then 1 end) as refunds_365d,
+        count(
+            case when days_ago <= 365 and extract(dow from ordered_at) in (0, 6) then 1 end
         ) as weekend_365d,
-        sum(
-            case when days_ago <= 365 and extract(hour from ordered_at) >= 18 then 1 else 0 end
+        count(
+            case when days_ago <= 365 and extract(hour from ordered_at) >= 18 then 1 end
         ) as evening_365d,
         avg(gap_days) as gap_mean_days,
         stddev_samp(gap_days) as gap_std_days

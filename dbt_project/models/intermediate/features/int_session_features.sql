@@ -38,18 +38,18 @@ summed as (
         customer_id,
         cutoff_at,
         min(days_ago) as recency_days,
-        sum(case when days_ago <= 30 then 1 else 0 end) as sessions_30d,
-        sum(case when days_ago <= 90 then 1 else 0 end) as sessions_90d,
+        count(case when days_ago <= 30 then 1 end) as sessions_30d,
+        count(case when days_ago <= 90 then 1 end) as sessions_90d,
         sum(case when days_ago <= 90 then engaged_s end) as engaged_s_90d,
         avg(case when days_ago <= 90 then cast(pages as {{ fed_audience.double() }}) end) as pages_mean_90d,
-        sum(case when days_ago <= 90 and channel is not null then 1 else 0 end) as channels_90d,
+        count(case when days_ago <= 90 and channel is not null then 1 end) as channels_90d,
         {% for channel in ['paid', 'organic', 'email', 'direct'] -%}
-        sum(case when days_ago <= 90 and channel = '{{ channel }}' then 1 else 0 end)
+        count(case when days_ago <= 90 and channel = '{{ channel }}' then 1 end)
             as {{ channel }}_90d,
         {% endfor -%}
-        sum(case when days_ago <= 90 and device is not null then 1 else 0 end) as devices_90d,
+        count(case when days_ago <= 90 and device is not null then 1 end) as devices_90d,
         {% for device in ['desktop', 'mobile', 'tablet'] -%}
-        sum(case when days_ago <= 90 and device = '{{ device }}' then 1 else 0 end)
+        count(case when days_ago <= 90 and device = '{{ device }}' then 1 end)
             as {{ device }}_90d{{ ',' if not loop.last }}
         {% endfor %}
     from visits
