@@ -135,8 +135,7 @@ MUTATIONS = {
     ),
     "an age at once is the older": (
         "end) = max(recorded_at) then",
-        "end) > coalesce(max(case when not is_minor then recorded_at end), "
-        "timestamp '1900-01-01') then",
+        "end) > coalesce(max(case when not is_minor then recorded_at end), '-infinity') then",
     ),
     "the deciding event tells the age": (
         "when ages.is_minor then 'minor'",
