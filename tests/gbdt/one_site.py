@@ -9,7 +9,7 @@ import numpy as np
 from fed_audience.gbdt.bins import MISSING_CODE, CategoryBins, FeatureBins, NumericBins
 from fed_audience.gbdt.growing.grower import TreeGrower
 from fed_audience.gbdt.kernels.codes import CODES_PER_WORD, BinnedMatrix
-from fed_audience.gbdt.kernels.flushing import HistogramForm
+from fed_audience.gbdt.kernels.flushing import DrawnSlots
 from fed_audience.gbdt.kernels.histogram import SlotLayout, fill_histograms, rows_before_flush
 from fed_audience.gbdt.kernels.packed_sums import PAIRS, PackedSlots
 from fed_audience.gbdt.kernels.partition import RowPartition, Sharded
@@ -96,7 +96,7 @@ def histograms(
     packed: PackedSlots = PAIRS,
 ) -> NDArray[np.int64]:
     """Histograms of the ``ranges`` of ``rows``, int64[K, slots, 2] or as ``packed``."""
-    form = HistogramForm.of(layout, np.arange(len(layout.sizes)), packed)
+    form = DrawnSlots(layout, np.arange(len(layout.sizes))).form(packed)
     out = np.full((len(ranges), form.width), -1, dtype=np.int64)
     stride, flush = matrix.stride // CODES_PER_WORD, rows_before_flush(fixed)
     fill_histograms(

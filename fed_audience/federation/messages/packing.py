@@ -19,6 +19,7 @@ _LIMB_BITS: Final = 16
 
 Integers = NDArray[np.int64]
 Slots = NDArray[np.int32]
+Bits = NDArray[np.int8]
 
 
 class Packing(StrictModel):
@@ -60,22 +61,31 @@ class SlotPacking:
         Raises FederationError when ``wide`` are not ascending slots, or the packing has none.
         """
         fits = packing.bits == RING_64.bits and packing.hessian_bits > 0
-        known = np.concatenate(([-1], wide, [slots])).astype(np.int64)
-        if len(wide) and not (fits and (np.diff(known) > 0).all()):
+        if len(wide) and not (
+            fits and wide[0] >= 0 and wide[-1] < slots and (wide[1:] > wide[:-1]).all()
+        ):
             raise FederationError("slots of two elements are not ascending slots of the histogram")
         return cls(packing, slots, wide)
 
     @classmethod
     def of_bounds(cls, gradient: Integers, hessian: Integers) -> Self:
         """Choose the shortest for sums within +-``gradient`` and 0 .. ``hessian``, int64[slots]."""
+        return cls.of_bits(bit_length(gradient), bit_length(hessian))
+
+    @classmethod
+    def of_bits(cls, gradient: Bits, hessian: Bits, most: int = RING_64.bits) -> Self:
+        """Choose the shortest for sums of so many bits, a sign not counted; int8[slots] both.
+
+        ``most``: bits of the largest hessian, where that is less than a slot's bound says.
+        """
         slots = len(gradient)
-        hessian_bits = np.maximum(_bit_length(hessian), 1)
-        needed = hessian_bits + _bit_length(gradient) + 1
+        hessian_bits = np.clip(hessian, 1, max(most, 1))
+        needed = hessian_bits + gradient + 1
         if needed.max(initial=0) <= RING_32.bits:
             return cls(Packing(bits=32, hessian_bits=_most(hessian_bits)), slots, NO_SLOTS)
         fits = needed <= RING_64.bits
         shared = _most(hessian_bits[fits])
-        fits &= _bit_length(gradient) + 1 + shared <= RING_64.bits
+        fits &= gradient < RING_64.bits - shared
         wide = np.flatnonzero(~fits).astype(np.int32)
         if 2 * len(wide) > slots:
             return cls(WIDE, slots, NO_SLOTS)
@@ -138,10 +148,10 @@ def counts_ring(row_cap: int) -> Ring:
     return RING_32 if row_cap <= RING_32.largest else RING_64
 
 
-def _bit_length(values: Integers) -> NDArray[np.int32]:
+def bit_length(values: Integers) -> Bits:
     """Bits of each value, at least 0; one too many where a float rounds up to a power of two."""
-    return np.frexp(values.astype(np.float64))[1]
+    return np.frexp(values.astype(np.float64))[1].astype(np.int8)
 
 
-def _most(bits: NDArray[np.int32]) -> int:
+def _most(bits: Bits) -> int:
     return int(bits.max(initial=1))

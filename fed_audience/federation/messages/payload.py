@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from itertools import pairwise
 from typing import TYPE_CHECKING, Any, Final
 
 import numpy as np
@@ -12,7 +11,7 @@ from fed_audience.gbdt.bins import MAX_BINS, MISSING_CODE, CategoryBins, Numeric
 from fed_audience.gbdt.tree import NodeSums, Split, Tree
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Iterator, Mapping, Sequence
 
     from numpy.typing import NDArray
 
@@ -234,13 +233,19 @@ def _rules_from_arrays(
     ]
 
 
-def _sets(packed: NDArray[np.uint8]) -> list[tuple[int, ...]]:
+def _sets(packed: NDArray[np.uint8]) -> Iterator[tuple[int, ...]]:
     """Read the set bits of each row, uint8[k, 32], ascending."""
-    if not packed.any():
-        return [()] * len(packed)
-    rows, codes = np.nonzero(np.unpackbits(packed, axis=1, bitorder="little"))
-    ends = np.searchsorted(rows, np.arange(len(packed) + 1)).tolist()
-    return [tuple(codes[begin:end].tolist()) for begin, end in pairwise(ends)]
+    octets = packed.tobytes()
+    for start in range(0, len(octets), _SET_BYTES):
+        bits = int.from_bytes(octets[start : start + _SET_BYTES], "little")
+        yield tuple(_set_bits(bits)) if bits else ()
+
+
+def _set_bits(bits: int) -> Iterator[int]:
+    while bits:
+        lowest = bits & -bits
+        yield lowest.bit_length() - 1
+        bits ^= lowest
 
 
 def _rule(

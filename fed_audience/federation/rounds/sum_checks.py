@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Final
 import numpy as np
 
 from fed_audience.errors import FederationError
-from fed_audience.federation.messages.packing import SlotPacking
+from fed_audience.federation.messages.packing import SlotPacking, bit_length
 from fed_audience.gbdt.kernels.histogram import first_not_of
 from fed_audience.gbdt.kernels.team import ALONE
 
@@ -58,6 +58,7 @@ class SumChecks:
         self._fixed = fixed
         self._names = names
         self._feature = self._gradient = self._hessian = np.empty(0, dtype=np.int64)
+        self._bits = bit_length(self._gradient), bit_length(self._hessian)
 
     def draw(self, drawn: Integers, layout: SlotLayout) -> None:
         """Take the features ``drawn`` for a tree: its bounds are theirs."""
@@ -65,13 +66,13 @@ class SumChecks:
         self._feature = np.repeat(drawn, layout.sizes[drawn] + 1)
         self._gradient = self._rows[slots] * self._fixed.gradient_bound
         self._hessian = self._rows[slots] * self._fixed.hessian_bound
+        self._bits = bit_length(self._gradient), bit_length(self._hessian)
 
     def packing(self, largest_hessian: int | None = None) -> SlotPacking:
         """Return the shortest packing of the tree's sums, in nodes of at most that hessian."""
-        hessian = self._hessian
-        if largest_hessian is not None:
-            hessian = np.minimum(hessian, largest_hessian)
-        return SlotPacking.of_bounds(self._gradient, hessian)
+        if largest_hessian is None:
+            return SlotPacking.of_bits(*self._bits)
+        return SlotPacking.of_bits(*self._bits, most=largest_hessian.bit_length())
 
     def roots(self, tree: int, roots: Integers) -> None:
         """Check root histograms int64[classes, slots, 2] of the features drawn.

@@ -81,7 +81,6 @@ class SiteRun:
         self._fitted: RowBooster | None = None
         self._brands: BrandScores | None = None
         self._groups: NDArray[np.uint64] | None = None
-        self._drawn: NDArray[np.int64] | None = None
         self._split: list[dict[int, NodeRule]] = []
         self.rows_digest = b""
 
@@ -213,7 +212,6 @@ class SiteRun:
         else:
             self._close_trees(request)
         self._booster.draw(drawn)
-        self._drawn = drawn
         self._split = [{} for _ in range(self._booster.objective.classes)]
 
     def _know(self, splits: Sequence[dict[int, NodeRule]]) -> None:
@@ -276,7 +274,4 @@ class SiteRun:
 
     def _packing(self, request: m.StartTree | m.GrowLevel) -> SlotPacking:
         """How the histograms of the drawn features leave."""
-        if self._drawn is None:
-            raise Refusal("wrong_state", detail="no tree was started")
-        slots = self._booster.layout.only(self._drawn).slots
-        return SlotPacking.read(request.packing, request.wide, slots)
+        return SlotPacking.read(request.packing, request.wide, self._booster.drawn.slots)

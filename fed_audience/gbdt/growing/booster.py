@@ -10,7 +10,7 @@ from numba import njit
 
 from fed_audience.gbdt.growing.sampling import bagged_rows
 from fed_audience.gbdt.kernels.codes import CODES_PER_WORD
-from fed_audience.gbdt.kernels.flushing import HistogramForm
+from fed_audience.gbdt.kernels.flushing import DrawnSlots
 from fed_audience.gbdt.kernels.histogram import SlotLayout, fill_histograms, rows_before_flush
 from fed_audience.gbdt.kernels.packed_sums import PAIRS
 from fed_audience.gbdt.kernels.partition import RowPartition, Sharded, move_rows
@@ -23,6 +23,7 @@ if TYPE_CHECKING:
 
     from fed_audience.gbdt.bins import FeatureBins
     from fed_audience.gbdt.kernels.codes import BinnedMatrix
+    from fed_audience.gbdt.kernels.flushing import HistogramForm
     from fed_audience.gbdt.kernels.packed_sums import PackedSlots
     from fed_audience.gbdt.kernels.partition import Moves, NodeSplits
     from fed_audience.gbdt.kernels.team import Team
@@ -118,7 +119,7 @@ class RowBooster:
         self._threads = team.threads if rows.matrix.rows >= _SHARED_ROWS else 1
         self._pairs = np.empty((objective.classes, rows.training_rows), dtype=np.int64)
         self._parts = [np.empty(0, np.int64)] * self._threads
-        self._drawn = np.arange(len(bins))
+        self.drawn = DrawnSlots(self.layout, np.arange(len(bins)))
         self._place(np.arange(rows.matrix.rows) < rows.training_rows)
 
     def start_run(self, base_scores: Floats) -> None:
@@ -149,7 +150,7 @@ class RowBooster:
 
     def draw(self, features: Integers) -> None:
         """Sum only slots of ``features``, int64[m] ascending, from here on; all at the start."""
-        self._drawn = features
+        self.drawn = DrawnSlots(self.layout, features)
 
     def place_rows(self, number: int) -> None:
         """Put every row in the root of each class, those that round ``number`` draws to train."""
@@ -196,7 +197,7 @@ class RowBooster:
             for partition, of_class in zip(self._partitions, build, strict=True)
         ]
         ends = np.cumsum([0, *map(len, places)])
-        form = HistogramForm.of(self.layout, self._drawn, packed)
+        form = self.drawn.form(packed)
         parts = self._room_for(int(ends[-1]), form.width)
 
         def job(thread: int) -> None:
@@ -293,7 +294,7 @@ class RowBooster:
             rows_before_flush(self.objective.fixed),
             form.offsets,
             self.layout.sizes,
-            form.packed.hessian_bits,
+            form.hessian_bits,
             form.wide,
             form.wide_cells,
             out,

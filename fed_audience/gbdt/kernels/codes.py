@@ -23,6 +23,9 @@ if TYPE_CHECKING:
 
 CODES_PER_WORD: Final = 8
 _BLOCK_ROWS: Final = 1 << 12  # both layouts of a block stay in the second-level cache
+_UP_TO: Final = np.tri(MISSING_CODE + 1, dtype=np.uint8)
+"""1 for each code up to a bin, by bin."""
+
 MAX_ROWS: Final = 2**31
 """Most rows of one matrix: row numbers are 32 bits, with room for the prefetch distance."""
 
@@ -132,11 +135,11 @@ def _pack(columns: NDArray[np.uint8], words: NDArray[np.uint64]) -> None:
 
 def go_left_tables(splits: Sequence[Split]) -> NDArray[np.uint8]:
     """Return uint8[len(splits), 256]: 1 where a row with that code goes left at the split."""
-    borders = np.array([split.bin for split in splits]).reshape(-1, 1)
-    tables = (np.arange(256) <= borders).astype(np.uint8)
-    tables[:, MISSING_CODE] = [split.missing_left for split in splits]
+    tables = _UP_TO[np.array([split.bin for split in splits], dtype=np.int64)]
     for table, split in zip(tables, splits, strict=True):
         if split.categorical:
             table[:] = 0
             table[list(split.left_codes)] = 1
+        elif split.missing_left:
+            table[MISSING_CODE] = 1
     return tables

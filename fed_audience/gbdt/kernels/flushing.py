@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Final, Self
+from typing import TYPE_CHECKING, Final
 
 import numpy as np
 from numba import njit
@@ -28,29 +28,36 @@ CODES: Final = 256
 
 @dataclass(frozen=True, slots=True)
 class HistogramForm:
-    """Which slots the kernel writes, and how. ``width``: integers of one node's histogram.
+    """How the kernel writes the slots of a tree. ``width``: integers of one node's histogram.
 
     ``offsets``: int64[F], where the slots of a feature begin, -1 for one that is not drawn.
-    ``wide_cells``: int64[wide], their accumulators.
+    ``wide_cells``: int64[wide], the accumulators of the slots ``wide``.
     """
 
-    packed: PackedSlots
+    hessian_bits: int
     offsets: Integers
     wide: Integers
     wide_cells: Integers
     width: int
 
-    @classmethod
-    def of(cls, layout: SlotLayout, drawn: Integers, packed: PackedSlots) -> Self:
-        """Form of the slots of the features ``drawn``, int64[m] ascending."""
+
+class DrawnSlots:
+    """Slots of the features ``drawn`` for a tree, int64[m] ascending, out of all of ``layout``."""
+
+    def __init__(self, layout: SlotLayout, drawn: Integers) -> None:
         seen = layout.only(drawn)
-        offsets = np.full(len(layout.sizes), -1, dtype=np.int64)
-        offsets[drawn] = seen.offsets[:-1]
+        self.slots = seen.slots
+        self._offsets = np.full(len(layout.sizes), -1, dtype=np.int64)
+        self._offsets[drawn] = seen.offsets[:-1]
+        within = np.arange(seen.slots) - np.repeat(seen.offsets[:-1], seen.sizes + 1)
+        within[seen.offsets[1:] - 1] = MISSING_CODE
+        self._cells = np.repeat(drawn * CODES, seen.sizes + 1) + within
+
+    def form(self, packed: PackedSlots) -> HistogramForm:
+        """Return the form of a level that is packed so."""
         wide = packed.wide.astype(np.int64)
-        within = np.searchsorted(seen.offsets, wide, side="right") - 1
-        bins = wide - seen.offsets[within]
-        codes = np.where(bins == seen.sizes[within], MISSING_CODE, bins)
-        return cls(packed, offsets, wide, drawn[within] * CODES + codes, packed.width(seen.slots))
+        width = packed.width(self.slots)
+        return HistogramForm(packed.hessian_bits, self._offsets, wide, self._cells[wide], width)
 
 
 @njit(nogil=True, cache=True)
