@@ -235,17 +235,8 @@ def _rules_from_arrays(
 
 def _sets(packed: NDArray[np.uint8]) -> Iterator[tuple[int, ...]]:
     """Read the set bits of each row, uint8[k, 32], ascending."""
-    octets = packed.tobytes()
-    for start in range(0, len(octets), _SET_BYTES):
-        bits = int.from_bytes(octets[start : start + _SET_BYTES], "little")
-        yield tuple(_set_bits(bits)) if bits else ()
-
-
-def _set_bits(bits: int) -> Iterator[int]:
-    while bits:
-        lowest = bits & -bits
-        yield lowest.bit_length() - 1
-        bits ^= lowest
+    for row, used in zip(packed, packed.any(axis=1).tolist(), strict=True):
+        yield tuple(np.unpackbits(row, bitorder="little").nonzero()[0].tolist()) if used else ()
 
 
 def _rule(
