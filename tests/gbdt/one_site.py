@@ -113,6 +113,7 @@ def histograms(
         form.wide,
         form.wide_cells,
         out,
+        False,
     )
     return out.reshape(len(ranges), -1, 2) if packed is PAIRS else out
 

@@ -19,7 +19,7 @@ _LIMB_BITS: Final = 16
 
 Integers = NDArray[np.int64]
 Slots = NDArray[np.int32]
-Bits = NDArray[np.int8]
+Bits = NDArray[np.int16]
 
 
 class Packing(StrictModel):
@@ -74,7 +74,7 @@ class SlotPacking:
 
     @classmethod
     def of_bits(cls, gradient: Bits, hessian: Bits, most: int = RING_64.bits) -> Self:
-        """Choose the shortest for sums of so many bits, a sign not counted; int8[slots] both.
+        """Choose the shortest for sums of so many bits, a sign not counted; int16[slots] both.
 
         ``most``: bits of the largest hessian, where that is less than a slot's bound says.
         """
@@ -150,7 +150,7 @@ def counts_ring(row_cap: int) -> Ring:
 
 def bit_length(values: Integers) -> Bits:
     """Bits of each value, at least 0; one too many where a float rounds up to a power of two."""
-    return np.frexp(values.astype(np.float64))[1].astype(np.int8)
+    return np.frexp(values.astype(np.float64))[1].astype(np.int16)
 
 
 def _most(bits: Bits) -> int:

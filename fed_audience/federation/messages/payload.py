@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from itertools import pairwise
 from typing import TYPE_CHECKING, Any, Final
 
 import numpy as np
@@ -11,7 +12,7 @@ from fed_audience.gbdt.bins import MAX_BINS, MISSING_CODE, CategoryBins, Numeric
 from fed_audience.gbdt.tree import NodeSums, Split, Tree
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping, Sequence
+    from collections.abc import Mapping, Sequence
 
     from numpy.typing import NDArray
 
@@ -233,10 +234,13 @@ def _rules_from_arrays(
     ]
 
 
-def _sets(packed: NDArray[np.uint8]) -> Iterator[tuple[int, ...]]:
+def _sets(packed: NDArray[np.uint8]) -> list[tuple[int, ...]]:
     """Read the set bits of each row, uint8[k, 32], ascending."""
-    for row, used in zip(packed, packed.any(axis=1).tolist(), strict=True):
-        yield tuple(np.unpackbits(row, bitorder="little").nonzero()[0].tolist()) if used else ()
+    if not packed.any():
+        return [()] * len(packed)
+    rows, codes = np.nonzero(np.unpackbits(packed, axis=1, bitorder="little"))
+    ends = np.searchsorted(rows, np.arange(len(packed) + 1)).tolist()
+    return [tuple(codes[begin:end].tolist()) for begin, end in pairwise(ends)]
 
 
 def _rule(

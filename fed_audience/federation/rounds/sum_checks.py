@@ -58,21 +58,28 @@ class SumChecks:
         self._fixed = fixed
         self._names = names
         self._feature = self._gradient = self._hessian = np.empty(0, dtype=np.int64)
+        self._drawn: Integers = np.empty(0, dtype=np.int64)
         self._bits = bit_length(self._gradient), bit_length(self._hessian)
+        self._packings: dict[int, SlotPacking] = {}
 
     def draw(self, drawn: Integers, layout: SlotLayout) -> None:
         """Take the features ``drawn`` for a tree: its bounds are theirs."""
+        if np.array_equal(drawn, self._drawn):
+            return
+        self._drawn = drawn
         slots = layout.slots_of(drawn)
         self._feature = np.repeat(drawn, layout.sizes[drawn] + 1)
         self._gradient = self._rows[slots] * self._fixed.gradient_bound
         self._hessian = self._rows[slots] * self._fixed.hessian_bound
         self._bits = bit_length(self._gradient), bit_length(self._hessian)
+        self._packings = {}
 
-    def packing(self, largest_hessian: int | None = None) -> SlotPacking:
+    def packing(self, largest_hessian: int = 2**63) -> SlotPacking:
         """Return the shortest packing of the tree's sums, in nodes of at most that hessian."""
-        if largest_hessian is None:
-            return SlotPacking.of_bits(*self._bits)
-        return SlotPacking.of_bits(*self._bits, most=largest_hessian.bit_length())
+        most = largest_hessian.bit_length()
+        if most not in self._packings:
+            self._packings[most] = SlotPacking.of_bits(*self._bits, most=most)
+        return self._packings[most]
 
     def roots(self, tree: int, roots: Integers) -> None:
         """Check root histograms int64[classes, slots, 2] of the features drawn.

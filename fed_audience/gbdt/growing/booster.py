@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import deque
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
@@ -36,6 +37,9 @@ if TYPE_CHECKING:
 _SHARED_ROWS: Final = 1 << 14
 """Rows below which a thread does them sooner than another takes half of them over."""
 
+_SHARDS: Final = 2
+"""Shards for each thread: who is done sooner, or comes later, has less to wait for another."""
+
 
 @njit(nogil=True, cache=True)
 def _grow(  # noqa: PLR0913, PLR0917 - a kernel's arguments are its data
@@ -57,12 +61,13 @@ def _grow(  # noqa: PLR0913, PLR0917 - a kernel's arguments are its data
     wide: Integers,
     wide_cells: Integers,
     out: Integers,
+    added: bool,  # noqa: FBT001 - as above
 ) -> None:
     """Move rows, then fill ``out``: one call, as each costs a hand-over between threads."""
     move_rows(columns, features, go_left, nodes, ranges, rows, spare)
     fill_histograms(
         words, stride, rows, places, ranges, packed, flush_rows, offsets, sizes, hessian_bits,
-        wide, wide_cells, out,
+        wide, wide_cells, out, added,
     )  # fmt: skip
 
 
@@ -116,9 +121,10 @@ class RowBooster:
         self.scores = np.zeros((objective.classes, rows.matrix.rows))
         self.team = team
         self._parameters = parameters
-        self._threads = team.threads if rows.matrix.rows >= _SHARED_ROWS else 1
+        self._sharing = team.threads > 1 and rows.matrix.rows >= _SHARED_ROWS
+        self._shards = _SHARDS * team.threads if self._sharing else 1
         self._pairs = np.empty((objective.classes, rows.training_rows), dtype=np.int64)
-        self._parts = [np.empty(0, np.int64)] * self._threads
+        self._parts = [np.empty(0, np.int64)] * (team.threads if self._sharing else 1)
         self.drawn = DrawnSlots(self.layout, np.arange(len(bins)))
         self._place(np.arange(rows.matrix.rows) < rows.training_rows)
 
@@ -150,7 +156,8 @@ class RowBooster:
 
     def draw(self, features: Integers) -> None:
         """Sum only slots of ``features``, int64[m] ascending, from here on; all at the start."""
-        self.drawn = DrawnSlots(self.layout, features)
+        if not np.array_equal(features, self.drawn.features):
+            self.drawn = DrawnSlots(self.layout, features)
 
     def place_rows(self, number: int) -> None:
         """Put every row in the root of each class, those that round ``number`` draws to train."""
@@ -198,22 +205,27 @@ class RowBooster:
         ]
         ends = np.cumsum([0, *map(len, places)])
         form = self.drawn.form(packed)
-        parts = self._room_for(int(ends[-1]), form.width)
+        room = deque((part, False) for part in self._room_for(int(ends[-1]), form.width))
 
-        def job(thread: int) -> None:
+        def job(shard: int) -> None:
+            sums, begun = room.popleft()  # one a thread at a time: there are as many as threads
             for class_, partition in enumerate(self._partitions):
-                own = parts[thread][ends[class_] : ends[class_ + 1]]
-                pairs = self._pairs[class_]
-                self._grow_shard(thread, partition, moves[class_], places[class_], pairs, form, own)
-                partition.split(self.rows.matrix, moves[class_], self._threads + thread)
+                own = sums[ends[class_] : ends[class_ + 1]]
+                self._grow_shard(
+                    shard, partition, moves[class_], places[class_], self._pairs[class_], form,
+                    own, begun,
+                )  # fmt: skip
+                partition.split(self.rows.matrix, moves[class_], self._shards + shard)
+            room.appendleft((sums, True))
 
-        work = self.team.start(job, range(self._threads))
+        work = self.team.start(job, range(self._shards))
 
         def summed() -> Integers:
             work.results()
-            for part in parts[1:]:
-                parts[0] += part
-            return parts[0]
+            total, *others = (sums for sums, begun in room if begun)
+            for sums in others:
+                total += sums
+            return total
 
         return summed
 
@@ -221,7 +233,7 @@ class RowBooster:
         """Return histograms to fill, a part a thread: memory that is used over and over."""
         size = nodes * width
         if size > len(self._parts[0]):
-            self._parts = [np.empty(size, np.int64) for _ in range(self._threads)]
+            self._parts = [np.empty(size, np.int64) for _ in self._parts]
         return [part[:size].reshape(nodes, width) for part in self._parts]
 
     def finish_trees(
@@ -239,13 +251,13 @@ class RowBooster:
             for partition, of_class, leaves in zip(self._partitions, splits, values, strict=True)
         ]
 
-        def job(thread: int) -> None:
+        def job(shard: int) -> None:
             for class_, partition in enumerate(self._partitions):
-                for shard in (thread, self._threads + thread):
-                    partition.finish(self.rows.matrix, ends[class_], self.scores[class_], shard)
-                    partition.refill(shard)
+                for part in (shard, self._shards + shard):
+                    partition.finish(self.rows.matrix, ends[class_], self.scores[class_], part)
+                    partition.refill(part)
 
-        self.team.map(job, range(self._threads))
+        self.team.map(job, range(self._shards))
 
     def validation_loss(self) -> int:
         """Fixed-point sum of the validation rows' losses, in the objective's unit."""
@@ -270,13 +282,14 @@ class RowBooster:
 
     def _grow_shard(
         self,
-        thread: int,
+        shard: int,
         partition: RowPartition,
         moves: Moves,
         places: Integers,
         pairs: Integers,
         form: HistogramForm,
         out: Integers,
+        added: bool,  # noqa: FBT001 - the kernel takes it by position
     ) -> None:
         matrix = self.rows.matrix
         _grow(
@@ -284,7 +297,7 @@ class RowBooster:
             moves.features,
             moves.go_left,
             moves.nodes,
-            partition.ranges(thread),
+            partition.ranges(shard),
             partition.rows,
             partition.spare,
             matrix.words,
@@ -298,11 +311,12 @@ class RowBooster:
             form.wide,
             form.wide_cells,
             out,
+            added,
         )
 
     def _place(self, drawn: NDArray[np.bool_]) -> None:
         """Give the rows of ``drawn``, bool[n], to the trees and score the others along."""
-        dealt = Sharded.of(drawn, self._threads)
+        dealt = Sharded.of(drawn, self._shards)
         self._partitions = [RowPartition(dealt) for _ in range(self.objective.classes)]
 
 

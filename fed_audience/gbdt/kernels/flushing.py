@@ -46,6 +46,7 @@ class DrawnSlots:
 
     def __init__(self, layout: SlotLayout, drawn: Integers) -> None:
         seen = layout.only(drawn)
+        self.features = drawn
         self.slots = seen.slots
         self._offsets = np.full(len(layout.sizes), -1, dtype=np.int64)
         self._offsets[drawn] = seen.offsets[:-1]

@@ -177,8 +177,9 @@ def fill_histograms(  # noqa: PLR0913, PLR0917 - a kernel's arguments are its da
     wide: Integers,
     wide_cells: Integers,
     out: Integers,
+    added: bool,  # noqa: FBT001 - as above
 ) -> None:
-    """Fill ``out`` (int64[K, width]) with the histograms of K nodes.
+    """Fill ``out`` (int64[K, width]) with the histograms of K nodes, or add to what is ``added``.
 
     Node k owns ``rows[begin:end]`` of ``ranges[places[k]]``. ``packed``: int64[n] pairs of
     ``Objective.gradient_pairs``; ``offsets`` to ``wide_cells`` as a ``HistogramForm`` has them.
@@ -191,8 +192,8 @@ def fill_histograms(  # noqa: PLR0913, PLR0917 - a kernel's arguments are its da
     for node in range(places.size):
         begin = ranges[places[node], 0]
         end = ranges[places[node], 1]
-        flushes = 0
-        if begin == end:
+        flushes = 1 if added else 0
+        if begin == end and not added:
             out[node] = 0
         while begin < end:
             until = min(begin + flush_rows, end)

@@ -1,8 +1,8 @@
 """Which rows are in which node: a row index in which every node is one range of every shard.
 
-A shard is a fixed part of the rows, the work of one thread from the root to the leaves: threads
-meet once a level. Shards take turns in stretches of rows: they stay about equal in whatever order
-the rows come, and no two threads write to one cache line.
+A shard is a fixed part of the rows, moved and summed by one thread at a time: threads meet once a
+level. Shards take turns in stretches of rows: they stay about equal in whatever order the rows
+come, and no two threads write to one cache line.
 """
 
 from __future__ import annotations
@@ -128,17 +128,17 @@ class Sharded:
     bounds: Integers
 
     @classmethod
-    def of(cls, trained: NDArray[np.bool_], threads: int) -> Self:
-        """Deal out rows to ``threads`` shards that train, then to as many that do not.
+    def of(cls, trained: NDArray[np.bool_], shards: int) -> Self:
+        """Deal out rows to ``shards`` shards that train, then to as many that do not.
 
-        ``trained``: bool[n]; the rows of shards k and ``threads`` + k are thread k's.
+        ``trained``: bool[n]; shards k and ``shards`` + k share their stretches of rows.
         """
-        turns = -(-len(trained) // (_STRETCH_ROWS * threads))
-        numbers = np.arange(turns * threads * _STRETCH_ROWS, dtype=np.uint32)
+        turns = -(-len(trained) // (_STRETCH_ROWS * shards))
+        numbers = np.arange(turns * shards * _STRETCH_ROWS, dtype=np.uint32)
         front: list[Rows] = []
         rest: list[Rows] = []
-        for thread in range(threads):
-            own = numbers.reshape(turns, threads, _STRETCH_ROWS)[:, thread].reshape(-1)
+        for shard in range(shards):
+            own = numbers.reshape(turns, shards, _STRETCH_ROWS)[:, shard].reshape(-1)
             own = own[: np.searchsorted(own, len(trained))]
             front.append(own[trained[own]])
             rest.append(own[~trained[own]])

@@ -10,6 +10,7 @@ import pytest
 from fed_audience.gbdt.bins import MISSING_CODE, CategoryBins, FeatureBins, NumericBins
 from fed_audience.gbdt.growing.booster import BinnedRows, RowBooster
 from fed_audience.gbdt.kernels.codes import BinnedMatrix
+from fed_audience.gbdt.kernels.packed_sums import PackedSlots, pack_pairs
 from fed_audience.gbdt.kernels.team import team_of
 from fed_audience.gbdt.objectives import objective_of
 from fed_audience.gbdt.parameters import TrainingParameters
@@ -96,6 +97,17 @@ def test_histograms_are_those_of_the_rows_in_the_nodes(threads: int) -> None:
     for code in (0, 17, 30):
         chosen = pairs[in_node & (codes == code)]
         assert built[last + code].tolist() == [(chosen >> 32).sum(), (chosen & (2**32 - 1)).sum()]
+
+
+@pytest.mark.parametrize("threads", [1, 2])
+def test_slots_of_drawn_features_leave_packed(threads: int) -> None:
+    rows, drawn = booster(threads, 3), np.array([0, 3, 9])
+    whole = rows.start_trees(0)[:, rows.layout.slots_of(drawn)]
+    rows.draw(drawn)
+    packed = PackedSlots(36, np.array([5, 30, 63], dtype=np.int32))
+    expected = np.empty(3 * packed.width(whole.shape[1]), dtype=np.int64)
+    pack_pairs(whole, packed.wide, packed.hessian_bits, expected)
+    assert np.array_equal(rows.start_rooting(0, packed)().ravel(), expected)
 
 
 @pytest.mark.parametrize(
