@@ -100,7 +100,11 @@ def main(arguments: list[str] | None = None) -> int:
         return 0
     before = machine()
     if (load := before["load"][0]) > BUSY:
-        console.print(f"[yellow]load {load}: the machine is busy, times will not be worth keeping")
+        console.print(
+            f"[yellow]load {load}: the machine is busy, times will not be worth keeping. End what "
+            "runs beside this; `nice` quietens other terminals only after "
+            "`sysctl kernel.sched_autogroup_enabled=0`"
+        )
     began = datetime.now(UTC)
     samples = Samples(options.home / "samples.jsonl", commit(), resume=options.resume)
     try:

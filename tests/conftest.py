@@ -29,6 +29,20 @@ if TYPE_CHECKING:
     from tests.postgres_server import PostgresServer
 
 REPOSITORY = Path(__file__).resolve().parent.parent
+LONG = ("slow", "dbt", "browser")
+
+
+@pytest.hookimpl(trylast=True)
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    """Begin with the files that take longest, so that no worker is left alone with one at the end.
+
+    xdist itself hands out the groups with the most tests first; all else goes in this order.
+    """
+    if hasattr(config, "workerinput"):
+        long = {
+            kind: {item.path for item in items if item.get_closest_marker(kind)} for kind in LONG
+        }
+        items.sort(key=lambda item: [item.path not in long[kind] for kind in LONG])
 
 
 @pytest.fixture(autouse=True)

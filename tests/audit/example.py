@@ -141,3 +141,22 @@ def whole_log(parties: Parties, name: str = RUN) -> Path:
             log.checkpoint(durable=False)
         end(log)
     return log.path
+
+
+def delivered_log(parties: Parties) -> Path:
+    """The same, and an audience of its model delivered by one site."""
+    path = whole_log(parties)
+    with parties.open() as log:
+        log.append(
+            e.AudienceDelivered,
+            audience="top",
+            site="fashion",
+            destination="crm",
+            purpose="activate:email",
+            as_of="2026-10-01T00:00:00.000000Z",
+            status="succeeded",
+            **{name: band(0) for name in ("withdrawn", "removed", "updated", "rejected")},
+            held_back=band(0),
+            added=band(2_000),
+        )
+    return path

@@ -10,33 +10,18 @@ import pytest
 
 from fed_audience.audit import entries as e
 from fed_audience.audit.export import in_toto_statement
-from fed_audience.audit.fields import band
 from fed_audience.audit.merkle import includes
 from fed_audience.audit.notes import check_note
 from fed_audience.audit.replay import Replay
 from fed_audience.audit.verification import Verification, verify
 from fed_audience.errors import AuditError
-from tests.audit.example import SITES, Parties, start, whole_log
+from tests.audit.example import SITES, Parties, delivered_log, start
 
 
 @pytest.fixture
 def log(tmp_path: Path) -> Verification:
     parties = Parties(tmp_path)
-    path = whole_log(parties)
-    with parties.open() as written:
-        written.append(
-            e.AudienceDelivered,
-            audience="top",
-            site="fashion",
-            destination="crm",
-            purpose="activate:email",
-            as_of="2026-10-01T00:00:00.000000Z",
-            status="succeeded",
-            **{name: band(0) for name in ("withdrawn", "removed", "updated", "rejected")},
-            held_back=band(0),
-            added=band(2_000),
-        )
-    return verify(path, pinned=parties.pinned)
+    return verify(delivered_log(parties), pinned=parties.pinned)
 
 
 def test_the_statement_names_the_model_and_what_it_was_made_of(log: Verification) -> None:

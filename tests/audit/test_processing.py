@@ -11,7 +11,16 @@ from fed_audience.audit.fields import band, figure
 from fed_audience.audit.processing import processing_markdown, processing_record
 from fed_audience.audit.verification import Verification, verify
 from fed_audience.errors import AuditError
-from tests.audit.example import RECORD, RUN, SITES, Parties, end, start, sum_round, whole_log
+from tests.audit.example import (
+    RECORD,
+    RUN,
+    SITES,
+    Parties,
+    delivered_log,
+    end,
+    start,
+    sum_round,
+)
 
 AT = "2026-10-01T00:00:00.000000Z"
 
@@ -19,21 +28,7 @@ AT = "2026-10-01T00:00:00.000000Z"
 @pytest.fixture
 def log(tmp_path: Path) -> Verification:
     parties = Parties(tmp_path)
-    path = whole_log(parties)
-    with parties.open() as written:
-        written.append(
-            e.AudienceDelivered,
-            audience="top",
-            site="fashion",
-            destination="crm",
-            purpose="activate:email",
-            as_of="2026-10-01T00:00:00.000000Z",
-            status="succeeded",
-            **{name: band(0) for name in ("withdrawn", "removed", "updated", "rejected")},
-            held_back=band(0),
-            added=band(2_000),
-        )
-    return verify(path, pinned=parties.pinned)
+    return verify(delivered_log(parties), pinned=parties.pinned)
 
 
 def test_the_record_of_processing_holds_what_was_declared_and_done(log: Verification) -> None:
