@@ -271,15 +271,16 @@ def _instant(value: object) -> datetime:
 
 def _found_build(warehouse: Warehouse, request: TrainingRequest) -> str | None:
     """Say how the table differs from what was requested; None when it does not."""
-    if not warehouse.relation_exists(request.relation):
-        return "it does not exist"
-    if "_fed_build_id" not in warehouse.columns(request.relation):
-        return "it has no column _fed_build_id"
-    rows = warehouse.query(
-        "select count(*) as total, count(case when _fed_build_id = ? then 1 end) as ours"
-        f" from {request.relation.sql()}",
-        [request.build_id],
-    ).to_pylist()[0]
+    with warehouse.transaction():
+        if not warehouse.relation_exists(request.relation):
+            return "it does not exist"
+        if "_fed_build_id" not in warehouse.columns(request.relation):
+            return "it has no column _fed_build_id"
+        rows = warehouse.query(
+            "select count(*) as total, count(case when _fed_build_id = ? then 1 end) as ours"
+            f" from {request.relation.sql()}",
+            [request.build_id],
+        ).to_pylist()[0]
     if rows["ours"] != rows["total"]:
         return f"{rows['total'] - rows['ours']} of its {rows['total']} rows are of another build"
     if rows["total"] != request.row_count:

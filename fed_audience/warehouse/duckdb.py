@@ -61,8 +61,12 @@ class DuckDbWarehouse(Engine):
         self._create = create
         self._transaction: duckdb.DuckDBPyConnection | None = None
         self._memory = duckdb.connect(":memory:") if path is None else None
-        with self._connection():
-            pass
+        if create or path is None:
+            with self._connection():
+                pass
+        else:
+            # Opening the file here too would cost as much as the first statement, which says more.
+            _existing(path)
 
     def query(self, statement: str, parameters: Sequence[object] = ()) -> pa.Table:
         """Run one SELECT and return all of its rows."""
@@ -178,13 +182,7 @@ class DuckDbWarehouse(Engine):
                 ) from None
 
     def _connect(self) -> duckdb.DuckDBPyConnection:
-        path = Path(self._where)
-        if not self._create and not path.exists():
-            raise WarehouseError(
-                "warehouse file does not exist",
-                looked=str(path),
-                fix="load the brand's raw tables into it, or correct `path` in profiles.yml",
-            )
+        path = Path(self._where) if self._create else _existing(Path(self._where))
         deadline = time.monotonic() + self._patience_s
         while True:
             try:
@@ -195,6 +193,16 @@ class DuckDbWarehouse(Engine):
                 if time.monotonic() >= deadline:
                     raise _locked(error, path, self._patience_s) from None
             time.sleep(PAUSE_S)
+
+
+def _existing(path: Path) -> Path:
+    if not path.exists():
+        raise WarehouseError(
+            "warehouse file does not exist",
+            looked=str(path),
+            fix="load the brand's raw tables into it, or correct `path` in profiles.yml",
+        )
+    return path
 
 
 def _locked(error: duckdb.Error, path: Path, patience_s: float) -> WarehouseError:

@@ -20,7 +20,8 @@ def open_warehouse(
 
     ``create`` makes a missing DuckDB file; without it a missing file is a WarehouseError, so
     that a mistyped path does not become an empty warehouse. Raises ConfigError for an engine that
-    is unknown or whose drivers are not installed, WarehouseError when it cannot be reached.
+    is unknown or whose drivers are not installed, WarehouseError when it cannot be reached. That a
+    DuckDB file is locked or is none, the first statement says.
     """
     if profile.type == "duckdb":
         return DuckDbWarehouse(

@@ -183,7 +183,7 @@ def test_a_file_deleted_meanwhile_is_not_recreated(warehouse: Warehouse, path: P
 def test_a_file_that_is_no_database_says_so(path: Path) -> None:
     path.write_text("customer_id,email\n" * 1000)
     with pytest.raises(WarehouseError, match="not a valid DuckDB"):
-        open_warehouse(Profile(path=path))
+        open_warehouse(Profile(path=path)).query("select 1")
 
 
 def test_another_engine_is_refused_by_name(path: Path) -> None:
@@ -232,7 +232,7 @@ def test_a_file_that_another_process_lets_go_is_waited_for(
 
 def test_a_file_that_stays_locked_names_file_and_holder(path: Path, warehouse: Warehouse) -> None:
     with another_process_holding(path, 60) as other, pytest.raises(WarehouseError) as caught:
-        open_warehouse(Profile(path=path), patience_s=0.2)
+        open_warehouse(Profile(path=path), patience_s=0.2).query("select 1")
     message = str(caught.value)
     assert str(path) in message
     assert f"process {other.pid}" in message
