@@ -125,7 +125,7 @@ def _refuse_instant(
     """Raise when the ledger cannot speak of ``as_of``: consent then is no ground to erase on."""
     relations = ConsentRelations.of_schema(site.profile.schema_)
     table = control("scores")
-    with site.open() as warehouse:
+    with site.open() as warehouse, warehouse.transaction():
         gate = ConsentGate(warehouse, relations.ledger, relations.rules, max_age)
         gate.allowed([], audience.purpose, as_of)
         rows = warehouse.query(f"select max(scored_at) as newest from {table.sql()}")

@@ -129,8 +129,12 @@ def pair_template(tmp_path_factory: pytest.TempPathFactory) -> Path:
 @pytest.fixture
 def pair(pair_template: Path, tmp_path: Path) -> Pair:
     """Each test has a copy of its own; the public keys were handed over."""
-    folder = tmp_path / "pair"
-    shutil.copytree(pair_template, folder)
+    shutil.copytree(pair_template, tmp_path / "pair")
+    return introduced(tmp_path / "pair")
+
+
+def introduced(folder: Path) -> Pair:
+    """Hand over the public keys of the two organisations in ``folder``."""
     found = Pair(*(Organisation(brand, folder / brand) for brand in PEOPLE))
     for one, other in ((found.fashion, found.grocery), (found.grocery, found.fashion)):
         one.side.own_key(one.brand)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shutil
 from collections.abc import Callable
 from datetime import timedelta
 from hashlib import sha1, sha256
@@ -35,23 +36,47 @@ from fed_audience.privacy.overlap.noise import reach
 from fed_audience.privacy.overlap.points import Workers
 from fed_audience.privacy.overlap.refusals import OverlapError
 from fed_audience.testing.inspection import inspect_recording
-from tests.jobs.overlap_brands import COMMON, MEMBERS, NOW, SALT, Organisation, Pair, email
+from tests.jobs.overlap_brands import (
+    COMMON,
+    MEMBERS,
+    NOW,
+    SALT,
+    Organisation,
+    Pair,
+    email,
+    introduced,
+)
 
 ONE = Workers(1)
 
 
-@pytest.fixture
-def question(pair: Pair, tmp_path: Path) -> Path:
-    path = tmp_path / "sent" / "a.question"
-    pair.fashion.side.start("fashion", "grocery", path, SALT, ONE)
-    return path
+@pytest.fixture(scope="module")
+def exchanged(pair_template: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A question and its answer, and the pair as each of them left it: `asked` and `answered`."""
+    folder = tmp_path_factory.mktemp("exchanged")
+    pair = introduced(shutil.copytree(pair_template, folder / "answered"))
+    question = folder / "a.question"
+    pair.fashion.side.start("fashion", "grocery", question, SALT, ONE)
+    shutil.copytree(folder / "answered", folder / "asked")
+    pair.grocery.side.answer(question, folder / "a.answer", SALT, ONE)
+    return folder
 
 
 @pytest.fixture
-def answer(pair: Pair, question: Path) -> Path:
-    path = question.with_suffix(".answer")
-    pair.grocery.side.answer(question, path, SALT, ONE)
-    return path
+def question(pair: Pair, exchanged: Path, tmp_path: Path) -> Path:
+    (tmp_path / "sent").mkdir()
+    return handed(exchanged, pair, "asked", tmp_path / "sent" / "a.question")
+
+
+@pytest.fixture
+def answer(pair: Pair, exchanged: Path, question: Path) -> Path:
+    return handed(exchanged, pair, "answered", question.with_suffix(".answer"))
+
+
+def handed(exchanged: Path, pair: Pair, step: str, message: Path) -> Path:
+    """Put the pair where ``step`` left it, and a copy of what was sent at ``message``."""
+    shutil.copytree(exchanged / step, pair.fashion.folder.parent, dirs_exist_ok=True)
+    return shutil.copy(exchanged / message.name, message)
 
 
 def refused(reason: str, work: Callable[..., object], *arguments: object) -> OverlapError:
