@@ -177,7 +177,7 @@ class AgentDesk:
         key = (request.request_id, request.build_id, contract.sha256)
         if key not in self._reports:
             terms, site = contract.model(request.model_name), self._station.site
-            with site.open() as warehouse:
+            with site.open() as warehouse, warehouse.transaction():
                 check_request(site, warehouse, terms, request)
                 baseline = self._memory.baseline(terms.name)
                 features, rows = report_of(site, warehouse, contract, request, baseline)

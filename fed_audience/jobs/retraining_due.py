@@ -67,7 +67,7 @@ def retraining_due(
         keys = site.person_keys
         if keys is None:
             continue
-        with site.open() as warehouse:
+        with site.open() as warehouse, warehouse.transaction():
             active = [
                 one
                 for one in held_models(warehouse, keys)
