@@ -76,7 +76,8 @@ def answer(pair: Pair, exchanged: Path, question: Path) -> Path:
 def handed(exchanged: Path, pair: Pair, step: str, message: Path) -> Path:
     """Put the pair where ``step`` left it, and a copy of what was sent at ``message``."""
     shutil.copytree(exchanged / step, pair.fashion.folder.parent, dirs_exist_ok=True)
-    return shutil.copy(exchanged / message.name, message)
+    shutil.copy(exchanged / message.name, message)
+    return message
 
 
 def refused(reason: str, work: Callable[..., object], *arguments: object) -> OverlapError:
