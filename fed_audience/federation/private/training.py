@@ -1,4 +1,4 @@
-"""The coordinator's side of a private run: noisy counts, bins, then one feature after another."""
+"""The coordinator's side of a private run: noisy counts, bins, then trees of one feature."""
 
 from __future__ import annotations
 
@@ -17,6 +17,7 @@ from fed_audience.federation.private.noisy_bins import noisy_bins
 from fed_audience.federation.private.noisy_metrics import SCORES_REACH, SUMS, NoisyMetrics
 from fed_audience.federation.private.one_feature_tree import leaf_values, one_feature_tree, ridge
 from fed_audience.federation.private.recipe import HESSIAN_FACTOR, count_reach, plan_of, row_reach
+from fed_audience.federation.private.turns import Turns
 from fed_audience.gbdt.bins import CategoryBins
 from fed_audience.gbdt.objectives import objective_of
 from fed_audience.privacy.dp.plan import ROW_UNITS
@@ -170,9 +171,9 @@ class PrivateTraining:
         parameters, fixed = self._manifest.parameters, self._fixed
         deviation = self._plan.sum_deviation("trees", self._reach) * fixed.gradient_unit
         trees: list[Tree] = []
-        updated, values = 0, np.empty(0)
+        updated, values, turns = 0, np.empty(0), Turns(len(bins))
         for number in range(parameters.n_estimators):
-            feature = number % len(bins)
+            feature = turns.next()
             sums = self._sum(number, feature, bins[feature].size + 1, updated, values)
             gradients = sums[:, 0] * np.float64(fixed.gradient_unit)
             hessians = sums[:, 1] * np.float64(fixed.hessian_unit / HESSIAN_FACTOR)
@@ -191,6 +192,14 @@ class PrivateTraining:
                     deviation=deviation,
                     learning_rate=parameters.learning_rate,
                 ),
+            )
+            turns.took(
+                feature,
+                gradients,
+                hessians,
+                variance=deviation**2,
+                ridge=ridge(deviation),
+                learning_rate=parameters.learning_rate,
             )
             sums[:, 1] //= HESSIAN_FACTOR
             tree = one_feature_tree(
