@@ -16,7 +16,7 @@ class Turns:
     """Chooses the feature of each tree, from what was released before and nothing else.
 
     So the choice costs no budget: releases may depend on earlier ones, and their number is fixed.
-    Features that noise drowns are asked once; the noise of further leaves stays out of the model.
+    Features that noise drowns are seldom asked again, and the noise of their leaves stays out.
     The rule is Gauss and Southwell's for descent by coordinates (Nutini et al., "Coordinate
     Descent Converges Faster with the Gauss-Southwell Rule", 2015), on gains net of noise.
     """
