@@ -55,7 +55,8 @@ def run(  # noqa: PLR0913 - one parameter a flag
         float | None,
         typer.Option(
             min=0,
-            help="With --skip-build: seconds to wait for brands that have not queued the models.",
+            help="Seconds to wait for the agent, or with --skip-build for brands that have not "
+            "queued the models; then exit code 17.",
         ),
     ] = None,
     dry_run: Annotated[
@@ -67,7 +68,10 @@ def run(  # noqa: PLR0913 - one parameter a flag
     delta: Delta = None,
     record_egress: RecordEgress = None,
 ) -> None:
-    """Build with dbt, train, score, choose audiences, deliver them, and write a report."""
+    """Build with dbt, train, score, choose audiences, deliver them, and write a report.
+
+    Beside an agent, `run -s MODEL` waits until it has trained with the other organisations.
+    """
     from rich.console import Console  # noqa: PLC0415 - start-up time
 
     from fed_audience.cli.outcome import show_sync, show_unchanged  # noqa: PLC0415
@@ -80,6 +84,28 @@ def run(  # noqa: PLR0913 - one parameter a flag
     from fed_audience.report.page import check_place, write_report  # noqa: PLC0415
 
     settings, secrets, instant = _opened(config, as_of)
+    if settings.agent is not None:
+        from fed_audience.cli.watched_run import run_beside_agent  # noqa: PLC0415
+
+        if epsilon is not None or delta is not None or record_egress is not None:
+            raise UsageError(
+                "the agent trains, not this command",
+                looked="--epsilon, --delta, --record-egress",
+                fix="the contract says how much noise there is; leave these away",
+            )
+        run_beside_agent(
+            settings,
+            settings.agent,
+            secrets,
+            partial(instant_of, as_of),
+            select=select,
+            base=config.resolve().parent,
+            skip_build=skip_build,
+            timeout=timeout,
+            deliver=not dry_run,
+            retrain=retrain,
+        )
+        return
     settings = PrivacyFlags(epsilon, delta).applied(settings)
     settings = settings if select is None else settings.only(select)
     check_settings(settings, base=config.resolve().parent, deliver=not dry_run)

@@ -170,30 +170,14 @@ def _book(config: Path) -> RunBook:
 
 def _status(config: Path) -> FederationStatus:
     """Ask the coordinator from a site; read its file beside it."""
-    from fed_audience.jobs.federation_status import (  # noqa: PLC0415
-        STATUS_FILE,
-        STATUS_KIND,
-        read_status,
-    )
-    from fed_audience.jobs.joining import tls_files  # noqa: PLC0415
-    from fed_audience.jobs.members import Members  # noqa: PLC0415
+    from fed_audience.jobs.federation_status import STATUS_FILE, read_status  # noqa: PLC0415
     from fed_audience.jobs.service import is_running  # noqa: PLC0415
     from fed_audience.jobs.settings import load_federation  # noqa: PLC0415
+    from fed_audience.jobs.status_asking import ask_status  # noqa: PLC0415
 
     settings = load_federation(config)
     if settings.agent is not None:
-        from fed_audience.federation.transports.grpc import ask_coordinator  # noqa: PLC0415
-
-        site = settings.sites[0].name
-        body = ask_coordinator(
-            settings.agent.address,
-            tls_files(settings.agent.certificates),
-            STATUS_KIND,
-            b"",
-            site=site,
-            identity=Members(settings).identity(site),
-        )
-        return read_status(body)
+        return ask_status(settings, settings.agent)
     own = settings.coordinator
     file = None if own is None else own.folder / STATUS_FILE
     if own is None or file is None or not file.exists():

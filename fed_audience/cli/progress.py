@@ -61,6 +61,11 @@ class Steps:
         self._title, self._began = title, time.monotonic()
         self._task = self._progress.add_task(title)
 
+    def update(self, title: str) -> None:
+        """Say how far the running step is."""
+        if self._task is not None:
+            self._progress.update(self._task, description=title)
+
     def _training(self, name: str, event: TrainingEvent) -> None:
         if self._task is None:
             return

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 import threading
+from contextlib import nullcontext
 from typing import TYPE_CHECKING, Final
 
 from fed_audience import __version__
@@ -253,7 +254,8 @@ class AgentDesk:
             return mm.Registered(run=outcome.run)
         manifest, run = Manifest.from_json(held.manifest), self._run
         made = self._parts.made(outcome) if outcome.status == "succeeded" else None
-        digest = settle(self._station, held, run, outcome, made)
+        with nullcontext() if run is None else run.writing:
+            digest = settle(self._station, held, run, outcome, made)
         if run is not None:
             run.forget()
             run.close()

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import os
 import threading
+import time
 from contextlib import suppress
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
-from fed_audience.errors import ContractError, FedAudienceError
+from fed_audience.errors import ContractError, FedAudienceError, FederationError
 from fed_audience.federation import SiteProgram
 from fed_audience.federation import messages as m
 from fed_audience.federation.contract.checks import require_signed
@@ -48,6 +49,8 @@ if TYPE_CHECKING:
     from fed_audience.warehouse.control import TrainingRequest
 
 BEATS_A_LEASE: Final = 4
+PROGRESS_SECONDS: Final = 2.0
+"""How often the warehouse is told how far a run is, where that has changed."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -79,8 +82,9 @@ class Station:
 class AgentRun:
     """The brand's part in one run. ``handle`` answers its rounds.
 
-    The claim is renewed in the background, four times a lease; ``lost`` says so when somebody
-    else holds the request by now, and no round is answered any more.
+    The claim is renewed in the background, four times a lease and as the trees grow; ``lost`` says
+    so when somebody else holds the request by now, and no round is answered any more. Hold
+    ``writing`` to change the request: two that change one row at once would break one of them.
     """
 
     def __init__(
@@ -95,6 +99,8 @@ class AgentRun:
         self.began = station.clock()
         self.rows = rows
         self.lost: str | None = None
+        self.writing = threading.Lock()
+        self.progress = f"run {manifest.run_id}: ready for the first round"
         self._station = station
         self._program = program
         self._checkpoint = checkpoint
@@ -111,7 +117,21 @@ class AgentRun:
         """Answer one round. Raises ContractError once the request is no longer ours."""
         if self.lost is not None:
             raise ContractError(self.lost, fix="wait for the next run")
-        return self._program.handle(body)
+        answer = self._program.handle(body)
+        with suppress(FederationError):  # what is no request is answered, and no progress
+            self.progress = self._reached(m.decode_request(body).slot)
+        return answer
+
+    def _reached(self, slot: m.Slot) -> str:
+        """Say how far the run is."""
+        most = self.manifest.parameters.n_estimators
+        if slot.tree == m.PREPARATION:
+            words = "agreeing on bins"
+        elif slot.tree == m.EVALUATION:
+            words = "measuring the model"
+        else:
+            words = f"tree {slot.tree + 1:,} of at most {most:,}"
+        return f"run {self.manifest.run_id}: {words}"
 
     def own_copies(self) -> OwnCopies | SpreadCopies:
         """Make what this site alone keeps of the training; nothing of it leaves."""
@@ -130,15 +150,23 @@ class AgentRun:
 
     def _beat(self) -> None:
         every = LEASE.total_seconds() / BEATS_A_LEASE
-        while not self._ended.wait(every):
+        told, renewed = "", time.monotonic()
+        while not self._ended.wait(PROGRESS_SECONDS):
+            progress = self.progress
+            if progress == told and time.monotonic() - renewed < every:
+                continue
             try:
-                with self._station.site.open() as warehouse:
+                with self.writing, self._station.site.open() as warehouse:
+                    if self._ended.is_set():
+                        return
                     renew_claim(
                         warehouse,
                         self.request,
                         claimed_by=self._station.claimed_by,
                         now=self._station.clock(),
+                        progress=progress,
                     )
+                told, renewed = progress, time.monotonic()
             except FedAudienceError as error:
                 # A warehouse that is busy now is asked again; the lease outlives three misses.
                 if "no longer ours" in error.what:

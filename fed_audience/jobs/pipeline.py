@@ -132,6 +132,42 @@ def run_pipeline(
     )
 
 
+@dataclass(frozen=True, slots=True)
+class ModelUsed:
+    """What was done with models that others trained: the audiences cut, and what was sent."""
+
+    audiences: tuple[SiteAudience, ...]
+    syncs: tuple[SiteReport, ...]
+
+
+def use_models(
+    settings: FederationSettings,
+    *,
+    base: Path,
+    as_of: datetime,
+    secrets: Secrets,
+    on_step: Callable[[str], None],
+    score: bool = True,
+    deliver: bool = True,
+) -> ModelUsed:
+    """Score with the models that the sites hold, then build and deliver every audience.
+
+    ``score`` False where their agents have scored already.
+    """
+    for model in settings.models if score else ():
+        on_step(f"score {model.name}")
+        list(score_model(settings, model, as_of=as_of, category_key=secrets.category))
+    audiences: list[SiteAudience] = []
+    for audience in settings.audiences:
+        on_step(f"choose audience {audience.name}")
+        audiences += build_audience(settings, audience, as_of=as_of, key=secrets.ties)
+    if not deliver or not settings.audiences:
+        return ModelUsed(tuple(audiences), ())
+    on_step("deliver, asking consent before each batch")
+    syncs = deliver_all(settings, base=base, as_of=as_of, secrets=secrets)
+    return ModelUsed(tuple(audiences), syncs)
+
+
 def check_settings(settings: FederationSettings, *, base: Path, deliver: bool = True) -> None:
     """Resolve every site and, with ``deliver``, every destination; nothing is begun.
 

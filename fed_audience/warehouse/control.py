@@ -145,13 +145,18 @@ def renew_claim(
     *,
     claimed_by: str,
     now: datetime,
+    progress: str | None = None,
     schema: str = SCHEMA,
 ) -> None:
-    """Prolong the claim; raises WarehouseError when somebody else holds the request by now."""
+    """Prolong the claim, and say how far its training is, for whoever waits for it.
+
+    Raises WarehouseError when somebody else holds the request by now.
+    """
     held = warehouse.execute(
-        f"update {control('training_requests', schema).sql()} set claimed_at = ?"
+        f"update {control('training_requests', schema).sql()}"
+        " set claimed_at = ?, detail = coalesce(?, detail)"
         " where request_id = ? and status = 'claimed' and claimed_by = ?",
-        [now, request.request_id, claimed_by],
+        [now, progress, request.request_id, claimed_by],
     )
     if not held:
         raise WarehouseError(
@@ -219,7 +224,7 @@ def release_request(
     """Give a claimed request back unharmed; one that is no longer ours stays as it is."""
     warehouse.execute(
         f"update {control('training_requests', schema).sql()}"
-        " set status = 'pending', claimed_by = null, claimed_at = null"
+        " set status = 'pending', claimed_by = null, claimed_at = null, detail = null"
         " where request_id = ? and status = 'claimed' and claimed_by = ?",
         [request.request_id, claimed_by],
     )

@@ -23,6 +23,8 @@ from fed_audience.errors import DbtError, RunInterrupted
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping, Sequence
 
+LOCKED: Final = "Could not set lock on file"
+"""What DuckDB says to dbt while another process has the warehouse open."""
 _GRACE_S: Final = 10.0
 _running: Final[set[subprocess.Popen[str]]] = set()
 _KEPT_LINES: Final = 30
@@ -214,6 +216,13 @@ def _failure(
     else:
         said = [line.strip() for line in lines if line.strip()]
         what = _one_line(" ".join(said[-6:])) if said else "dbt said nothing"
+    if LOCKED in what:
+        return DbtError(
+            f"dbt {args[0] if args else ''} met another program in the warehouse file: {what}",
+            looked=str(log),
+            fix="run this again, or let dbt wait for it: `retries: {connect_attempts: 6}` beside "
+            "`path` in profiles.yml",
+        )
     return DbtError(
         f"dbt {args[0] if args else ''} failed: {what}",
         looked=str(log),

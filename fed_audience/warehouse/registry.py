@@ -108,6 +108,15 @@ def activate_model(
             )
 
 
+def forget_inputs(warehouse: Warehouse, model_name: str, *, schema: str = SCHEMA) -> None:
+    """Forget what the active version was made of, so that the next training is not spared."""
+    warehouse.execute(
+        f"update {control('model_registry', schema).sql()} set trained_on = null"
+        " where model_name = ? and is_active",
+        [model_name],
+    )
+
+
 @dataclass(frozen=True, slots=True)
 class ActiveVersion:
     """Which version of a model is active, and where it came from; no text."""

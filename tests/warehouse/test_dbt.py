@@ -109,6 +109,13 @@ def test_a_failure_before_any_node_repeats_what_dbt_said_last(script: Path, tmp_
         run_dbt(tmp_path, ["parse"])
 
 
+def test_a_file_in_other_hands_says_how_dbt_waits_for_it(script: Path, tmp_path: Path) -> None:
+    write_script(script, "echo 'IO Error: Could not set lock on file \"x\": (PID 7)'", "exit 2")
+    with pytest.raises(DbtError, match="met another program in the warehouse file") as told:
+        run_dbt(tmp_path, ["build"])
+    assert "retries: {connect_attempts: 6}" in str(told.value)
+
+
 def test_results_of_an_earlier_run_are_not_taken_for_this_one(script: Path, tmp_path: Path) -> None:
     (tmp_path / "target").mkdir()
     (tmp_path / "target" / "run_results.json").write_text("{}")
