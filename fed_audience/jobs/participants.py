@@ -13,7 +13,9 @@ from fed_audience.errors import (
     FederationError,
     WarehouseError,
 )
+from fed_audience.jobs.leak_check import check_leaks
 from fed_audience.jobs.rows import SiteRows, read_consented_rows
+from fed_audience.jobs.training_content import OWN_AFFAIR
 from fed_audience.warehouse.control import (
     LEASE,
     TrainingRequest,
@@ -172,9 +174,9 @@ def _add(error: FedAudienceError, fate: str) -> None:
 def agreed_spec(requests: dict[str, TrainingRequest]) -> ModelSpec:
     """Return what all requests ask for; raises ConfigError naming what they disagree on.
 
-    ``partners`` and ``cadence_days`` are each brand's own affair.
+    Who the partners are, how often and what is checked is each brand's own affair.
     """
-    own = {"partners", "cadence_days"}
+    own = set(OWN_AFFAIR)
     (first, spec), *others = ((site, request.spec) for site, request in requests.items())
     for site, other in others:
         for key, value in spec.model_dump(exclude=own).items():
@@ -224,7 +226,10 @@ def check_rows(
 def labelled_participant(
     site: Site, request: TrainingRequest | None, model: str, as_of: datetime
 ) -> Participant:
-    """Read the training rows of a brand with labels; raises DataError without a request."""
+    """Read the training rows of a brand with labels.
+
+    Raises DataError without a request, and where a feature leaks the label.
+    """
     if request is None:
         raise DataError(
             f"{site.name} has not queued a training of that model",
@@ -241,6 +246,7 @@ def labelled_participant(
             label=request.spec.label,
             as_of=as_of,
         )
+    check_leaks(site.name, rows, request.relation, request.spec)
     return Participant(site, rows, request)
 
 

@@ -27,8 +27,8 @@ if TYPE_CHECKING:
 
 BOOKKEEPING: Final = "_fed_"
 """Columns that say which build made a row, and when; they are no content."""
-OWN_AFFAIR: Final = frozenset({"partners", "cadence_days"})
-"""Parts of a spec that change who may train and how often, not what comes out."""
+OWN_AFFAIR: Final = frozenset({"partners", "cadence_days", "features_as_of", "allow_leaky"})
+"""Parts of a spec that change who may train, how often and what is checked, not what comes out."""
 _NULL: Final = np.float64(np.nan).view(np.uint64)
 _WORDS: Final = {
     "content": "rows, features or consent",

@@ -27,7 +27,9 @@ class ModelSpec(StrictModel):
     ``model`` is the audience model that it trains. ``mode`` of a lookalike: 'seed_rule' (every
     brand labels by the same rule) or 'seed_brand' (only ``seed_brand`` has seeds).
     ``exclude_features`` are columns that stay out of training. ``partners`` are the brands that
-    may take part; ``cadence_days`` is the least time between two trainings.
+    may take part; ``cadence_days`` is the least time between two trainings. ``features_as_of``: the
+    column that says up to when a row's features look, or one for each feature; none may lie after
+    the cutoff. ``allow_leaky``: features that may tell the label all but alone.
     """
 
     model: Name
@@ -41,8 +43,10 @@ class ModelSpec(StrictModel):
     cadence_days: Annotated[int, Field(ge=0)] = 0
     seed_brand: Name | None = None
     exclude_features: tuple[Column, ...] = ()
+    features_as_of: Column | dict[Column, Column] | None = None
+    allow_leaky: tuple[Column, ...] = ()
 
-    @field_validator("partners", "exclude_features", mode="before")
+    @field_validator("partners", "exclude_features", "allow_leaky", mode="before")
     @classmethod
     def _list_from_text(cls, value: object) -> object:
         # dbt leaves a list that came out of a variable as text: "['grocery', 'travel']".

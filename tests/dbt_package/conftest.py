@@ -212,11 +212,14 @@ with own as (
 )
 {{ fed_audience.training_set(%(relation)s, entity='who', cutoff='at', label='bought') }}
 """
-META = "{'model': 'own', 'task': 'propensity', 'label': 'bought', 'entity': 'who'}"
+META = (
+    "{'model': 'own', 'task': 'propensity', 'label': 'bought', 'entity': 'who', 'cutoff': 'at',"
+    " 'features_as_of': 'seen_at'}"
+)
 FINE = {
     "tag": "fed_train",
     "meta": META,
-    "feature": "length(country) as f_length",
+    "feature": "length(country) as f_length, cast('2025-08-30' as timestamp) as seen_at",
     "positive": "1",
     "more": "",
     "relation": "'own'",
@@ -230,6 +233,19 @@ REFUSED: dict[str, dict[str, str]] = {
     "guessing": {"meta": META.replace("propensity", "guess")},
     "nameless": {"meta": META.replace("'model'", "'title'")},
     "for_ads": {"meta": META.replace("{", "{'purpose': 'activate:ads', ")},
+    "seen_later": {
+        "feature": "1 as f_one, cast('2025-08-30 00:00:01' as timestamp) as seen_at",
+    },
+    "opened_later": {
+        "meta": META.replace("'seen_at'", "{'f_length': 'seen_at'}"),
+        "feature": "length(country) as f_length, cast('2025-08-31' as date) as seen_at",
+    },
+    "never_seen": {"feature": "length(country) as f_length, cast(null as timestamp) as seen_at"},
+    "a_date_itself": {
+        "meta": META.replace(", 'features_as_of': 'seen_at'", ""),
+        "feature": "timestamptz '2025-08-30 01:00:00+00' as f_last_opened",
+    },
+    "undated": {"meta": META.replace("seen_at", "computed")},
     "unlabelled": {"meta": META.replace("'label'", "'labels'")},
 }
 

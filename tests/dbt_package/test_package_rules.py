@@ -17,14 +17,18 @@ if TYPE_CHECKING:
     from tests.dbt_package.conftest import Stage
 
 ORDER = "macros/consent/consent_as_of.sql"
+OFFSET = "macros/staging/staged.sql"
 CUTOFF = "macros/features/known_at_cutoff.sql"
 
-# Two bends at once, as dbt takes seconds to start; each must be noticed by tests of its own.
+# Three bends at once, as dbt takes seconds to start; each must be noticed by tests of its own.
 BENDS = {
+    OFFSET: ("when regexp_matches(", "when false and regexp_matches("),
     ORDER: ("    counts_at desc,", "    effective_at desc,"),
     CUTOFF: ("{{ occurred }} < ", "{{ occurred }} <= "),
 }
 NOTICED_BY = {
+    # An offset is dropped.
+    "consent_utc",
     # Latest event wins.
     "consent_order_client_clock",
     "consent_order_server_clock",
@@ -83,10 +87,13 @@ def test_every_rule_holds(package: Path) -> None:
         "consent_minors",
         "consent_identity_merge",
         "consent_purpose_limitation",
+        "consent_utc",
     }
 
 
-def test_latest_event_wins_and_a_soft_cutoff_fail_their_tests(package: Path) -> None:
+def test_latest_event_wins_a_dropped_offset_and_a_soft_cutoff_fail_their_tests(
+    package: Path,
+) -> None:
     bent = package.parent / "bent"
     shutil.copytree(package, bent)
     for path, (before, after) in BENDS.items():

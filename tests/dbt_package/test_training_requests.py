@@ -106,7 +106,7 @@ def test_analysts_bring_their_own_features(sparse: Stage) -> None:
 @pytest.mark.parametrize(
     ("model", "words"),
     [
-        ("twice", "8 customers in more than one row (who)"),
+        ("twice", "8 customers in more than one row (who, at)"),
         ("label_of_two", "bought lies in 0..2; a propensity label is 0 or 1"),
         ("with_email", "carries 'email', which names a person"),
         ("on_customers", "carries 'email', which names a person"),
@@ -114,6 +114,14 @@ def test_analysts_bring_their_own_features(sparse: Stage) -> None:
         ("guessing", "has task 'guess'; allowed: propensity, lookalike, demand, multiclass"),
         ("nameless", "has no 'model': name the audience model it trains"),
         ("for_ads", "has purpose 'activate:ads'; a training table is for 'train'"),
+        (
+            "seen_later",
+            "the row as a whole is known only after the cutoff in 8 rows (seen_at > at)",
+        ),
+        ("opened_later", "f_length is known only after the cutoff in 8 rows (seen_at > at)"),
+        ("never_seen", "the row as a whole is known only after the cutoff in 8 rows"),
+        ("a_date_itself", "f_last_opened is known only after the cutoff in 8 rows (f_last_opened"),
+        ("undated", "has no column 'computed', which config.meta.fed_audience names as cutoff"),
         ("unlabelled", "has no column 'label'; build it with fed_audience.training_set"),
     ],
 )

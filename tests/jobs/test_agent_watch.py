@@ -222,6 +222,11 @@ def test_run_waits_for_the_agent_then_scores_and_cuts_the_audience(
     assert "repurchase trained and registered at ant" in said
     assert organisations.value("ant", "select count(*) from fed_audience.audience_members") == 60
     assert ("score repurchase" in said) is not scores
+    # Nothing is queued again, but the next training will not be spared.
+    told = "select count(trained_on) from fed_audience.model_registry"
+    assert organisations.value("ant", told) == 1
+    assert command(config, "-s", "repurchase", "--retrain")[0] == 4
+    assert organisations.value("ant", told) == 0
 
 
 def test_run_beside_an_agent_needs_a_model_and_ends_in_time(
@@ -233,14 +238,3 @@ def test_run_beside_an_agent_needs_a_model_and_ends_in_time(
     code, said = command(config, "-s", "repurchase", "--timeout", "0")
     assert code == 17
     assert "repurchase was not ready in time; value: waited 0 s; allowed: repurchase waits" in said
-
-
-def test_retrain_forgets_what_the_model_was_made_of(
-    analyst: tuple[Organisations, Path],
-) -> None:
-    organisations, config = analyst
-    organisations.coordinator().step()
-    told = "select count(trained_on) from fed_audience.model_registry"
-    assert organisations.value("ant", told) == 1
-    assert command(config, "-s", "repurchase", "--retrain")[0] == 4
-    assert organisations.value("ant", told) == 0

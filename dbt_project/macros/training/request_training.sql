@@ -65,6 +65,7 @@
         ) -%}
     {%- endfor -%}
     {%- set cutoff = spec.get('cutoff', 'cutoff_at') -%}
+    {%- do fed_audience.refuse_features_after_cutoff(spec, cutoff) -%}
     {%- set key = [spec.entity] + ([cutoff] if cutoff | lower in names else []) -%}
     {%- set facts = run_query(
         'select count(*), count(distinct ' ~ spec.label ~ '), min(' ~ spec.label ~ '), max(' ~ spec.label ~ '), '
