@@ -204,16 +204,16 @@ OWN = """{{ config(
 with own as (
     select
         customer_id as who,
-        cast('2025-08-30' as timestamp) as at,
+        cast('2025-08-30' as timestamp) as cut_at,
         %(feature)s,
         case when customer_id < 'c' then %(positive)s else 0 end as bought
     from {{ ref('fed_audience', 'stg_cdp__customers') }}
     %(more)s
 )
-{{ fed_audience.training_set(%(relation)s, entity='who', cutoff='at', label='bought') }}
+{{ fed_audience.training_set(%(relation)s, entity='who', cutoff='cut_at', label='bought') }}
 """
 META = (
-    "{'model': 'own', 'task': 'propensity', 'label': 'bought', 'entity': 'who', 'cutoff': 'at',"
+    "{'model': 'own', 'task': 'propensity', 'label': 'bought', 'entity': 'who', 'cutoff': 'cut_at',"
     " 'features_as_of': 'seen_at'}"
 )
 FINE = {

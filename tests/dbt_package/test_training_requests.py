@@ -106,7 +106,7 @@ def test_analysts_bring_their_own_features(sparse: Stage) -> None:
 @pytest.mark.parametrize(
     ("model", "words"),
     [
-        ("twice", "8 customers in more than one row (who, at)"),
+        ("twice", "8 customers in more than one row (who, cut_at)"),
         ("label_of_two", "bought lies in 0..2; a propensity label is 0 or 1"),
         ("with_email", "carries 'email', which names a person"),
         ("on_customers", "carries 'email', which names a person"),
@@ -116,9 +116,9 @@ def test_analysts_bring_their_own_features(sparse: Stage) -> None:
         ("for_ads", "has purpose 'activate:ads'; a training table is for 'train'"),
         (
             "seen_later",
-            "the row as a whole is known only after the cutoff in 8 rows (seen_at > at)",
+            "the row as a whole is known only after the cutoff in 8 rows (seen_at > cut_at)",
         ),
-        ("opened_later", "f_length is known only after the cutoff in 8 rows (seen_at > at)"),
+        ("opened_later", "f_length is known only after the cutoff in 8 rows (seen_at > cut_at)"),
         ("never_seen", "the row as a whole is known only after the cutoff in 8 rows"),
         ("a_date_itself", "f_last_opened is known only after the cutoff in 8 rows (f_last_opened"),
         ("undated", "has no column 'computed', which config.meta.fed_audience names as cutoff"),

@@ -29,11 +29,13 @@
     {%- endfor -%}
     {%- if counts -%}
         {%- set found = run_query('select ' ~ counts | join(', ') ~ ' from ' ~ this).rows[0] -%}
-        {%- for feature, name in dated.items() if (found[loop.index0] or 0) | int > 0 -%}
-            {%- do exceptions.raise_compiler_error(
-                this ~ ': ' ~ feature ~ ' is known only after the cutoff in ' ~ found[loop.index0] ~ ' rows (' ~ name ~ ' > '
-                ~ cutoff ~ '), so the label leaks into it. Compute it from what happened before the cutoff.'
-            ) -%}
+        {%- for feature, name in dated.items() -%}
+            {%- if (found[loop.index0] or 0) | int > 0 -%}
+                {%- do exceptions.raise_compiler_error(
+                    this ~ ': ' ~ feature ~ ' is known only after the cutoff in ' ~ found[loop.index0] ~ ' rows (' ~ name
+                    ~ ' > ' ~ cutoff ~ '), so the label leaks into it. Compute it from what happened before the cutoff.'
+                ) -%}
+            {%- endif -%}
         {%- endfor -%}
     {%- endif -%}
 {% endmacro %}
