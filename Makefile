@@ -70,7 +70,7 @@ chaos: install ## kill random processes of 250 federations at random moments, 15
 	@$(BIN)/python -m tests.chaos $(CHAOS)
 
 .PHONY: scale
-scale: install ## 500 sites on this machine: rounds, memory, a training, 15 minutes
+scale: install ## 500 sites on this machine: rounds, memory, a training, 12 minutes at most
 	@$(BIN)/python -m benchmarks.scale $(SCALE)
 
 .PHONY: docs

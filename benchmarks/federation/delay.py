@@ -9,19 +9,30 @@ import os
 import selectors
 import socket
 import sys
+from collections import Counter
+from pathlib import Path
 from typing import Any, Final
 
 _PIECE: Final = 2**16
 _FIRST: Final = -15
 """Niceness: a link needs no processor, so this process waits for none where it may choose."""
 
+LATE_UNIT: Final = 1e-5
+"""Seconds that lateness is counted in."""
+
+_EVERY: Final = 0.5
+
 
 class Delay:
-    """Forwards connections to ``target``; each byte arrives ``seconds`` after it was sent."""
+    """Forwards connections to ``target``; each byte arrives ``seconds`` after it was sent.
+
+    ``late``: by how many hundredths of a millisecond pieces missed that, and how many did.
+    """
 
     def __init__(self, target: tuple[str, int], seconds: float) -> None:
         self._target = target
         self._seconds = seconds
+        self.late: Counter[int] = Counter()
 
     async def serve(self, port: int) -> None:
         """Listen on ``port`` of the loopback for ever."""
@@ -39,12 +50,30 @@ class Delay:
     async def _carry(self, source: asyncio.StreamReader, target: asyncio.StreamWriter) -> None:
         """Read at once and write later: what is under way is as much as the link is long."""
         loop = asyncio.get_running_loop()
+
+        def write(due: float, piece: bytes) -> None:
+            target.write(piece)
+            self.late[round((loop.time() - due) / LATE_UNIT)] += 1
+
         try:
             while piece := await source.read(_PIECE):
-                loop.call_later(self._seconds, target.write, piece)
+                due = loop.time() + self._seconds
+                loop.call_at(due, write, due, piece)
         except ConnectionError:
             pass
         loop.call_later(self._seconds, target.close)
+
+
+async def _run(proxy: Delay, order: dict[str, Any]) -> None:
+    """Serve, and keep in the file ``told`` by how much pieces were late."""
+    serving = asyncio.ensure_future(proxy.serve(order["port"]))
+    told = Path(order["told"])
+    while not serving.done():
+        await asyncio.wait([serving], timeout=_EVERY)
+        unfinished = told.with_suffix(".unfinished")
+        unfinished.write_text(json.dumps(proxy.late), encoding="ascii")
+        unfinished.replace(told)
+    await serving
 
 
 def main(order: dict[str, Any]) -> None:
@@ -56,7 +85,7 @@ def main(order: dict[str, Any]) -> None:
         os.setpriority(os.PRIO_PROCESS, 0, _FIRST)
     proxy = Delay((order["host"], order["to"]), order["seconds"])
     loop = asyncio.SelectorEventLoop(selectors.SelectSelector())
-    loop.run_until_complete(proxy.serve(order["port"]))
+    loop.run_until_complete(_run(proxy, order))
 
 
 if __name__ == "__main__":

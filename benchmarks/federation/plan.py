@@ -11,7 +11,8 @@ BLOCKS: Final = {
     "on loopback: 500 rounds after 100; floor: the same bytes over bare TCP sockets",
     "three_agents": "300k x 30, 100 trees, 3 agents and the coordinator as processes, mutual TLS "
     "and secure sums, one thread each; XGBoost 3.2.0's federated plugin in plain text, in turn",
-    "wide_link": "the same agents behind a proxy that holds every byte for half the round trip",
+    "wide_link": "the same agents, and three behind a proxy that holds every byte so that an echo "
+    "takes the round trip, in turn: whole trainings",
     "many_sites": "one round by number of sites, 10 sites a process, 10,000 bytes both ways",
 }
 """Block -> what it measures, and how often."""

@@ -44,6 +44,13 @@ def timed(
     call: Callable[[], Iterable[object]], replies: int, rounds: int, warm_up: int
 ) -> dict[str, float]:
     """Return milliseconds of a round, and of this process's processor."""
+    return summary(*sampled(call, replies, rounds, warm_up))
+
+
+def sampled(
+    call: Callable[[], Iterable[object]], replies: int, rounds: int, warm_up: int
+) -> tuple[list[float], float]:
+    """Return milliseconds of each round after the ``warm_up``, and of the processor for one."""
     taken = []
     for number in range(warm_up + rounds):
         if number == warm_up:
@@ -52,11 +59,16 @@ def timed(
         if len(list(call())) != replies:
             raise SystemExit("a site did not answer")
         taken.append(1_000 * (time.perf_counter() - began))
-    ordered = sorted(taken[warm_up:])
+    return taken[warm_up:], 1_000 * (time.process_time() - processor) / rounds
+
+
+def summary(taken: Sequence[float], processor: float) -> dict[str, float]:
+    """Return median and 95th percentile of what rounds took, beside the processor's part."""
+    ordered = sorted(taken)
     return {
         "median_ms": round(statistics.median(ordered), 3),
-        "p95_ms": round(ordered[int(0.95 * rounds)], 3),
-        "coordinator_cpu_ms": round(1_000 * (time.process_time() - processor) / rounds, 3),
+        "p95_ms": round(ordered[int(0.95 * len(ordered))], 3),
+        "coordinator_cpu_ms": round(processor, 3),
     }
 
 

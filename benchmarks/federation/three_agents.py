@@ -4,10 +4,9 @@ from __future__ import annotations
 
 import itertools
 import os
-import socket
 import statistics
 import time
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack, contextmanager, nullcontext
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any, Final
 
@@ -29,7 +28,8 @@ from benchmarks.runner import measure as measured_cell
 from fed_audience.federation import train
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Callable, Iterator
+    from contextlib import AbstractContextManager
     from pathlib import Path
 
     from fed_audience.federation import TrainingResult
@@ -66,16 +66,19 @@ def measure(
 
 
 @contextmanager
-def agents(rows: int, tables: Path, round_trip: float = 0.0) -> Iterator[Any]:
-    """Start three agents that hold their rows; yields what trains once and returns the figures."""
+def agents(
+    rows: int, tables: Path, before: Callable[[str], AbstractContextManager[str]] = nullcontext
+) -> Iterator[Any]:
+    """Start three agents that hold their rows; yields what trains once and returns the figures.
+
+    ``before``: what the agents reach the coordinator's address through.
+    """
     table = generated(tables, "mixed", rows, 1)
     warm_up(tables)
     borders = np.linspace(0, rows, len(SITES) + 1).astype(int).tolist()
     with ExitStack() as stack:
         folder, transport = stack.enter_context(federation(SITES))
-        address = transport.address
-        if round_trip:
-            address = stack.enter_context(_delayed(address, round_trip / 2))
+        address = stack.enter_context(before(transport.address))
         orders = [
             {
                 "address": address,
@@ -110,17 +113,6 @@ def agents(rows: int, tables: Path, round_trip: float = 0.0) -> Iterator[Any]:
             }
 
         yield train_once
-
-
-@contextmanager
-def _delayed(address: str, seconds: float) -> Iterator[str]:
-    host, _, port = address.rpartition(":")
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        own = probe.getsockname()[1]
-    order = {"host": host, "to": int(port), "port": own, "seconds": seconds}
-    with processes("benchmarks.federation.delay", [order]):
-        yield f"127.0.0.1:{own}"
 
 
 def _row(who: str, samples: list[dict[str, Any]]) -> dict[str, Any]:

@@ -61,7 +61,7 @@ def _answer(
 
     if order["answer"] != "train":
         return echo if order["answer"] == "echo" else vector
-    rows = share(number, order["sites"], order["rows"])
+    rows = share(range(number, number + 1), order["sites"], order["rows"])
     secure = SecureSite(home.identity, home.roster, SiteLedger(), accepts=OVERRIDES)
     program = SiteProgram(home.name, rows, KEY, secure=secure)
 

@@ -31,51 +31,66 @@ def parsed() -> argparse.Namespace:
     parser.add_argument("--runs", type=int, default=200, help="in which everybody comes back")
     parser.add_argument("--leaving", type=int, default=50, help="in which some never come back")
     parser.add_argument("--seed", type=int, default=random.SystemRandom().randrange(2**31))
+    parser.add_argument(
+        "--resume", action="store_true", help="go on after the runs of that seed in the results"
+    )
     parser.add_argument("--results", type=Path, default=HOME, help="a JSON to put them into")
     return parser.parse_args()
 
 
 def runs(
-    title: str, run: _Run, members: Members, folder: Path, count: int, seed: int
-) -> list[Outcome]:
-    """Disturb ``count`` runs; stop at the first that is not what was promised.
+    title: str,
+    run: _Run,
+    members: Members,
+    folder: Path,
+    numbers: range,
+    seed: int,
+    keep: Callable[[Outcome], bool],
+) -> None:
+    """Disturb runs until ``keep`` has enough, or one is not what was promised.
 
     A run that was over before anybody left it for good is not counted, nor kept.
     """
     whole = disturbed(Processes(members, folder / "whole", 20.0, 0), [])
     seconds = whole.growing if run is leaving else whole.seconds
-    outcomes: list[Outcome] = []
     columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn())
     with Progress(*columns, TimeElapsedColumn(), console=Console(stderr=True)) as bar:
-        task = bar.add_task(title, total=count)
-        for number in range(5 * count):
+        task = bar.add_task(title, total=len(numbers))
+        for number in range(numbers.start, numbers.start + 5 * len(numbers)):
             outcome = run(members, folder, number, seconds, seed)
             if outcome.fault or outcome.left or run is returning:
-                outcomes.append(outcome)
                 bar.advance(task)
-            if outcome.fault or len(outcomes) == count:
-                break
-    return outcomes
+                if not keep(outcome):
+                    break
 
 
-def part(outcomes: list[Outcome], title: str, command: str, began: datetime) -> dict[str, Any]:
+def part(
+    outcomes: list[dict[str, Any]], title: str, command: str, began: datetime
+) -> dict[str, Any]:
     """Say in one document what came of the runs and where."""
     return {
         **circumstances(command, began, machine(), []),
         "what": title,
         "runs": len(outcomes),
-        "kills": sum(outcome.kills for outcome in outcomes),
-        "stopped": dict(Counter(outcome.stopped for outcome in outcomes)),
-        "faults": sum(bool(outcome.fault) for outcome in outcomes),
-        "outcomes": [outcome.document() for outcome in outcomes],
+        "kills": sum(outcome["kills"] for outcome in outcomes),
+        "stopped": dict(Counter(outcome["stopped"] for outcome in outcomes)),
+        "faults": sum(bool(outcome["fault"]) for outcome in outcomes),
+        "outcomes": outcomes,
     }
 
 
+def kept(results: Path, name: str, title: str) -> list[dict[str, Any]]:
+    """Return the outcomes that ``results`` hold of the runs called ``title``."""
+    if not results.exists():
+        return []
+    found = json.loads(results.read_text(encoding="utf-8")).get(name, {})
+    return list(found["outcomes"]) if found.get("what") == title else []
+
+
 def main() -> int:
-    """Disturb runs, write what came of them, and say it; 1 when a run lost something."""
+    """Disturb runs, write what came of each as it ends; 1 when a run lost something."""
     options = parsed()
     folder, console = Path(mkdtemp(prefix="chaos")), Console()
-    parts: dict[str, dict[str, Any]] = {}
     faults: list[Outcome] = []
     for name, count, sites, rows, trees, run in (
         ("returning", options.runs, 3, 240, 3, returning),
@@ -86,18 +101,28 @@ def main() -> int:
         began = datetime.now(UTC)
         members, whole = federation(sites, rows, trees, folder / name)
         title = f"{sites} sites, {trees} trees, seed {options.seed}"
-        outcomes = runs(f"{name}: {title}", run, members, folder / name, count, options.seed)
-        if name == "returning":
-            for outcome in outcomes:
-                if not outcome.fault and outcome.sha256 != whole.sha256:
-                    outcome.fault = f"other bytes than {whole.sha256}"
+        outcomes = kept(options.results, name, title) if options.resume else []
         counts = f"--runs {options.runs} --leaving {options.leaving}"
         command = f"python -m tests.chaos {counts} --seed {options.seed}"
-        parts[name] = part(outcomes, title, command, began)
-        faults += [outcome for outcome in outcomes if outcome.fault]
-        found = {key: parts[name][key] for key in ("runs", "kills", "stopped", "faults")}
+
+        def keep(outcome: Outcome) -> bool:
+            """Write the outcome beside those before it; False when no other is to follow."""
+            if name == "returning" and not outcome.fault and outcome.sha256 != whole.sha256:  # noqa: B023 - used in this turn
+                outcome.fault = f"other bytes than {whole.sha256}"  # noqa: B023 - the same
+            outcomes.append(outcome.document())  # noqa: B023 - the same
+            found = part(outcomes, title, command, began)  # noqa: B023 - the same
+            write({name: found}, options.results)  # noqa: B023 - the same
+            if outcome.fault:
+                faults.append(outcome)
+            return not outcome.fault and len(outcomes) < count  # noqa: B023 - the same
+
+        first = max((outcome["number"] + 1 for outcome in outcomes), default=0)
+        if len(outcomes) < count:
+            numbers = range(first, first + count - len(outcomes))
+            runs(f"{name}: {title}", run, members, folder / name, numbers, options.seed, keep)
+        said = part(outcomes, title, command, began)
+        found = {key: said[key] for key in ("runs", "kills", "stopped", "faults")}
         console.print(f"{name}: {json.dumps(found)}", highlight=False)
-    write(parts, options.results)
     for outcome in faults:
         hit = "; ".join(map(str, outcome.blows))
         console.print(f"run {outcome.number}: {outcome.fault}\n  {hit}\n  left in {folder}")

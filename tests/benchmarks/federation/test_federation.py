@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import importlib
+import json
 import socket
 import threading
 import time
@@ -12,11 +13,12 @@ from typing import Any
 import pytest
 
 from benchmarks.federation.goals import GOALS
-from benchmarks.federation.loopback import processes
+from benchmarks.federation.long_link import LongLink, late_ms
 from benchmarks.federation.plan import BLOCKS, measurements
 from benchmarks.privacy.goals import Found
 from benchmarks.privacy.plan import Measurement
 from benchmarks.runner import measure
+from tests.federation.grpc.network import until
 
 
 def values(found: Found) -> list[Any]:
@@ -58,24 +60,38 @@ def test_rounds_of_processes_are_timed_beside_bare_sockets(tmp_path: Path) -> No
     assert all(0 < row["median_ms"] <= row["p95_ms"] for row in sample["rows"])
 
 
-def test_the_long_link_holds_every_byte_for_its_time() -> None:
-    with socket.create_server(("127.0.0.1", 0)) as target, socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        own = probe.getsockname()[1]
-        probe.close()
-        order = {"host": "127.0.0.1", "to": target.getsockname()[1], "port": own, "seconds": 0.1}
+def test_the_long_link_holds_every_byte_for_its_time(tmp_path: Path) -> None:
+    told = tmp_path / "late.json"
+    with socket.create_server(("127.0.0.1", 0)) as target:
         answering = threading.Thread(target=_echo_once, args=(target,), daemon=True)
         answering.start()
-        with processes("benchmarks.federation.delay", [order]), _connected(own) as end:
+        address = f"127.0.0.1:{target.getsockname()[1]}"
+        with LongLink(0.1, 0.0, 0.0).before(address, told) as through, _connected(through) as end:
             began = time.monotonic()
             end.sendall(b"x" * 300_000)
             read = 0
             while read < 300_000:
                 read += len(end.recv(2**16))
             assert time.monotonic() - began >= 0.2
+            until(lambda: told.exists() and bool(json.loads(told.read_text())), 60)
+    late = late_ms(told)
+    assert 0 <= late["late_median_ms"] <= late["late_p95_ms"]
 
 
-def _connected(port: int) -> socket.socket:
+def test_a_link_is_corrected_by_what_its_proxy_adds() -> None:
+    link = LongLink.of(0.02)
+    assert link.uncorrected_ms >= 20
+    assert link.hold == pytest.approx(0.02 - link.uncorrected_ms / 2_000, abs=1e-5)
+
+
+def test_how_late_bytes_were_is_read_from_their_counts(tmp_path: Path) -> None:
+    told = tmp_path / "late.json"
+    told.write_text(json.dumps({"900": 1, "3": 90, "20": 9}))
+    assert late_ms(told) == {"late_median_ms": 0.03, "late_p95_ms": 0.2}
+
+
+def _connected(address: str) -> socket.socket:
+    port = int(address.rpartition(":")[2])
     for _ in range(200):
         try:
             return socket.create_connection(("127.0.0.1", port), timeout=10)

@@ -276,8 +276,10 @@ class Outcome:
     log_bytes: int = 0
 
 
-def fuzz(count: int, folder: Path, *, seed: int = 0, progress: bool = False) -> Outcome:
-    """Send ``count`` inputs; the federation's files go to ``folder``."""
+def fuzz(
+    count: int, folder: Path, *, seed: int = 0, first: int = 0, progress: bool = False
+) -> Outcome:
+    """Send the inputs from ``first`` up to ``count``; the federation's files go to ``folder``."""
     outcome = Outcome()
     federation = Federation(folder)
     federation.coordinator_files()
@@ -292,15 +294,15 @@ def fuzz(count: int, folder: Path, *, seed: int = 0, progress: bool = False) -> 
         ThreadPoolExecutor(SENDERS) as senders,
     ):
         address = split_address(coordinator.address)
-        first = coordinator.round()
+        before = coordinator.round()
         for tenth in range(10):
-            begin, end = tenth * count // 10, (tenth + 1) * count // 10
+            begin, end = (first + part * (count - first) // 10 for part in (tenth, tenth + 1))
             outcome.answers.update(
                 senders.map(lambda number: inputs.send(number, address), range(begin, end))
             )
             state = coordinator.round()
             outcome.memory.append(state["memory"])
-            if not state["served"] or state["north"] != first["north"]:
+            if not state["served"] or state["north"] != before["north"]:
                 outcome.problems.append(f"north was disturbed before input {end}: {state}")
             if why := _newcomer(federation, coordinator.address):
                 outcome.problems.append(f"a newcomer was not served at input {end}: {why}")
@@ -308,7 +310,7 @@ def fuzz(count: int, folder: Path, *, seed: int = 0, progress: bool = False) -> 
                 say(f"{end:,} inputs, {state['memory'] / 2**20:.0f} MiB")
         # What is still open has its deadline.
         time.sleep(LIMITS.hello_seconds + 1.5)
-        _judge(outcome, first, coordinator.round(), coordinator.log.read_text(errors="replace"))
+        _judge(outcome, before, coordinator.round(), coordinator.log.read_text(errors="replace"))
     return outcome
 
 
@@ -352,6 +354,7 @@ def main() -> int:
     """Run from the command line; exit code 1 when something was found."""
     parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
     parser.add_argument("--count", type=int, default=100_000, help="inputs to send")
+    parser.add_argument("--first", type=int, default=0, help="leave out those before this one")
     parser.add_argument("--seed", type=int, default=0, help="another seed gives other inputs")
     parser.add_argument("--serve", type=Path, help=argparse.SUPPRESS)
     chosen = parser.parse_args()
@@ -360,7 +363,9 @@ def main() -> int:
         return 0
     began = time.perf_counter()
     with tempfile.TemporaryDirectory() as folder:
-        outcome = fuzz(chosen.count, Path(folder), seed=chosen.seed, progress=True)
+        outcome = fuzz(
+            chosen.count, Path(folder), seed=chosen.seed, first=chosen.first, progress=True
+        )
     for answer, times in outcome.answers.most_common():
         say(f"{times:8,}  {answer}")
     say(
