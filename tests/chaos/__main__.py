@@ -92,6 +92,7 @@ def main() -> int:
     options = parsed()
     folder, console = Path(mkdtemp(prefix="chaos")), Console()
     faults: list[Outcome] = []
+    faulty = 0
     for name, count, sites, rows, trees, run in (
         ("returning", options.runs, 3, 240, 3, returning),
         ("leaving", options.leaving, 12, 360, 4, leaving),
@@ -122,11 +123,12 @@ def main() -> int:
             runs(f"{name}: {title}", run, members, folder / name, numbers, options.seed, keep)
         said = part(outcomes, title, command, began)
         found = {key: said[key] for key in ("runs", "kills", "stopped", "faults")}
+        faulty += said["faults"]
         console.print(f"{name}: {json.dumps(found)}", highlight=False)
     for outcome in faults:
         hit = "; ".join(map(str, outcome.blows))
         console.print(f"run {outcome.number}: {outcome.fault}\n  {hit}\n  left in {folder}")
-    return int(bool(faults))
+    return int(faulty > 0)
 
 
 if __name__ == "__main__":

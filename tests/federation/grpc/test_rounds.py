@@ -133,6 +133,26 @@ def test_calls_travel_together_before_any_is_waited_for(federation: Federation) 
         ]
 
 
+def test_an_answer_counts_that_comes_before_the_caller_has_its_next_turn(
+    federation: Federation, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with (
+        federation.transport() as transport,
+        federation.link(transport.address, "north"),
+    ):
+        transport.wait_for(["north"], 60)
+        at_once = transport._loop.call_soon_threadsafe
+
+        def answered_first(work: Any, *arguments: Any, **options: Any) -> Any:
+            handle = at_once(work, *arguments, **options)
+            if work == transport._begin:
+                until(lambda: not arguments[0].waiting, 60)
+            return handle
+
+        monkeypatch.setattr(transport._loop, "call_soon_threadsafe", answered_first)
+        assert dict(transport.call(b"?", ["north"], 60)) == {"north": b"echo ?"}
+
+
 def test_a_call_that_nobody_reads_ends_when_it_is_let_go(federation: Federation) -> None:
     with (
         federation.transport() as transport,

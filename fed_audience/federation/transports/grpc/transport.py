@@ -198,8 +198,10 @@ class GrpcTransport:
         deadline = time.monotonic() + timeout
         for site in to:
             self._tell(Envelope(site, "to_site", body))
+        # Counted before it is sent: an answer may be there when this thread has its next turn.
+        owed = len(call.waiting)
         self._loop.call_soon_threadsafe(self._begin, call)
-        return begun(self._replies(call, len(call.waiting), deadline))
+        return begun(self._replies(call, owed, deadline))
 
     def _replies(self, call: Call, owed: int, deadline: float) -> Iterator[tuple[str, bytes]]:
         """Yield what comes of ``call``, after a first pair that is none."""
