@@ -48,8 +48,8 @@ class Engine(ABC):
             try:
                 return self._changed(statement, parameters)
             except WarehouseError as error:
-                met_another = isinstance(error.__context__, self.MET_ANOTHER)
-                if not met_another or self._in_transaction or time.monotonic() >= deadline:
+                in_vain = self._in_transaction or time.monotonic() >= deadline
+                if in_vain or not self._met_another(error):
                     raise
             time.sleep(PAUSE_S)
 
@@ -95,6 +95,9 @@ class Engine(ABC):
             raise WarehouseError(
                 "this warehouse was closed", looked=self._where, fix="open it again"
             )
+
+    def _met_another(self, error: WarehouseError) -> bool:
+        return isinstance(error.__context__, self.MET_ANOTHER)
 
     @abstractmethod
     def _changed(self, statement: str, parameters: Sequence[object]) -> int:

@@ -2,11 +2,20 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from importlib import import_module
+from typing import TYPE_CHECKING, Final
 
 from fed_audience.errors import ConfigError
 from fed_audience.warehouse.duckdb import DuckDbWarehouse
 from fed_audience.warehouse.engine import PATIENCE_S
+
+_CLOUD: Final = {
+    "snowflake": "SnowflakeWarehouse",
+    "bigquery": "BigQueryWarehouse",
+    "databricks": "DatabricksWarehouse",
+    "spark": "SparkWarehouse",
+}
+"""Engines whose drivers are optional -> the class, in the module of that name."""
 
 if TYPE_CHECKING:
     from fed_audience.warehouse.profiles import Profile
@@ -33,17 +42,34 @@ def open_warehouse(
                 PostgresWarehouse,
             )
         except ImportError as error:
-            raise ConfigError(
-                "the drivers of PostgreSQL are not installed",
-                value=error.name,
-                looked=profile.source,
-                fix="pip install 'fed-audience[postgres]'",
-            ) from error
+            raise _no_drivers("PostgreSQL", "postgres", error, profile) from error
         return PostgresWarehouse(profile.postgres, patience_s=patience_s)
+    if profile.cloud is not None:
+        return _of_the_cloud(profile.type, profile, patience_s)
     raise ConfigError(
         "this engine is not supported",
         value=profile.type,
-        limit="duckdb, postgres",
+        limit=", ".join(("duckdb", "postgres", *_CLOUD)),
         looked=profile.source,
         fix="use a target whose type is one of these",
+    )
+
+
+def _of_the_cloud(engine: str, profile: Profile, patience_s: float) -> Warehouse:
+    try:
+        module = import_module(f"fed_audience.warehouse.{engine}")
+    except ImportError as error:
+        raise _no_drivers(
+            _CLOUD[engine].removesuffix("Warehouse"), engine, error, profile
+        ) from error
+    warehouse: Warehouse = getattr(module, _CLOUD[engine])(profile.cloud, patience_s=patience_s)
+    return warehouse
+
+
+def _no_drivers(name: str, extra: str, error: ImportError, profile: Profile) -> ConfigError:
+    return ConfigError(
+        f"the drivers of {name} are not installed",
+        value=error.name,
+        looked=profile.source,
+        fix=f"pip install 'fed-audience[{extra}]'",
     )

@@ -15,12 +15,13 @@ import yaml
 from jinja2 import StrictUndefined, Undefined
 from jinja2.nativetypes import NativeEnvironment
 from jinja2.sandbox import SandboxedEnvironment
-from pydantic import Field
+from pydantic import Field, SerializeAsAny
 
 from fed_audience.config import StrictModel
 from fed_audience.errors import ConfigError
 from fed_audience.warehouse.environment import PREFIX, output_of_environment
 from fed_audience.warehouse.postgres.target import PostgresTarget
+from fed_audience.warehouse.targets import CLOUD_TARGETS, CloudTarget
 
 ENGINE_SETTINGS = ("memory_limit", "threads", "temp_directory", "max_temp_directory_size")
 """Keys of dbt-duckdb's `settings` that we obey; the others concern dbt alone."""
@@ -32,11 +33,13 @@ class Profile(StrictModel):
     """The target of a dbt profile, reduced to what we need; a password in it never shows.
 
     ``path`` is the DuckDB file, absolute; None is a private database in memory. ``postgres``
-    is how a target of that type is reached. ``source`` says where the profile was read.
+    is how a target of that type is reached, ``cloud`` the same of the other engines. ``source``
+    says where the profile was read.
     """
 
     path: Path | None = None
     postgres: PostgresTarget | None = None
+    cloud: SerializeAsAny[CloudTarget] | None = None
     type: str = "duckdb"
     schema_: str = Field(default="main", alias="schema")
     target: str = "dev"
@@ -97,7 +100,11 @@ def _profile_of(output: dict[str, Any], project_dir: Path, target: str, source: 
             "postgres": PostgresTarget.of_output(output, source=source)
             if engine == "postgres"
             else None,
-            "schema": output.get("schema", _DEFAULT_SCHEMAS.get(engine, "main")),
+            "cloud": CLOUD_TARGETS[engine].of_output(output, source=source)
+            if engine in CLOUD_TARGETS
+            else None,
+            "schema": output.get("schema")
+            or output.get("dataset", _DEFAULT_SCHEMAS.get(engine, "main")),
             "target": target,
             "settings": known,
             "source": source,

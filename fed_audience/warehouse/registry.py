@@ -92,20 +92,22 @@ def activate_model(
     """Make one version the active one; raises WarehouseError when there is no such version."""
     table = control("model_registry", schema).sql()
     with warehouse.transaction():
-        warehouse.execute(
-            f"update {table} set is_active = false where model_name = ? and is_active",
-            [model_name],
-        )
-        if not warehouse.execute(
-            f"update {table} set is_active = true where model_name = ? and model_version = ?",
+        held = warehouse.query(
+            f"select model_version from {table} where model_name = ? and model_version = ?",
             [model_name, model_version],
-        ):
+        )
+        if not held.num_rows:
             raise WarehouseError(
                 f"model {model_name} has no such version",
                 value=model_version,
                 looked=table,
                 fix="choose one of the versions listed there",
             )
+        # One statement: one is always active, even where an engine has no transactions.
+        warehouse.execute(
+            f"update {table} set is_active = (model_version = ?) where model_name = ?",
+            [model_version, model_name],
+        )
 
 
 def forget_inputs(warehouse: Warehouse, model_name: str, *, schema: str = SCHEMA) -> None:

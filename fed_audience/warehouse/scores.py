@@ -10,6 +10,7 @@ import pyarrow as pa
 
 from fed_audience.errors import DataError
 from fed_audience.warehouse.control import SCHEMA, control
+from fed_audience.warehouse.replacing import replace_rows
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
@@ -40,21 +41,10 @@ def write_scores(
     One transaction: until it ends everybody reads the old scores. Raises DataError when a
     score is missing or infinite, or a customer comes twice; then the old scores stay.
     """
-    table = control("scores", schema)
-    written = 0
-    with warehouse.transaction():
-        warehouse.execute(f"delete from {table.sql()} where model_name = ?", [stamp.model_name])
-        for batch in scores:
-            _refuse_unusable(batch)
-            rows = batch.select(["customer_id", "score"])
-            written += warehouse.insert(table, _with_constants(rows, asdict(stamp)))
-        _refuse_repeated(
-            warehouse,
-            f"select count(*) - count(distinct customer_id) as repeated from {table.sql()}"
-            " where model_name = ?",
-            [stamp.model_name],
-        )
-    return written
+    stamped = (_stamped(batch, asdict(stamp)) for batch in scores)
+    return replace_rows(
+        warehouse, control("scores", schema), ("model_name", stamp.model_name), stamped
+    )
 
 
 def write_audience(
@@ -72,10 +62,8 @@ def write_audience(
 
     One transaction. Raises DataError as ``write_scores`` does; then the old members stay.
     """
-    _refuse_unusable(members)
-    table = control("audience_members", schema)
-    rows = _with_constants(
-        members.select(["customer_id", "score"]),
+    rows = _stamped(
+        members,
         {
             "audience": audience,
             "channel": channel,
@@ -84,16 +72,8 @@ def write_audience(
             "selected_at": selected_at,
         },
     )
-    with warehouse.transaction():
-        warehouse.execute(f"delete from {table.sql()} where audience = ?", [audience])
-        warehouse.insert(table, rows)
-        _refuse_repeated(
-            warehouse,
-            f"select count(*) - count(distinct customer_id) as repeated from {table.sql()}"
-            " where audience = ?",
-            [audience],
-        )
-    return rows.num_rows
+    members_table = control("audience_members", schema)
+    return replace_rows(warehouse, members_table, ("audience", audience), [rows])
 
 
 def erase_scores(
@@ -128,14 +108,21 @@ def _erase_others(
         warehouse.insert(kept, pa.table({"customer_id": consenting}))
         erased = warehouse.execute(
             f"delete from {table.sql()} where {condition} and not exists"
-            f" (select 1 from {kept.sql()} k where k.customer_id = {table.sql()}.customer_id)",
+            f" (select 1 from {kept.sql()} k where k.customer_id = {table.sql()}.customer_id)"
+            if warehouse.transactional
+            # Tables of Delta take no correlated query in a DELETE.
+            else f"merge into {table.sql()} as t using {kept.sql()} as k"
+            " on t.customer_id = k.customer_id"
+            f" when not matched by source and {condition} then delete",
             parameters,
         )
         warehouse.execute(f"drop table {kept.sql()}")
     return erased
 
 
-def _with_constants(rows: pa.Table, constants: Mapping[str, Any]) -> pa.Table:
+def _stamped(batch: pa.Table, constants: Mapping[str, Any]) -> pa.Table:
+    _refuse_unusable(batch)
+    rows = batch.select(["customer_id", "score"])
     for name, value in constants.items():
         rows = rows.append_column(name, pa.repeat(value, rows.num_rows))
     return rows
@@ -149,14 +136,4 @@ def _refuse_unusable(batch: pa.Table) -> None:
             f"{bad} rows have no customer or no finite score",
             limit="a customer_id and a number in every row",
             fix="look for NULL customers in the scored relation; the old rows were kept",
-        )
-
-
-def _refuse_repeated(warehouse: Warehouse, sql: str, parameters: list[object]) -> None:
-    repeated = warehouse.query(sql, parameters)["repeated"][0].as_py()
-    if repeated:
-        raise DataError(
-            f"{repeated} customers come more than once",
-            limit="one row a customer",
-            fix="make the scored relation unique by customer; the old rows were kept",
         )

@@ -295,5 +295,5 @@ def test_a_closed_warehouse_says_so(warehouse: Warehouse) -> None:
 
 
 def test_another_engine_is_refused_by_name() -> None:
-    with pytest.raises(ConfigError, match=r"oracle.*duckdb, postgres"):
+    with pytest.raises(ConfigError, match=r"oracle.*duckdb, postgres, snowflake"):
         open_warehouse(Profile(type="oracle"))
