@@ -7,6 +7,7 @@ BIN := $(VENV)/bin
 DEMO ?= .demo
 PEERS := .venv-bench
 OLDER_DBT := .venv-dbt110
+ENGINES := .venv-engines
 
 export UV_PYTHON_DOWNLOADS := never
 export DO_NOT_TRACK := 1
@@ -37,6 +38,14 @@ $(OLDER_DBT)/.ready: scripts/older_dbt.sh | install
 .PHONY: test-older-dbt
 test-older-dbt: $(OLDER_DBT)/.ready ## parse and build the dbt package with dbt 1.10
 	@$(BIN)/python -m tests.dbt_package.with_dbt $(abspath $(OLDER_DBT))/bin/dbt
+
+$(ENGINES)/.ready: scripts/engines.sh | install
+	@bash scripts/engines.sh $(VENV) $(ENGINES)
+	@touch $@
+
+.PHONY: test-engines
+test-engines: $(ENGINES)/.ready ## run Spark here and Snowflake against a fake server: needs Java 17, 3 minutes
+	@PYSPARK_PYTHON=$(abspath $(ENGINES))/bin/python $(ENGINES)/bin/python -m pytest tests/warehouse/contract $(PYTEST_ARGS)
 
 .PHONY: lint
 lint: install ## ruff, formatting and types
@@ -83,4 +92,4 @@ build: install ## build the wheel into dist/
 
 .PHONY: clean
 clean: ## remove the environment, the demo and all caches
-	@rm -rf $(VENV) $(DEMO) $(PEERS) $(OLDER_DBT) .bench dist .mypy_cache .pytest_cache .ruff_cache .hypothesis
+	@rm -rf $(VENV) $(DEMO) $(PEERS) $(OLDER_DBT) $(ENGINES) .bench dist .mypy_cache .pytest_cache .ruff_cache .hypothesis

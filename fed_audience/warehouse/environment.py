@@ -2,7 +2,8 @@
 
 The keys are those of a dbt target, in capitals and with a prefix: FED_AUDIENCE_WAREHOUSE_TYPE,
 _HOST, _PORT, _USER, _PASSWORD (or _PASSWORD_FILE), _DBNAME, _SCHEMA, _SSLMODE, or _PATH of a DuckDB
-file; and those of the cloud's engines, such as _ACCOUNT, _PROJECT, _HTTP_PATH or _TOKEN. Read only where dbt would find no profiles.yml.
+file; and those of the cloud's engines, such as _ACCOUNT, _PROJECT, _HTTP_PATH or _TOKEN. Read only
+where dbt would find no profiles.yml.
 """
 
 from __future__ import annotations

@@ -34,8 +34,8 @@ class Spelling:
     """How an engine writes names, types and lists.
 
     ``phrases`` are replaced first, then single ``words``. ``texts`` selects the texts of a list
-    that is bound to its ``?``. An engine that ``folds`` keeps unquoted names in capitals, so that dbt's
-    `customers` is its `CUSTOMERS`.
+    that is bound to its ``?``. An engine that ``folds`` keeps unquoted names in capitals, so that
+    dbt's `customers` is its `CUSTOMERS`.
     """
 
     quote: str = '"'
@@ -86,7 +86,7 @@ class Spelling:
 
 _BACKTICKED: Final = {"varchar": "string"}
 _PLAIN: Final = {" as materialized (": " as ("}
-_REPLACED: Final = {**_PLAIN, "create temp table": "create or replace table"}
+_LASTING: Final = {**_PLAIN, "create temp table": "create table"}
 
 SNOWFLAKE: Final = Spelling(
     folds=True,
@@ -96,13 +96,13 @@ SNOWFLAKE: Final = Spelling(
 BIGQUERY: Final = Spelling(
     quote="`",
     words=_BACKTICKED,
-    phrases={**_REPLACED, "double precision": "float64"},
+    phrases={**_LASTING, "double precision": "float64"},
     texts="select * from unnest(?)",
 )
 SPARK: Final = Spelling(
     quote="`",
     words=_BACKTICKED,
-    phrases={**_REPLACED, "double precision": "double"},
+    phrases={**_LASTING, "double precision": "double"},
     texts="select explode(?)",
 )
 SPELLINGS: Final = {

@@ -100,7 +100,7 @@ _DIALECTS: Final = (
         md5="to_hex(md5({}))",
         quote="`",
         # A temporary table of BigQuery has no schema that can be named.
-        temporary="create or replace table",
+        temporary="create table",
     ),
     *(
         SqlDialect(
@@ -113,7 +113,7 @@ _DIALECTS: Final = (
             seconds="cast(unix_micros(cast({} as timestamp)) as double) / 1e6D",
             quote="`",
             # Spark has temporary views, which would be computed again at each use.
-            temporary="create or replace table",
+            temporary="create table",
         )
         for name in ("databricks", "spark")
     ),

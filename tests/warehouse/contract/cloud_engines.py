@@ -1,0 +1,96 @@
+"""Engines of the cloud that run on this machine: a fake of Snowflake's server, and Spark itself.
+
+Their drivers stand in an environment of their own (`make test-engines`); elsewhere the tests that
+ask for them are skipped, visibly.
+"""
+
+from __future__ import annotations
+
+import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import pyarrow as pa
+import pytest
+from pydantic import SecretStr
+
+from fed_audience.warehouse.engines import open_warehouse
+from fed_audience.warehouse.profiles import Profile
+from fed_audience.warehouse.protocol import Warehouse
+from fed_audience.warehouse.targets import SnowflakeTarget, SparkTarget
+
+HOW = "its drivers are not installed here; run `make test-engines`"
+
+
+@contextmanager
+def snowflake_server() -> Iterator[SnowflakeTarget]:
+    """Serve Snowflake's protocol on loopback, out of DuckDB, to Snowflake's own connector."""
+    fakesnow: Any = pytest.importorskip("fakesnow", reason=f"Snowflake: {HOW}")
+    _mend_absent_instants()
+    with fakesnow.server() as served:
+        target = SnowflakeTarget(
+            schema="main",
+            account=served["account"],
+            user=served["user"],
+            password=SecretStr(served["password"]),
+            database="shop",
+            host=served["host"],
+            port=served["port"],
+            protocol=served["protocol"],
+        )
+        yield target
+
+
+def emptied_snowflake(target: SnowflakeTarget) -> Warehouse:
+    warehouse = open_warehouse(Profile(type="snowflake", cloud=target, schema="main"))
+    warehouse.execute("create database if not exists shop")
+    for schema in ("main", "fed_audience"):
+        warehouse.execute(f"drop schema if exists shop.{schema} cascade")
+        warehouse.execute(f"create schema shop.{schema}")
+    warehouse.execute("use schema shop.main")
+    return warehouse
+
+
+@contextmanager
+def spark_session() -> Iterator[SparkTarget]:
+    """One local session of two threads; its tables are Parquet in a folder that goes with it."""
+    sql: Any = pytest.importorskip("pyspark.sql", reason=f"Spark: {HOW}")
+    with tempfile.TemporaryDirectory(prefix="fed-audience-spark-") as folder:
+        settings: dict[str, str | bool | int | float] = {
+            "spark.master": "local[2]",
+            "spark.ui.enabled": "false",
+            "spark.sql.shuffle.partitions": "2",
+            "spark.driver.bindAddress": "127.0.0.1",
+            "spark.driver.host": "127.0.0.1",
+            "spark.sql.warehouse.dir": str(Path(folder) / "tables"),
+            "spark.log.level": "OFF",
+        }
+        yield SparkTarget(schema="main", server_side_parameters=settings)
+        sql.SparkSession.getActiveSession().stop()
+
+
+def emptied_spark(target: SparkTarget) -> Warehouse:
+    warehouse = open_warehouse(Profile(type="spark", cloud=target, schema="main"))
+    for schema in ("main", "fed_audience"):
+        warehouse.execute(f"drop schema if exists {schema} cascade")
+        warehouse.execute(f"create schema {schema}")
+    return warehouse
+
+
+def _mend_absent_instants() -> None:
+    """The fake sends an absent instant as 1970; Snowflake sends it as absent."""
+    import fakesnow.arrow  # noqa: PLC0415 - where it is installed
+
+    if hasattr(fakesnow.arrow, "unmended"):
+        return
+    fakesnow.arrow.unmended = fakesnow.arrow.timestamp_to_sf_struct
+
+    def mended(instants: Any) -> Any:
+        sent = fakesnow.arrow.unmended(instants)
+        absent = pa.array(instants.is_null().to_pylist(), pa.bool_())
+        fields = [sent.type.field(at) for at in range(sent.type.num_fields)]
+        return pa.StructArray.from_arrays(sent.flatten(), fields=fields, mask=absent)
+
+    fakesnow.arrow.timestamp_to_sf_struct = mended
