@@ -81,7 +81,8 @@ class DatabricksWarehouse(DriverEngine):
 
     def _all(self, text: str, values: Sequence[object]) -> pa.Table:
         with self._said(), self._run(text, values) as cursor:
-            return cursor.fetchall_arrow()
+            table: pa.Table = cursor.fetchall_arrow()
+            return table
 
     def _pieces(self, text: str, values: Sequence[object], batch_rows: int) -> Iterator[pa.Table]:
         with self._said(), self._run(text, values) as cursor:

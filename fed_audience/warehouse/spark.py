@@ -186,7 +186,7 @@ def _plain(rows: pa.Table) -> pa.Table:
     for column in rows.columns:
         if pa.types.is_dictionary(column.type):
             columns.append(column.cast(column.type.value_type))
-        elif column.type == pa.timestamp(getattr(column.type, "unit", "us")):
+        elif pa.types.is_timestamp(column.type) and column.type.tz is None:
             columns.append(column.cast(pa.timestamp("us", "UTC")))
         else:
             columns.append(column)

@@ -14,7 +14,7 @@ from fed_audience.warehouse.replacing import merge_statement
 from fed_audience.warehouse.spelling import SNOWFLAKE, SPARK, SPELLINGS
 
 SCORES = Relation("fed_audience", "scores")
-STATEMENTS = {
+STATEMENTS: dict[type[exp.Expr], str] = {
     exp.Update: 'update "fed_audience"."training_requests" set status = \'claimed\', claimed_at = ?'
     " where request_id = ? and claimed_at is not distinct from ?",
     exp.Select: 'select cast("customer_id" as varchar) as customer, \'"?"\' as said,'
@@ -24,7 +24,13 @@ STATEMENTS = {
     exp.Delete: 'delete from "fed_audience"."scores" where model_name = ?',
     exp.Merge: merge_statement(SCORES, Relation("fed_audience", "new"), ["a", "customer_id"], "a"),
 }
-PLACEHOLDERS = {exp.Update: 3, exp.Select: 2, exp.Create: 0, exp.Delete: 1, exp.Merge: 1}
+PLACEHOLDERS: dict[type[exp.Expr], int] = {
+    exp.Update: 3,
+    exp.Select: 2,
+    exp.Create: 0,
+    exp.Delete: 1,
+    exp.Merge: 1,
+}
 
 
 # Snowflake has transactions instead, and no `not matched by source`.

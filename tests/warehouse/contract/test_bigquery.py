@@ -34,11 +34,9 @@ def client() -> Any:
 
 @pytest.fixture
 def warehouse(client: Any, monkeypatch: pytest.MonkeyPatch) -> Warehouse:
-    from fed_audience.warehouse import bigquery as ours  # noqa: PLC0415 - where drivers are
-
     client._credentials = None
-    monkeypatch.setattr(ours.bigquery, "Client", lambda **_: client)
-    monkeypatch.setattr(ours.bigquery_storage, "BigQueryReadClient", lambda **_: "reader")
+    monkeypatch.setattr("google.cloud.bigquery.Client", lambda **_: client)
+    monkeypatch.setattr("google.cloud.bigquery_storage.BigQueryReadClient", lambda **_: "reader")
     return open_warehouse(Profile(type="bigquery", cloud=TARGET, schema="main"))
 
 

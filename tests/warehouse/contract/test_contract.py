@@ -93,7 +93,8 @@ def test_numbers_come_back_to_the_last_bit(warehouse: Warehouse) -> None:
     numbers = [0.1, 1 / 3, 1.7976931348623157e308, 123456789.123456789, 2.0**-60]
     warehouse.execute("create table main.numbers (x double precision)")
     warehouse.insert(Relation("main", "numbers"), pa.table({"x": numbers}))
-    assert sorted(warehouse.query("select x from main.numbers")["x"].to_pylist()) == sorted(numbers)
+    found = warehouse.query("select x from main.numbers")["x"].to_pylist()
+    assert sorted(map(repr, found)) == sorted(map(repr, numbers))
 
 
 def test_values_are_bound_whatever_they_hold(people: Warehouse) -> None:
@@ -185,7 +186,7 @@ def with_features(warehouse: Warehouse) -> Warehouse:
 
 def by_customer(tables: Iterable[pa.Table]) -> dict[str, float]:
     rows = pa.concat_tables(tables)
-    return dict(zip(rows["customer_id"].to_pylist(), rows["score"].to_pylist(), strict=True))
+    return {row["customer_id"]: row["score"] for row in rows.to_pylist()}
 
 
 def test_the_agent_scores_as_on_duckdb_to_the_last_bit(warehouse: Warehouse) -> None:

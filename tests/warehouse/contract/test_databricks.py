@@ -39,8 +39,6 @@ def cursor() -> Any:
 
 @pytest.fixture
 def warehouse(cursor: Any, monkeypatch: pytest.MonkeyPatch) -> Iterator[Warehouse]:
-    from fed_audience.warehouse import databricks as ours  # noqa: PLC0415 - where drivers are
-
     connection = create_autospec(client.Connection, instance=True)
     connection.cursor.return_value = cursor
     connected: dict[str, Any] = {}
@@ -49,7 +47,7 @@ def warehouse(cursor: Any, monkeypatch: pytest.MonkeyPatch) -> Iterator[Warehous
         connected.update(options)
         return connection
 
-    monkeypatch.setattr(ours.databricks.sql, "connect", connect)
+    monkeypatch.setattr("databricks.sql.connect", connect)
     yield open_warehouse(Profile(type="databricks", cloud=TARGET, schema="main"))
     assert connected["access_token"] == "s3cr3t"
     assert connected["session_configuration"] == {"timezone": "UTC"}

@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -68,7 +69,7 @@ def rendered(engine: str, raw: Warehouse, monkeypatch: pytest.MonkeyPatch) -> di
     def columns(wanted: str, _engine: str) -> list[Any]:
         name = re.findall(r"\w+", wanted)[-1]
         found = raw.columns(Relation(SCHEMA, name)).items()
-        return [rendering.SimpleNamespace(name=one, data_type=kind) for one, kind in found]
+        return [SimpleNamespace(name=one, data_type=kind) for one, kind in found]
 
     monkeypatch.setattr(rendering, "_columns", columns)
     found = rendering.models(

@@ -6,8 +6,8 @@ from collections.abc import Iterator
 from typing import Any
 
 import pytest
-from fed_audience.gbdt.reader import read_model
 
+from fed_audience.gbdt.models.reader import read_model
 from fed_audience.warehouse.control import control
 from fed_audience.warehouse.protocol import Relation, Warehouse
 from fed_audience.warehouse.replacing import merge_statement
