@@ -73,7 +73,8 @@ class DriverEngine(Engine):
         schema = pa.schema(
             [(name, self._kind(kind)) for name, kind in zip(names, table.schema.types, strict=True)]
         )
-        return table.rename_columns(names).cast(schema)
+        # Unsafe only in that nanoseconds are cut off.
+        return table.rename_columns(names).cast(schema, safe=False)
 
     def _kind(self, kind: pa.DataType) -> pa.DataType:
         if isinstance(kind, pa.TimestampType):

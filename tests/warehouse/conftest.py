@@ -36,7 +36,7 @@ def with_control_tables(warehouse: Warehouse) -> Warehouse:
     created = _CREATE.findall(ddl)
     assert len(created) == 5
     with warehouse.transaction():
-        warehouse.execute("create schema fed_audience")
+        warehouse.execute("create schema if not exists fed_audience")
         for table, columns in created:
             warehouse.execute(f"create table fed_audience.{table} {columns}")
     return warehouse

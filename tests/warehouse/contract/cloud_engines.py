@@ -21,6 +21,16 @@ from fed_audience.warehouse.profiles import Profile
 from fed_audience.warehouse.protocol import Warehouse
 from fed_audience.warehouse.targets import SnowflakeTarget, SparkTarget
 
+THEIR_WARNINGS = [
+    pytest.mark.filterwarnings(f"ignore:{begins}:{kind}")
+    for begins, kind in (
+        ("PySpark does not yet fully support pandas", "FutureWarning"),
+        ("Arrow output on a DB-API result", "UserWarning"),
+        ("", "DeprecationWarning"),
+    )
+]
+"""What drivers and fakes say of one another, on which we have no bearing."""
+
 HOW = "its drivers are not installed here; run `make test-engines`"
 
 

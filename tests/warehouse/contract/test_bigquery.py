@@ -18,10 +18,12 @@ from fed_audience.warehouse.engines import open_warehouse
 from fed_audience.warehouse.profiles import Profile
 from fed_audience.warehouse.protocol import Relation, Warehouse
 from fed_audience.warehouse.targets import BigQueryTarget
-from tests.warehouse.contract.cloud_engines import HOW
+from tests.warehouse.contract.cloud_engines import HOW, THEIR_WARNINGS
 
 bigquery: Any = pytest.importorskip("google.cloud.bigquery", reason=f"BigQuery: {HOW}")
 pytest.importorskip("google.cloud.bigquery_storage", reason=f"BigQuery: {HOW}")
+
+pytestmark = THEIR_WARNINGS
 
 AT = datetime(2026, 6, 1, 12)  # noqa: DTZ001 - naive and UTC, as everywhere
 TARGET = BigQueryTarget(dataset="main", project="shop", location="EU")

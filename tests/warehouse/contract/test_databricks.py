@@ -19,9 +19,11 @@ from fed_audience.warehouse.engines import open_warehouse
 from fed_audience.warehouse.profiles import Profile
 from fed_audience.warehouse.protocol import Relation, Warehouse
 from fed_audience.warehouse.targets import DatabricksTarget
-from tests.warehouse.contract.cloud_engines import HOW
+from tests.warehouse.contract.cloud_engines import HOW, THEIR_WARNINGS
 
 client: Any = pytest.importorskip("databricks.sql.client", reason=f"Databricks: {HOW}")
+
+pytestmark = THEIR_WARNINGS
 
 AT = datetime(2026, 6, 1, 12)  # noqa: DTZ001 - naive and UTC, as everywhere
 TARGET = DatabricksTarget(

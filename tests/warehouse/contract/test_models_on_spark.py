@@ -16,9 +16,9 @@ from fed_audience.warehouse.protocol import Relation, Warehouse
 from fed_audience.warehouse.targets import SparkTarget
 from tests.dbt_package import rendering
 from tests.dbt_package.conftest import AS_OF, sql
-from tests.warehouse.contract.cloud_engines import emptied_spark
+from tests.warehouse.contract.cloud_engines import THEIR_WARNINGS, emptied_spark
 
-pytestmark = [pytest.mark.xdist_group("engines"), pytest.mark.slow]
+pytestmark = [pytest.mark.xdist_group("engines"), pytest.mark.slow, *THEIR_WARNINGS]
 
 SCHEMA = "analytics"
 COMPARED = ("fct_customer_features", "int_consent_current", "fct_scoring_features")

@@ -23,7 +23,7 @@ from fed_audience.warehouse.sql_scoring.statements import (
 )
 from fed_audience.warehouse.targets import SparkTarget
 from tests.dbt_package.rendering import package
-from tests.warehouse.contract.cloud_engines import emptied_spark
+from tests.warehouse.contract.cloud_engines import THEIR_WARNINGS, emptied_spark
 from tests.warehouse.contract.test_contract import with_features
 from tests.warehouse.sql_scoring.test_scoring_in_warehouse import (
     FEATURES,
@@ -35,7 +35,7 @@ from tests.warehouse.sql_scoring.test_scoring_in_warehouse import (
     trained,
 )
 
-pytestmark = pytest.mark.xdist_group("engines")
+pytestmark = [pytest.mark.xdist_group("engines"), *THEIR_WARNINGS]
 
 UPDATES = (
     "update {0} set status = 'claimed', claimed_by = ?, claimed_at = ? where request_id = ?",
