@@ -95,7 +95,8 @@ class SnowflakeWarehouse(DriverEngine):
             names = [column.name for column in cursor.description or ()]
             row = cursor.fetchone() if any(name.startswith(_CHANGED) for name in names) else None
             if self._in_transaction and text.lstrip().lower().startswith(_DDL):
-                cursor.execute("begin")
+                for again in ("commit", "begin"):
+                    cursor.execute(again)
         counted = zip(names, row or (), strict=False)
         return sum(int(count) for name, count in counted if name.startswith(_CHANGED))
 
