@@ -62,6 +62,7 @@ class PostgresWarehouse(Engine):
         self, statement: str, parameters: Sequence[object] = (), *, batch_rows: int = 16_384
     ) -> Iterator[pa.RecordBatch]:
         """Yield the committed rows of one SELECT over a connection of its own."""
+        self._refuse_closed()
         with self._connected() as connection, connection.cursor() as cursor:
             bound = composed(statement, parameters)
             columns = _described(cursor, bound)
