@@ -1,8 +1,8 @@
 """Masks: streams of AES-256 in counter mode, added to and taken from a vector of ring elements.
 
-The stream of a key is what AES-256-GCM encrypts zeros to, under a nonce of zeros and without its
-tag: AES-256-CTR from counter 2 (NIST SP 800-38D, 7.1). Where a processor has vector instructions
-for AES, OpenSSL uses them for GCM alone: 13 GB/s instead of 5 by CTR.
+The stream of a key is what AES-256-GCM encrypts zeros to, without its tag: AES-256-CTR from counter
+2 (NIST SP 800-38D, 7.1). It comes in stretches, the nonce of each is its number. Where a processor
+has vector instructions for AES, OpenSSL uses them for GCM alone: 13 GB/s instead of 5 by CTR.
 """
 
 from __future__ import annotations
@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
 import numpy as np
-from cryptography.hazmat.primitives.ciphers import Cipher, CipherContext, algorithms, modes
+from cryptography.hazmat.primitives.ciphers.aead import AESGCM
 from numpy.typing import NDArray
 
 from fed_audience.privacy.refusals import SecureSumError
@@ -26,8 +26,8 @@ RingVector = NDArray[np.uint32] | NDArray[np.uint64]
 BLOCK_BYTES: Final = 128 * 1024
 """Length of one stretch of a stream: vector and stream stay in the cache together."""
 
-_ZERO_NONCE: Final = modes.GCM(bytes(12))
-_SLACK: Final = 15
+_NONCE_BYTES: Final = 12
+_TAG_BYTES: Final = 16
 _ZEROS: Final = memoryview(bytes(BLOCK_BYTES))
 _OWN: Final = threading.local()
 
@@ -79,34 +79,31 @@ RING_32: Final = Ring(32)
 def masked(vector: RingVector, add: Iterable[bytes], subtract: Iterable[bytes] = ()) -> RingVector:
     """Return ``vector`` plus the stream of each key of ``add``, less those of ``subtract``.
 
-    Keys are 32 bytes and serve one vector only (the nonce is always the same: NIST SP 800-38D,
-    8). Memory is one block beside the result, whatever its length and the number of keys.
+    Keys are 32 bytes and serve one vector only, as its stretches use up the nonces (NIST SP
+    800-38D, 8). Memory is one block beside the result, whatever its length and the number of keys.
     """
-    streams: list[tuple[CipherContext, np.ufunc]] = [(_stream(key), np.add) for key in add]
-    streams += [(_stream(key), np.subtract) for key in subtract]
+    streams: list[tuple[AESGCM, np.ufunc]] = [(AESGCM(key), np.add) for key in add]
+    streams += [(AESGCM(key), np.subtract) for key in subtract]
     if not streams:
         return vector.copy()
     out = np.empty_like(vector)
     step = BLOCK_BYTES // vector.itemsize
     stretch = _own_stretch()
     noise = np.frombuffer(stretch, dtype=vector.dtype, count=step)
-    for start in range(0, len(vector), step):
+    for number, start in enumerate(range(0, len(vector), step)):
         source, part = vector[start : start + step], out[start : start + step]
-        wanted, piece = _ZEROS[: part.nbytes], noise[: len(part)]
+        nonce, piece = number.to_bytes(_NONCE_BYTES, "big"), noise[: len(part)]
+        zeros, sealed = _ZEROS[: part.nbytes], stretch[: part.nbytes + _TAG_BYTES]
         for stream, join in streams:
-            stream.update_into(wanted, stretch)
+            stream.encrypt_into(nonce, zeros, None, sealed)
             join(source, piece, out=part)
             source = part
     return out
 
 
-def _own_stretch() -> bytearray:
-    """Return this thread's buffer for one stretch of a stream."""
-    found: bytearray | None = getattr(_OWN, "stretch", None)
+def _own_stretch() -> memoryview:
+    """Return this thread's buffer for one stretch of a stream, and the tag that nobody needs."""
+    found: memoryview | None = getattr(_OWN, "stretch", None)
     if found is None:
-        found = _OWN.stretch = bytearray(BLOCK_BYTES + _SLACK)
+        found = _OWN.stretch = memoryview(bytearray(BLOCK_BYTES + _TAG_BYTES))
     return found
-
-
-def _stream(key: bytes) -> CipherContext:
-    return Cipher(algorithms.AES256(key), _ZERO_NONCE).encryptor()
