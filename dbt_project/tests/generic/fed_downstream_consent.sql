@@ -1,4 +1,7 @@
-{# Fails on every score of someone who does not allow profiling. #}
+{#
+  Fails on every score of someone who does not allow profiling. It asks the view of today's consent, on which no
+  training table stands: dbt runs every test of what it selects, and one training must not ask for scores.
+#}
 {% test fed_profiled(model) %}
 select scored.customer_id, scored.model_name
 from {{ model }} as scored
