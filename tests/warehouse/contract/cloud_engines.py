@@ -10,6 +10,7 @@ import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from secrets import token_hex
 from typing import Any
 
 import pyarrow as pa
@@ -54,12 +55,13 @@ def snowflake_server() -> Iterator[SnowflakeTarget]:
 
 
 def emptied_snowflake(target: SnowflakeTarget) -> Warehouse:
-    warehouse = open_warehouse(Profile(type="snowflake", cloud=target, schema="main"))
-    warehouse.execute("create database if not exists shop")
-    for schema in ("main", "fed_audience"):
-        warehouse.execute(f"drop schema if exists shop.{schema} cascade")
-        warehouse.execute(f"create schema shop.{schema}")
-    warehouse.execute("use schema shop.main")
+    # A database of its own each time: the fake cannot drop a schema of the name `main`.
+    own = target.model_copy(update={"database": f"shop_{token_hex(4)}"})
+    warehouse = open_warehouse(Profile(type="snowflake", cloud=own, schema="main"))
+    warehouse.execute(f"create database if not exists {own.database}")
+    for schema in ("fed_audience", "main"):
+        warehouse.execute(f"create schema if not exists {own.database}.{schema}")
+    warehouse.execute(f"use schema {own.database}.main")
     return warehouse
 
 
