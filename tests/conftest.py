@@ -4,6 +4,9 @@ from __future__ import annotations
 
 import logging
 import os
+import shutil
+import tempfile
+from importlib.util import find_spec
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -81,6 +84,28 @@ def postgres() -> Iterator[PostgresServer]:
             yield server
     except NoServerError as error:
         pytest.skip(str(error))
+
+
+@pytest.fixture(scope="session")
+def ray_cluster() -> Iterator[None]:
+    """A Ray cluster of two processors within this process, which every ``RayEngine`` here uses.
+
+    Tests that ask for it carry ``pytest.mark.xdist_group("ray")``, so that one worker starts it.
+    """
+    # Asked for, not imported: Ray reads its settings as it is imported.
+    if find_spec("ray") is None:
+        pytest.skip("fed-audience[ray] is not installed")
+    from fed_audience.federation.workers.ray_engine import RayEngine  # noqa: PLC0415 - only its tests pay
+
+    # Ray's sockets need a path shorter than pytest's.
+    folder = Path(tempfile.mkdtemp(prefix="ray", dir="/tmp"))
+    engine = RayEngine((), address="local", cpus=2, folder=folder, store_bytes=80 * 2**20)
+    try:
+        engine.connect()
+        yield
+    finally:
+        engine.close()
+        shutil.rmtree(folder, ignore_errors=True)
 
 
 @pytest.fixture(params=["duckdb", "postgres"])

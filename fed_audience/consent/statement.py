@@ -16,10 +16,11 @@ from fed_audience.consent.events import naive_utc
 from fed_audience.consent.purposes import validated
 from fed_audience.errors import ConsentError
 from fed_audience.warehouse.dbt import package_path
+from fed_audience.warehouse.key_buckets import in_buckets
 from fed_audience.warehouse.protocol import Relation
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Iterable, Sequence
     from datetime import datetime
 
     import pyarrow as pa
@@ -83,17 +84,20 @@ def consenting(
     relations: ConsentRelations,
     purposes: Iterable[str],
     as_of: datetime,
+    buckets: Sequence[int] | None = None,
 ) -> pa.Array[pa.StringScalar]:
     """Return the sorted ids of everyone who consents to all of ``purposes`` at ``as_of``.
 
-    Raises ConsentError without any purpose: nobody is asked nothing.
+    ``buckets``: of ids in these alone (``warehouse.key_buckets``). Raises ConsentError without any
+    purpose: nobody is asked nothing.
     """
     asked = sorted({validated(purpose) for purpose in purposes})
     if not asked:
         raise ConsentError("no purpose was given", fix="name at least one, such as 'train'")
     decisions = decisions_sql(warehouse, relations, as_of, asked)
+    among = "" if buckets is None else f" and {in_buckets('subject_id', buckets)}"
     rows = warehouse.query(
-        f"select subject_id from ({decisions}) as decisions where is_consented"
+        f"select subject_id from ({decisions}) as decisions where is_consented{among}"
         " group by subject_id having count(*) = ?",
         [len(asked)],
     )

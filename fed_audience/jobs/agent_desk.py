@@ -25,7 +25,7 @@ from fed_audience.jobs.unchanged import unchanged_since
 from fed_audience.warehouse.control import waiting_request
 
 if TYPE_CHECKING:
-    from fed_audience.federation.contract.terms import Contract
+    from fed_audience.federation.contract.terms import Contract, ModelTerms
     from fed_audience.jobs.agent_run import AgentRun, Station
     from fed_audience.jobs.training_content import TrainedOn
     from fed_audience.jobs.unchanged import Unchanged
@@ -260,9 +260,7 @@ class AgentDesk:
             run.forget()
             run.close()
             if digest is not None and (signed := self._contracts.signed_by(self._station.name)):
-                terms = signed.contract.model(manifest.model_name)
-                baseline = self._memory.baseline(terms.name)
-                keep_baseline(run.rows.participant.rows.table, terms, baseline)
+                self._keep_baseline(run, signed.contract.model(manifest.model_name))
         self._run, self._parts = None, Parts()
         self._memory.settle(SettledRun(outcome.run, digest))
         self.settled += 1
@@ -272,6 +270,13 @@ class AgentDesk:
         if digest is not None or (outcome.status == "unchanged" and held.unchanged is not None):
             self._score(manifest.model_name)
         return mm.Registered(run=outcome.run, model_sha256=digest)
+
+    def _keep_baseline(self, run: AgentRun, terms: ModelTerms) -> None:
+        """Keep how the features were distributed; a failure costs the comparison, not the model."""
+        try:
+            keep_baseline(run.rows.sample(), terms, self._memory.baseline(terms.name))
+        except FedAudienceError as error:
+            _LOG.warning("how features were distributed is not kept: %s", error)
 
     def _score(self, model: str) -> None:
         """Score where the site wants it; a failure costs the scores, not the model."""

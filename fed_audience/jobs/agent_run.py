@@ -23,6 +23,7 @@ from fed_audience.jobs.members import Members
 from fed_audience.jobs.participants import check_rows
 from fed_audience.jobs.private_training import keeper_of
 from fed_audience.jobs.settings import load_federation
+from fed_audience.jobs.spread_training import SpreadConsentedRows
 from fed_audience.jobs.training_content import trained_in
 from fed_audience.warehouse.control import (
     LEASE,
@@ -38,7 +39,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from fed_audience.federation import Manifest
-    from fed_audience.federation.contract.terms import Contract
+    from fed_audience.federation.contract.terms import Contract, ModelTerms
     from fed_audience.federation.own_copies import OwnCopies
     from fed_audience.federation.private.keeper import PrivacyKeeper
     from fed_audience.federation.workers.spread_run import SpreadCopies
@@ -47,6 +48,8 @@ if TYPE_CHECKING:
     from fed_audience.jobs.training_content import TrainedOn
     from fed_audience.privacy.site import SecureSite
     from fed_audience.warehouse.control import TrainingRequest
+
+    TrainingRows = ConsentedRows | SpreadConsentedRows
 
 BEATS_A_LEASE: Final = 4
 PROGRESS_SECONDS: Final = 2.0
@@ -91,7 +94,7 @@ class AgentRun:
         self,
         station: Station,
         manifest: Manifest,
-        rows: ConsentedRows,
+        rows: TrainingRows,
         program: SiteProgram,
         checkpoint: SiteCheckpoint,
     ) -> None:
@@ -147,6 +150,7 @@ class AgentRun:
         self._ended.set()
         self._heart.join()
         self._checkpoint.close()
+        self.rows.close()
 
     def _beat(self) -> None:
         every = LEASE.total_seconds() / BEATS_A_LEASE
@@ -249,10 +253,12 @@ def _ready(
             terms = contract.model(manifest.model_name)
             check_request(station.site, warehouse, terms, request)
         _check_partners(station, manifest, request)
-        rows = ConsentedRows(station.site, request, manifest, terms, station.clock)
+        rows = _rows(station, request, manifest, terms)
         _check_rows(station, manifest, rows)
         keeper = _keeper(station, manifest, rows)
         secure = _secure(station, contract, rows)
+        if isinstance(rows, SpreadConsentedRows):
+            rows.connect()
     except FedAudienceError as error:
         # One that verify_build ended as stale is no longer ours to give back; one that cannot be
         # reached is free again when its lease ends.
@@ -263,7 +269,7 @@ def _ready(
     checkpoint = SiteCheckpoint(AgentMemory(station.folder).checkpoint)
     program = SiteProgram(
         station.name,
-        rows,
+        rows.source,
         station.category_key,
         min_rows=station.settings.minimum_rows,
         secure=secure,
@@ -275,13 +281,23 @@ def _ready(
     return AgentRun(station, manifest, rows, program, checkpoint)
 
 
-def _secure(station: Station, contract: Contract, rows: ConsentedRows) -> SecureSite:
+def _rows(
+    station: Station, request: TrainingRequest, manifest: Manifest, terms: ModelTerms
+) -> TrainingRows:
+    """Let the agent hold the run's rows, or the workers that its settings name."""
+    agent, site, clock = station.settings.agent, station.site, station.clock
+    if agent is None or agent.rows is None:
+        return ConsentedRows(site, request, manifest, terms, clock)
+    return SpreadConsentedRows(site, request, manifest, terms, clock, agent.rows)
+
+
+def _secure(station: Station, contract: Contract, rows: TrainingRows) -> SecureSite:
     builds = {station.name: rows.participant.build}
     members = Members(station.settings)
     return members.open(builds, accepts=contract.privacy.overrides)[station.name]
 
 
-def _keeper(station: Station, manifest: Manifest, rows: ConsentedRows) -> PrivacyKeeper | None:
+def _keeper(station: Station, manifest: Manifest, rows: TrainingRows) -> PrivacyKeeper | None:
     """Return what the site keeps over its noisy runs; None for a run without noise.
 
     Its budget is asked before anything leaves. Raises BudgetError where it does not suffice,
@@ -295,7 +311,7 @@ def _keeper(station: Station, manifest: Manifest, rows: ConsentedRows) -> Privac
     return keeper
 
 
-def _check_rows(station: Station, manifest: Manifest, rows: ConsentedRows) -> None:
+def _check_rows(station: Station, manifest: Manifest, rows: TrainingRows) -> None:
     """Raise DataError for too few rows, or too few seeds of a lookalike."""
     training, settings = rows.training(), station.settings
     check_rows([rows.participant], {station.name: training}, settings.minimum_rows)

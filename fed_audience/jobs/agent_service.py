@@ -17,6 +17,7 @@ from fed_audience.jobs.service import Stopping, clock_from, metrics_page, only_o
 from fed_audience.jobs.service_metrics import show_agent
 from fed_audience.jobs.settings import load_federation
 from fed_audience.jobs.sites import site_of
+from fed_audience.jobs.spread_training import require_spreadable
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -53,6 +54,8 @@ def run_agent(
             fix="`fed-audience site join` makes one",
         )
     site = site_of(settings.sites[0])
+    if own.rows is not None:
+        require_spreadable(site, own.rows)
     identity = Members(settings).identity(site.name)
     deadline = None if timeout is None else time.monotonic() + timeout
     with only_one(own.folder, PROGRAM), metrics_page(own.metrics), Stopping() as stopping:

@@ -16,8 +16,22 @@ if TYPE_CHECKING:
 
     from fed_audience.federation import Manifest
     from fed_audience.federation.contract.terms import ModelTerms
+    from fed_audience.jobs.rows import SiteRows
     from fed_audience.jobs.sites import Site
     from fed_audience.warehouse.control import TrainingRequest
+
+
+def training_rows(
+    rows: SiteRows, manifest: Manifest, holdout_fraction: float, *, branded: bool = True
+) -> pa.Table:
+    """Return those of ``rows`` that train, not those held out.
+
+    ``branded``: with their brand, where it counts in the run.
+    """
+    private = manifest.privacy is not None
+    seed = manifest.parameters.seed
+    training, _ = rows.split(manifest.row_key, holdout_fraction, seed, by_the_site=private)
+    return with_brand(training, rows.site) if branded and manifest.brand else training
 
 
 class ConsentedRows:
@@ -48,15 +62,9 @@ class ConsentedRows:
     def training(self) -> pa.Table:
         """Return the rows that train, not those held out; with their brand where it counts."""
         if self._training is None:
-            manifest = self._manifest
-            training, _ = self.participant.rows.split(
-                manifest.row_key,
-                self._terms.holdout_fraction,
-                manifest.parameters.seed,
-                by_the_site=manifest.privacy is not None,
+            self._training = training_rows(
+                self.participant.rows, self._manifest, self._terms.holdout_fraction
             )
-            branded = manifest.brand is not None
-            self._training = with_brand(training, self._site.name) if branded else training
         return self._training
 
     def as_table(self) -> pa.Table:
@@ -72,6 +80,18 @@ class ConsentedRows:
     def batches(self) -> Iterator[pa.RecordBatch]:
         """Yield the rows of ``as_table``."""
         yield from ArrowSource(self.as_table()).batches()
+
+    @property
+    def source(self) -> ConsentedRows:
+        """What the program trains from."""
+        return self
+
+    def sample(self) -> pa.Table:
+        """Return rows by which to know the features' distributions: all of them."""
+        return self.participant.rows.table
+
+    def close(self) -> None:
+        """Do nothing: the rows go with the run."""
 
     def _read(self) -> Participant:
         return labelled_participant(

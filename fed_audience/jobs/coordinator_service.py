@@ -55,6 +55,7 @@ class CoordinatorService:
         self._invitations = Invitations(settings, self._own, utc_now)
         self._admitted: dict[str, Member] = {}
         self._told = 0.0
+        self._shown: str | None = None
 
     def run(self, *, once: bool = False, timeout: float | None = None) -> RunRecord | None:
         """Serve until SIGTERM or Ctrl-C; with ``once`` until a run is settled, and return it.
@@ -134,10 +135,13 @@ class CoordinatorService:
     def _show(
         self, program: CoordinatorProgram, link: GrpcTransport, *, at_once: bool = False
     ) -> None:
-        """Write the status file and the metrics, at most once a second during a run."""
-        now = time.monotonic()
-        if at_once or now - self._told >= _STATUS_SECONDS:
-            self._told = now
+        """Write the status file and the metrics, at most once a second during a run.
+
+        That a run begins or ends is written at once: its next level may be long in coming.
+        """
+        now, run = time.monotonic(), program.view.run
+        if at_once or run != self._shown or now - self._told >= _STATUS_SECONDS:
+            self._told, self._shown = now, run
             status = self._status(program, link)
             write_status(status, self._own.folder / STATUS_FILE)
             if self._own.metrics is not None:

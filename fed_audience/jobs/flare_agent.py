@@ -15,6 +15,7 @@ from fed_audience.jobs.members import Members
 from fed_audience.jobs.service import clock_from, only_one
 from fed_audience.jobs.settings import load_federation
 from fed_audience.jobs.sites import site_of
+from fed_audience.jobs.spread_training import require_spreadable
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -42,6 +43,8 @@ class AgentExecutor(SiteExecutor):
             )
         key = secret_from_environment(settings.category_key).get_secret_value().encode()
         site = site_of(settings.sites[0])
+        if settings.agent.rows is not None:
+            require_spreadable(site, settings.agent.rows)
         identity = Members(settings).identity(site.name)
         with only_one(settings.agent.folder, PROGRAM):
             clock = clock_from(flare.as_of)

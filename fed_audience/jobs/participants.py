@@ -14,7 +14,7 @@ from fed_audience.errors import (
     WarehouseError,
 )
 from fed_audience.jobs.leak_check import check_leaks
-from fed_audience.jobs.rows import SiteRows, read_consented_rows
+from fed_audience.jobs.rows import Selection, SiteRows, read_consented_rows
 from fed_audience.jobs.training_content import OWN_AFFAIR
 from fed_audience.warehouse.control import (
     LEASE,
@@ -224,11 +224,16 @@ def check_rows(
 
 
 def labelled_participant(
-    site: Site, request: TrainingRequest | None, model: str, as_of: datetime
+    site: Site,
+    request: TrainingRequest | None,
+    model: str,
+    as_of: datetime,
+    columns: Sequence[str] = (),
 ) -> Participant:
     """Read the training rows of a brand with labels.
 
-    Raises DataError without a request, and where a feature leaks the label.
+    ``columns``: these alone, all without. Raises DataError without a request, and where a feature
+    among them leaks the label.
     """
     if request is None:
         raise DataError(
@@ -245,6 +250,7 @@ def labelled_participant(
             entity=request.spec.entity,
             label=request.spec.label,
             as_of=as_of,
+            selection=Selection(columns=columns),
         )
     check_leaks(site.name, rows, request.relation, request.spec)
     return Participant(site, rows, request)
@@ -262,8 +268,7 @@ def unlabelled_participant(
             relation,
             entity=spec.entity,
             as_of=as_of,
-            where=f"where {spec.cutoff} = ?",
-            parameters=[cutoff],
+            selection=Selection(where=f"{spec.cutoff} = ?", parameters=(cutoff,)),
         )
     if not rows.table.num_rows:
         raise WarehouseError(

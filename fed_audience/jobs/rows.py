@@ -15,6 +15,8 @@ from fed_audience.errors import DataError
 from fed_audience.federation.site.spooled_table import filtered, table_of
 from fed_audience.gbdt.bins import Feature
 from fed_audience.gbdt.growing.sampling import chosen, keyed, row_hashes, validation_rows
+from fed_audience.warehouse.key_buckets import in_buckets
+from fed_audience.warehouse.protocol import quoted
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -72,6 +74,30 @@ class SiteRows:
         return filtered(self.table, ~held_out), filtered(self.table, held_out)
 
 
+@dataclass(frozen=True, slots=True)
+class Selection:
+    """Which part of a relation is read: all of it, unless something is said.
+
+    ``columns``: these alone. ``where``: a condition with ``parameters``. ``buckets``: rows whose
+    entity is in these alone (``warehouse.key_buckets``).
+    """
+
+    columns: Sequence[str] = ()
+    where: str = ""
+    parameters: Sequence[object] = ()
+    buckets: Sequence[int] | None = None
+
+    def sql(self, relation: Relation, entity: str) -> str:
+        """Return the statement that reads it; its parameters are ``parameters``."""
+        dealt = () if self.buckets is None else (in_buckets(quoted(entity), self.buckets),)
+        conditions = " and ".join(filter(None, (self.where, *dealt)))
+        columns = ", ".join(map(quoted, self.columns)) or "*"
+        return f"select {columns} from {relation.sql()}" + (conditions and f" where {conditions}")
+
+
+ALL: Final = Selection()
+
+
 def read_consented_rows(
     site: Site,
     warehouse: Warehouse,
@@ -80,8 +106,7 @@ def read_consented_rows(
     entity: str,
     as_of: datetime,
     label: str | None = None,
-    where: str = "",
-    parameters: Sequence[object] = (),
+    selection: Selection = ALL,
 ) -> SiteRows:
     """Read ``relation`` and keep the rows of people who allow training at ``as_of``.
 
@@ -89,13 +114,14 @@ def read_consented_rows(
     column ``entity`` or ``label`` is missing, or when the label is no number.
     """
     relations = ConsentRelations.of_schema(site.profile.schema_)
-    allowed = consenting(warehouse, relations, TRAINING_PURPOSES, as_of)
-    batches = warehouse.stream(f"select * from {relation.sql()} {where}", parameters)
+    allowed = consenting(warehouse, relations, TRAINING_PURPOSES, as_of, selection.buckets)
+    statement = selection.sql(relation, entity)
+    batches = warehouse.stream(statement, selection.parameters)
     first = next(batches, None)
     table = (
         table_of(chain([first], batches))
         if first is not None
-        else warehouse.query(f"select * from {relation.sql()} limit 0")
+        else warehouse.query(f"{statement} limit 0", selection.parameters)
     )
     for column in (entity, label):
         if column is not None:

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import os
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 from fed_audience.config import secret_from_environment
 from fed_audience.consent.erasures import Tombstones, read_tombstones
 from fed_audience.consent.person_keys import PersonKeys
-from fed_audience.warehouse.engines import open_warehouse
+from fed_audience.warehouse.engines import PATIENCE_S, open_warehouse
 from fed_audience.warehouse.profiles import load_profile
 from fed_audience.warehouse.protocol import Relation
 
@@ -24,16 +24,23 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True)
 class Site:
-    """One brand: its name, its profile and where its dbt models stand."""
+    """One brand: its name, its profile and where its dbt models stand.
+
+    ``keys``: of its people, where they are carried to a process that has not its environment.
+    """
 
     name: str
     settings: SiteSettings
     profile: Profile
+    keys: PersonKeys | None = field(default=None, repr=False)
 
     @contextmanager
-    def open(self) -> Iterator[Warehouse]:
-        """Open the warehouse for one piece of work; other processes may use it in between."""
-        warehouse = open_warehouse(self.profile)
+    def open(self, patience_s: float = PATIENCE_S) -> Iterator[Warehouse]:
+        """Open the warehouse for one piece of work; other processes may use it in between.
+
+        ``patience_s``: seconds for which what another process holds is tried again.
+        """
+        warehouse = open_warehouse(self.profile, patience_s=patience_s)
         try:
             yield warehouse
         finally:
@@ -42,6 +49,8 @@ class Site:
     @property
     def person_keys(self) -> PersonKeys | None:
         """Keyed names of the site's people; None where its state key is not in the environment."""
+        if self.keys is not None:
+            return self.keys
         name = self.settings.state_key
         if name not in os.environ and f"{name}_FILE" not in os.environ:
             return None

@@ -10,7 +10,11 @@ from tests.jobs.small_federation import (
     trained,
     trained_template,
 )
-from tests.jobs.three_organisations import organisations, organisations_template
+from tests.jobs.three_organisations import (
+    organisations,
+    organisations_template,
+    undisturbed_model,
+)
 
 __all__ = [
     "organisations",
@@ -22,4 +26,5 @@ __all__ = [
     "small_postgres_federation",
     "trained",
     "trained_template",
+    "undisturbed_model",
 ]

@@ -106,6 +106,13 @@ def test_a_changed_contract_waits_for_new_signatures(signed: Organisations) -> N
                set spec = replace(spec, '"task"', '"label": "bought", "task"')""",
             "is refused: ant: label is not what the contract says; value: bought",
         ),
+        (
+            "cat",
+            """update fed_audience.training_requests set spec = replace(spec,
+               '"task": "propensity"',
+               '"task": "lookalike", "mode": "seed_brand", "seed_brand": "ant"')""",
+            "a lookalike from one brand's seeds is trained in one process only; value: mode: seed",
+        ),
     ],
 )
 def test_a_brand_that_does_not_match_keeps_the_run_from_starting(
@@ -138,6 +145,32 @@ def test_a_unit_that_the_dbt_project_declares_otherwise_is_a_mismatch(
     waits = program.view.decisions["repurchase"].waits
     assert "bee: currency of feature f_spend" in waits["bee"]
     assert "value: USD; allowed: EUR" in waits["bee"]
+
+
+def test_a_lookalike_by_one_rule_trains_and_too_few_seeds_are_declined(
+    organisations: Organisations,
+) -> None:
+    organisations.edit("operator", "    terms:\n", "    terms:\n      task: lookalike\n")
+    for site in SITES:
+        organisations.edit(site, "name: three\n", "name: three\nminimum_seeds: 50\n")
+        organisations.execute(
+            site,
+            """update fed_audience.training_requests set spec = replace(spec,
+               '"task": "propensity"', '"task": "lookalike", "mode": "seed_rule"')""",
+        )
+    organisations.execute("bee", "update fed_training_repurchase set label = 0 where f_spend < 60")
+    organisations.sign_all()
+    program = organisations.coordinator()
+    assert program.step() is None
+    (declined,) = program.book.runs()
+    assert declined.outcome is not None
+    assert "bee: too few seeds" in declined.outcome.why
+    organisations.edit("bee", "minimum_seeds: 50", "minimum_seeds: 5")
+    organisations.now += timedelta(minutes=2)
+    record = organisations.coordinator().step()
+    assert status(record) == "succeeded"
+    assert record is not None
+    assert '"task":"lookalike"' in record.manifest
 
 
 def test_a_brand_that_declines_lets_all_requests_go_back(signed: Organisations) -> None:

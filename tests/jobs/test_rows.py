@@ -9,6 +9,7 @@ from fed_audience.errors import DataError
 from fed_audience.federation.site import spooled_table
 from fed_audience.gbdt.bins import Feature
 from fed_audience.jobs.rows import (
+    Selection,
     SiteRows,
     read_consented_rows,
     require_column,
@@ -74,11 +75,15 @@ def test_rows_without_both_consents_stay_at_home(
             TRAINING,
             entity="customer_id",
             as_of=NOW,
-            where="where customer_id = ?",
-            parameters=["ant001"],
+            selection=Selection(where="customer_id = ?", parameters=["ant001"]),
         )
         nobody = read_consented_rows(
-            site, warehouse, TRAINING, entity="customer_id", as_of=NOW, where="where false"
+            site,
+            warehouse,
+            TRAINING,
+            entity="customer_id",
+            as_of=NOW,
+            selection=Selection(where="false"),
         )
     assert (found.site, found.withdrawn, found.table.num_rows) == ("ant", 6, 294)
     assert "ant000" not in found.table["customer_id"].to_pylist()

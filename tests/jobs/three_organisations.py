@@ -20,6 +20,7 @@ from fed_audience.jobs.settings import FederationSettings, load_federation
 from fed_audience.jobs.sites import Site, site_of
 from fed_audience.warehouse.engines import open_warehouse
 from fed_audience.warehouse.profiles import Profile
+from fed_audience.warehouse.protocol import Warehouse
 from tests.jobs.small_federation import NOW, fill
 from tests.warehouse.conftest import with_control_tables
 
@@ -130,6 +131,15 @@ class Organisations:
         program._greetings.send(program._contracts.publish())
 
 
+def prepare(warehouse: Warehouse, site: str, number: int) -> None:
+    """Create what a build of dbt leaves in a brand's warehouse, a queued training among it."""
+    fill(with_control_tables(warehouse), site, number)
+    warehouse.execute(
+        "update fed_audience.training_requests"
+        """ set spec = replace(spec, '["ant", "bee"]', '["ant", "bee", "cat"]')"""
+    )
+
+
 @pytest.fixture(scope="session")
 def organisations_template(tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("organisations")
@@ -139,13 +149,7 @@ def organisations_template(tmp_path_factory: pytest.TempPathFactory) -> Path:
         (folder / site / "federation.yml").write_text(AGENT.format(site=site))
         (project / "dbt_project.yml").write_text("name: brand\nprofile: brand\n")
         (project / "profiles.yml").write_text(PROFILE)
-        profile = Profile(path=project / "brand.duckdb")
-        warehouse = with_control_tables(open_warehouse(profile, create=True))
-        fill(warehouse, site, number)
-        warehouse.execute(
-            "update fed_audience.training_requests"
-            """ set spec = replace(spec, '["ant", "bee"]', '["ant", "bee", "cat"]')"""
-        )
+        prepare(open_warehouse(Profile(path=project / "brand.duckdb"), create=True), site, number)
     (folder / "operator").mkdir()
     (folder / "operator" / "federation.yml").write_text(OPERATOR)
     operator = Members(load_federation(folder / "operator" / "federation.yml"))
@@ -153,6 +157,24 @@ def organisations_template(tmp_path_factory: pytest.TempPathFactory) -> Path:
         own = Members(load_federation(folder / site / "federation.yml"))
         operator.add(site, own.create_identity(site).public_key)
     return folder
+
+
+@pytest.fixture(scope="session")
+def undisturbed_model(
+    organisations_template: Path, tmp_path_factory: pytest.TempPathFactory
+) -> str:
+    """Hash of the model that comes of `organisations` where nothing happens on the way."""
+    found = Organisations(tmp_path_factory.mktemp("undisturbed") / "organisations")
+    shutil.copytree(organisations_template, found.folder)
+    for site in SITES:
+        found.start(site)
+    found.sign_all()
+    record = found.coordinator().step()
+    for site in SITES:
+        found.stop(site)
+    assert record is not None
+    assert record.model_sha256 is not None
+    return record.model_sha256
 
 
 @pytest.fixture

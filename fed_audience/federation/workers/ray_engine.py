@@ -9,6 +9,9 @@ from __future__ import annotations
 
 import logging
 import os
+import signal
+import threading
+from contextlib import contextmanager
 from secrets import token_hex
 from typing import TYPE_CHECKING, Any, Final
 
@@ -18,7 +21,7 @@ from fed_audience.federation.workers.engine import WorkerLost, answer_of, opened
 from fed_audience.federation.workers.share import RowShare
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
+    from collections.abc import Callable, Iterator, Sequence
     from pathlib import Path
 
     from fed_audience.federation.site.source import RowSource
@@ -63,6 +66,7 @@ class RayEngine:
         self._store_bytes = store_bytes
         self._placing_seconds = placing_seconds
         self._ray = _ray(local=address == _LOCAL)
+        self._connected = False
 
     def connect(self) -> None:
         """Reach the cluster. Raises ResourceError where there is none."""
@@ -71,7 +75,7 @@ class RayEngine:
         options: dict[str, Any] = {"address": self._address}
         if self._address == _LOCAL:
             options |= {
-                "num_cpus": self.count * self._cpus,
+                "num_cpus": max(1, self.count) * self._cpus,
                 "num_gpus": 0,
                 "include_dashboard": False,
                 "object_store_memory": self._store_bytes,
@@ -81,7 +85,9 @@ class RayEngine:
             if self._folder is not None:
                 options["_temp_dir"] = str(self._folder)
         try:
-            self._ray.init(log_to_driver=False, configure_logging=False, **options)
+            with _signals_left_as_they_are():
+                self._ray.init(log_to_driver=False, configure_logging=False, **options)
+            self._connected = True
         except (ConnectionError, OSError, RuntimeError, ValueError) as error:
             raise ResourceError(
                 f"no Ray cluster can be reached: {str(error).partition(chr(10))[0]}",
@@ -99,13 +105,15 @@ class RayEngine:
             )
             actor = holder.remote(__version__, self._sources[share], category_key, self._cpus)
         except (ResourceError, self._ray.exceptions.RayError) as error:
-            self.close()
+            self._ray.shutdown()  # so that the next start reaches it anew
             raise WorkerLost(str(error)) from error
         return RayWorker(self._ray, actor, self._placing_seconds)
 
     def close(self) -> None:
-        """Leave the cluster; a local one ends."""
-        self._ray.shutdown()
+        """Leave the cluster that ``connect`` reached; a local one ends."""
+        if self._connected:
+            self._ray.shutdown()
+            self._connected = False
 
 
 class RayWorker:
@@ -196,6 +204,19 @@ def _ray(*, local: bool) -> Any:
             fix="pip install 'fed-audience[ray]' here and on every machine of the cluster",
         ) from error
     return ray
+
+
+@contextmanager
+def _signals_left_as_they_are() -> Iterator[None]:
+    """Ray takes SIGTERM of the main thread for itself, and a program would end in disorder."""
+    if threading.current_thread() is not threading.main_thread():
+        yield
+        return
+    before = signal.getsignal(signal.SIGTERM)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGTERM, before)
 
 
 def _words(error: BaseException) -> str:

@@ -59,7 +59,7 @@ class SpreadCopies:
         del trunk, parameters
         raise FederationError(
             "a site whose rows are spread over workers adds no trees of its own",
-            fix="leave `continuation` out of the model, or `workers` out of the site",
+            fix="leave `continuation` out, or `rows` out of the agent's settings",
         )
 
 

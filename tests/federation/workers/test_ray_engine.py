@@ -3,12 +3,7 @@
 from __future__ import annotations
 
 import os
-import shutil
 import signal
-import tempfile
-from collections.abc import Iterator
-from importlib.util import find_spec
-from pathlib import Path
 
 import numpy as np
 import pytest
@@ -27,7 +22,6 @@ from tests.federation.example import KEY, manifest, programs, split, table
 from tests.federation.workers.spread import shares_of
 
 pytestmark = [
-    pytest.mark.skipif(find_spec("ray") is None, reason="fed-audience[ray] is not installed"),
     pytest.mark.xdist_group("ray"),
     pytest.mark.filterwarnings("ignore"),  # Ray's own
 ]
@@ -45,20 +39,10 @@ class Watched(RayEngine):
         return worker
 
 
-@pytest.fixture(scope="module")
-def engine() -> Iterator[Watched]:
-    """Two workers of a cluster of this process. Ray's sockets need a path shorter than pytest's."""
-    folder = Path(tempfile.mkdtemp(prefix="ray", dir="/tmp"))
+@pytest.fixture
+def engine(ray_cluster: None) -> Watched:
     sources = [ArrowSource(rows) for rows in shares_of(TABLES["a"], 2)]
-    own = Watched(
-        sources, address="local", folder=folder, store_bytes=80 * 2**20, placing_seconds=300
-    )
-    try:
-        own.connect()
-        yield own
-    finally:
-        own.close()
-        shutil.rmtree(folder, ignore_errors=True)
+    return Watched(sources, address="local", placing_seconds=300)
 
 
 def test_a_killed_worker_does_not_change_a_byte(engine: Watched) -> None:
