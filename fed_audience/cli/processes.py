@@ -80,31 +80,15 @@ def agent(
 
 
 def status(*, as_json: AsJson = False, config: Config = DEFAULT_CONFIG) -> None:
-    """Show who is connected and has signed, what the models wait for, and the last runs."""
+    """Show who is connected and signed, what models wait for, the last runs, retraining due."""
+    from fed_audience.jobs.federation_status import status_lines  # noqa: PLC0415 - start-up time
+
     found = _status(config)
     if as_json:
         typer.echo(found.model_dump_json(indent=1))
         return
-    typer.echo(f"{found.federation} at {found.at:%Y-%m-%d %H:%M:%S} UTC")
-    if found.trouble:
-        typer.echo(f"no contract yet: {found.trouble}")
-    for site in found.sites:
-        words = [
-            "connected" if site.connected else "NOT CONNECTED",
-            "signed" if site.signed else "NOT SIGNED",
-            f"version {site.software}" if site.software else "",
-            f"seen {site.seen:%Y-%m-%d %H:%M:%S}" if site.seen else "never seen",
-        ]
-        typer.echo(f"  {site.site}  {', '.join(filter(None, words))}")
-    for model, waits in sorted(found.waits.items()):
-        for site_name, why in sorted(waits.items()):
-            typer.echo(f"  model {model} waits: {site_name} {why}")
-    if found.run:
-        typer.echo(f"  run {found.run} is under way, {found.trees[0]} of {found.trees[1]} trees")
-    for run in found.runs:
-        end = run.status or run.stage
-        detail = (run.model_sha256 or "")[:12] or run.why
-        typer.echo(f"  {run.began:%Y-%m-%d %H:%M}  {run.run}  {end}  {detail}")
+    for line in status_lines(found):
+        typer.echo(line)
 
 
 def pause(run: Run, *, config: Config = DEFAULT_CONFIG) -> None:
@@ -171,13 +155,15 @@ def _book(config: Path) -> RunBook:
 def _status(config: Path) -> FederationStatus:
     """Ask the coordinator from a site; read its file beside it."""
     from fed_audience.jobs.federation_status import STATUS_FILE, read_status  # noqa: PLC0415
-    from fed_audience.jobs.service import is_running  # noqa: PLC0415
+    from fed_audience.jobs.service import is_running, utc_now  # noqa: PLC0415
     from fed_audience.jobs.settings import load_federation  # noqa: PLC0415
     from fed_audience.jobs.status_asking import ask_status  # noqa: PLC0415
 
     settings = load_federation(config)
     if settings.agent is not None:
-        return ask_status(settings, settings.agent)
+        from fed_audience.jobs.own_retraining import with_retraining  # noqa: PLC0415
+
+        return with_retraining(ask_status(settings, settings.agent), settings, utc_now())
     own = settings.coordinator
     file = None if own is None else own.folder / STATUS_FILE
     if own is None or file is None or not file.exists():

@@ -55,8 +55,27 @@ class RunStatus(StrictModel):
     model_sha256: str | None
 
 
+class RetrainingStatus(StrictModel):
+    """A model of the site that asked, which ``people`` have a part in who withdrew since.
+
+    ``since`` the first of them did, until ``retrain_by`` it may go on without being trained anew;
+    naive UTC. It is found at the site, and no coordinator hears of it.
+    """
+
+    site: str
+    model: str
+    version: str
+    people: int
+    since: datetime
+    retrain_by: datetime
+    overdue: bool
+
+
 class FederationStatus(StrictModel):
-    """The whole. ``waits``: model -> site -> for what; ``trees``: of the run under way."""
+    """The whole. ``waits``: model -> site -> for what; ``trees``: of the run under way.
+
+    ``retraining`` is filled in at a site, of its own models; ``retraining_unknown``: why it is not.
+    """
 
     federation: str
     at: datetime
@@ -67,6 +86,8 @@ class FederationStatus(StrictModel):
     run: str | None
     trees: tuple[int, int]
     runs: tuple[RunStatus, ...]
+    retraining: tuple[RetrainingStatus, ...] = ()
+    retraining_unknown: str = ""
 
 
 def status_of(
@@ -107,6 +128,41 @@ def read_status(text: bytes) -> FederationStatus:
             value=f"{len(text)} bytes",
             fix="run the same version of fed-audience here and at the coordinator",
         ) from None
+
+
+def status_lines(status: FederationStatus) -> list[str]:
+    """Say the whole in words, a line each."""
+    lines = [f"{status.federation} at {status.at:%Y-%m-%d %H:%M:%S} UTC"]
+    if status.trouble:
+        lines.append(f"no contract yet: {status.trouble}")
+    for site in status.sites:
+        words = [
+            "connected" if site.connected else "NOT CONNECTED",
+            "signed" if site.signed else "NOT SIGNED",
+            f"version {site.software}" if site.software else "",
+            f"seen {site.seen:%Y-%m-%d %H:%M:%S}" if site.seen else "never seen",
+        ]
+        lines.append(f"  {site.site}  {', '.join(filter(None, words))}")
+    for model, waits in sorted(status.waits.items()):
+        lines += [f"  model {model} waits: {name} {why}" for name, why in sorted(waits.items())]
+    if status.run:
+        lines.append(
+            f"  run {status.run} is under way, {status.trees[0]} of {status.trees[1]} trees"
+        )
+    for run in status.runs:
+        detail = (run.model_sha256 or "")[:12] or run.why
+        ending = run.status or run.stage
+        lines.append(f"  {run.began:%Y-%m-%d %H:%M}  {run.run}  {ending}  {detail}")
+    for due in status.retraining:
+        late = "OVERDUE since" if due.overdue else "due by"
+        lines.append(
+            f"  model {due.model} {due.version} at {due.site}: {due.people:,} of its training set"
+            f" withdrew, the first {due.since:%Y-%m-%d}; retraining is {late}"
+            f" {due.retrain_by:%Y-%m-%d}"
+        )
+    if status.retraining_unknown:
+        lines.append(f"  until when models are to be trained again: {status.retraining_unknown}")
+    return lines
 
 
 def feature_findings(contract: Contract, sites: Sequence[SiteStatus]) -> list[str]:

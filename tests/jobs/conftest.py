@@ -13,6 +13,9 @@ from tests.jobs.small_federation import (
 from tests.jobs.three_organisations import (
     organisations,
     organisations_template,
+    quick_folder,
+    signed,
+    signed_template,
     undisturbed_model,
 )
 
@@ -21,6 +24,9 @@ __all__ = [
     "organisations_template",
     "pair",
     "pair_template",
+    "quick_folder",
+    "signed",
+    "signed_template",
     "small_federation",
     "small_federation_template",
     "small_postgres_federation",

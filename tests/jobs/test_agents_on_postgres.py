@@ -18,15 +18,15 @@ from tests.postgres_server import PostgresServer
 
 @pytest.fixture
 def mixed(
-    organisations: Organisations, postgres: PostgresServer, monkeypatch: pytest.MonkeyPatch
+    signed: Organisations, postgres: PostgresServer, monkeypatch: pytest.MonkeyPatch
 ) -> Organisations:
     """`bee` with the same rows in a PostgreSQL database; everybody has signed and scores."""
     for name, value in SECRETS.items():
         monkeypatch.setenv(name, value)
     database = postgres.emptied_database()
     monkeypatch.setenv("TEST_POSTGRES_PASSWORD", database.password.get_secret_value())
-    organisations.stop("bee")
-    project = organisations.folder / "bee" / "project"
+    signed.stop("bee")
+    project = signed.folder / "bee" / "project"
     (project / "brand.duckdb").unlink()
     (project / "profiles.yml").write_text(profiles_of(database))
     warehouse = open_warehouse(Profile(type="postgres", postgres=database, schema="main"))
@@ -35,10 +35,9 @@ def mixed(
     prepare(warehouse, "bee", 1)
     warehouse.close()
     for site in SITES:
-        organisations.edit(site, "score: false", "score: true")
-    organisations.start("bee")
-    organisations.sign_all()
-    return organisations
+        signed.edit(site, "score: false", "score: true")
+    signed.start("bee")
+    return signed
 
 
 def claims(organisations: Organisations) -> list[dict[str, Any]]:

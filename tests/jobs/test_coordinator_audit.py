@@ -22,12 +22,10 @@ from tests.jobs.three_organisations import SITES, Organisations
 
 
 @pytest.fixture
-def signed(organisations: Organisations, monkeypatch: pytest.MonkeyPatch) -> Organisations:
+def signed(signed: Organisations, monkeypatch: pytest.MonkeyPatch) -> Organisations:
     """Three small trees, and a checkpoint between any two of them."""
     monkeypatch.setattr(audit_rounds, "CHECKPOINT_ENTRIES", 1)
-    organisations.edit("operator", "n_estimators: 4", "n_estimators: 3")
-    organisations.sign_all()
-    return organisations
+    return signed
 
 
 def log_of(organisations: Organisations) -> Path:
@@ -138,9 +136,9 @@ def test_a_site_signs_no_second_log_of_a_run(signed: Organisations, tmp_path: Pa
 
 
 def test_a_run_that_goes_on_keeps_its_log_and_no_round_is_missing(
-    signed: Organisations, tmp_path: Path
+    signed: Organisations, quick_folder: Path
 ) -> None:
-    undisturbed = Organisations(tmp_path / "undisturbed")
+    undisturbed = Organisations(quick_folder / "undisturbed")
     shutil.copytree(signed.folder, undisturbed.folder)
     for site in SITES:
         undisturbed.start(site)

@@ -41,23 +41,21 @@ def spread(organisations: Organisations, site: str, **agent: object) -> None:
 @pytest.mark.xdist_group("ray")
 @pytest.mark.filterwarnings("ignore")  # Ray's own
 def test_workers_read_their_shares_themselves_and_the_model_is_the_same(
-    organisations: Organisations, ray_cluster: None, undisturbed_model: str
+    signed: Organisations, ray_cluster: None, undisturbed_model: str
 ) -> None:
-    spread(organisations, "bee", score=True)
-    # The agent beside them holds no feature.
-    organisations.sign_all()
-    record = organisations.coordinator().step()
+    spread(signed, "bee", score=True)
+    record = signed.coordinator().step()
     assert record is not None
     assert (record.stage, record.model_sha256) == ("settled", undisturbed_model)
     told = "select rows_used, rows_withdrawn, rows_requested from fed_audience.training_runs"
-    with organisations.site("bee").open() as warehouse:
+    with signed.site("bee").open() as warehouse:
         assert warehouse.query(told).to_pylist() == [
             {"rows_used": 295, "rows_withdrawn": 5, "rows_requested": 300}
         ]
-    assert organisations.value("bee", "select count(*) from fed_audience.scores") == 300
-    agent = organisations.folder / "bee" / "agent"
+    assert signed.value("bee", "select count(*) from fed_audience.scores") == 300
+    agent = signed.folder / "bee" / "agent"
     assert (agent / "repurchase.baseline.json").read_bytes() == (
-        organisations.folder / "ant" / "agent" / "repurchase.baseline.json"
+        signed.folder / "ant" / "agent" / "repurchase.baseline.json"
     ).read_bytes()
 
 

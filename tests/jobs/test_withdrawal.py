@@ -16,7 +16,9 @@ from fed_audience.errors import AuditError, ConfigError, ConsentError, DataError
 from fed_audience.jobs.audience import build_audience
 from fed_audience.jobs.certificate import Certificate, issue_certificate
 from fed_audience.jobs.erasure import Erasure, erase_person
+from fed_audience.jobs.federation_status import FederationStatus, status_lines
 from fed_audience.jobs.members import Members
+from fed_audience.jobs.own_retraining import with_retraining
 from fed_audience.jobs.participants import Claims
 from fed_audience.jobs.retraining_due import RetrainingDue, retraining_due
 from fed_audience.jobs.score import score_model
@@ -267,6 +269,38 @@ def test_retraining_is_due_from_the_first_withdrawal_on(trained: SmallFederation
     assert "1 of those it was trained on withdrew" in one.sentence(LATER)
     erase(trained, "ant009")
     assert due(trained)[0].people == 2
+
+
+def test_the_status_of_a_federation_says_until_when_a_model_is_retrained(
+    trained: SmallFederation, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    bare = FederationStatus(
+        federation="small",
+        at=NOW,
+        contract_sha256=None,
+        trouble="",
+        sites=(),
+        waits={},
+        run=None,
+        trees=(0, 0),
+        runs=(),
+    )
+    settings = trained.settings
+    assert with_retraining(bare, settings, LATER) == bare
+    withdraw(trained, ADA, "train")
+    found = with_retraining(bare, settings, LATER)
+    (one,) = found.retraining
+    assert (one.site, one.people, one.retrain_by) == ("ant", 1, NOW + timedelta(days=30))
+    assert "retraining is due by 2026-07-01" in status_lines(found)[-1]
+    late = with_retraining(bare, settings, LATER + timedelta(days=30))
+    assert "retraining is OVERDUE since 2026-07-01" in status_lines(late)[-1]
+    monkeypatch.delenv("FED_AUDIENCE_STATE_KEY")
+    told = status_lines(with_retraining(bare, settings, LATER))[-1]
+    assert "unknown without FED_AUDIENCE_STATE_KEY" in told
+    (trained.folder / "ant" / "brand.duckdb").unlink()
+    monkeypatch.setenv("FED_AUDIENCE_STATE_KEY", "a state key that nobody else knows")
+    lost = with_retraining(bare, settings, LATER)
+    assert "warehouse file does not exist" in lost.retraining_unknown
 
 
 def test_an_overdue_model_scores_nobody_where_one_wants_that(trained: SmallFederation) -> None:

@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+import os
 import shutil
 from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from datetime import datetime
 from pathlib import Path
+from tempfile import TemporaryDirectory
+from typing import Final
 
 import pytest
 
@@ -26,6 +30,7 @@ from tests.warehouse.conftest import with_control_tables
 
 SITES = ("ant", "bee", "cat")
 KEY = b"a category key that nobody else knows"
+MEMORY: Final = Path("/dev/shm")  # noqa: S108 - a folder of its own is made in it
 PROFILE = "brand:\n  target: dev\n  outputs:\n    dev: {type: duckdb, path: brand.duckdb}\n"
 OPERATOR = """\
 name: three
@@ -36,7 +41,7 @@ contract:
   reports: {every_site: [software, rows, schema, summaries, reasons]}
 models:
   - name: repurchase
-    parameters: {n_estimators: 4, max_depth: 2}
+    parameters: {n_estimators: 3, max_depth: 2}
     terms:
       label: {definition: buys again, horizon_days: 90}
       features:
@@ -160,31 +165,61 @@ def organisations_template(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.fixture(scope="session")
-def undisturbed_model(
-    organisations_template: Path, tmp_path_factory: pytest.TempPathFactory
-) -> str:
-    """Hash of the model that comes of `organisations` where nothing happens on the way."""
-    found = Organisations(tmp_path_factory.mktemp("undisturbed") / "organisations")
+def signed_template(organisations_template: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The same folders after everybody has seen the contract and signed it."""
+    found = Organisations(tmp_path_factory.mktemp("signed") / "organisations")
     shutil.copytree(organisations_template, found.folder)
-    for site in SITES:
-        found.start(site)
-    found.sign_all()
-    record = found.coordinator().step()
-    for site in SITES:
-        found.stop(site)
+    with standing(found):
+        found.sign_all()
+    return found.folder
+
+
+@pytest.fixture(scope="session")
+def undisturbed_model(signed_template: Path, tmp_path_factory: pytest.TempPathFactory) -> str:
+    """Hash of the model that comes of `signed` where nothing happens on the way."""
+    found = Organisations(tmp_path_factory.mktemp("undisturbed") / "organisations")
+    shutil.copytree(signed_template, found.folder)
+    with standing(found):
+        record = found.coordinator().step()
     assert record is not None
+    assert record.stage == "settled"
     assert record.model_sha256 is not None
     return record.model_sha256
 
 
-@pytest.fixture
-def organisations(organisations_template: Path, tmp_path: Path) -> Iterator[Organisations]:
-    """Joined, linked and running; nobody has seen the contract yet."""
-    folder = tmp_path / "organisations"
-    shutil.copytree(organisations_template, folder)
-    found = Organisations(folder)
+@contextmanager
+def standing(found: Organisations) -> Iterator[Organisations]:
+    """Start the agents; those that stand at the end are stopped."""
     for site in SITES:
         found.start(site)
     yield found
     for desk in found.desks.values():
         desk.close()
+
+
+@pytest.fixture
+def quick_folder(tmp_path: Path) -> Iterator[Path]:
+    """A folder in memory where there is one: how long a disk takes is not what is told here."""
+    if not os.access(MEMORY, os.W_OK):
+        yield tmp_path
+        return
+    with TemporaryDirectory(prefix="fed-audience-", dir=MEMORY) as folder:
+        yield Path(folder)
+
+
+@pytest.fixture
+def organisations(organisations_template: Path, quick_folder: Path) -> Iterator[Organisations]:
+    """Joined, linked and running; nobody has seen the contract yet."""
+    found = Organisations(quick_folder / "organisations")
+    shutil.copytree(organisations_template, found.folder)
+    with standing(found):
+        yield found
+
+
+@pytest.fixture
+def signed(signed_template: Path, quick_folder: Path) -> Iterator[Organisations]:
+    """The same, and everybody has signed."""
+    found = Organisations(quick_folder / "organisations")
+    shutil.copytree(signed_template, found.folder)
+    with standing(found):
+        yield found
