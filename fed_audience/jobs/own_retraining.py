@@ -1,4 +1,4 @@
-"""What a site adds to its federation's status from its own warehouse: models to be trained again."""
+"""What a site adds to the federation's status from its warehouse: models to be trained again."""
 
 from __future__ import annotations
 
