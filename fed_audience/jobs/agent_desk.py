@@ -226,8 +226,11 @@ class AgentDesk:
     def _unchanged(
         self, earlier: str | None, run: AgentRun, brought: TrainedOn
     ) -> Unchanged | None:
-        """Say whether the model of run ``earlier`` would come out; of a run with noise, never."""
-        if earlier is None or run.manifest.privacy is not None:
+        """Say whether the model of run ``earlier`` would come out.
+
+        Of a run with noise it never would; of rows whose features are with workers nobody knows.
+        """
+        if earlier is None or run.manifest.privacy is not None or not run.rows.whole:
             return None
         try:
             return unchanged_since(earlier, run.manifest.model_name, self._station.site, brought)

@@ -39,8 +39,10 @@ class ConsentedRows:
 
     ``participant``: what was read last, held-out rows included. The first reading serves the
     checks before the run and its opening; every later one asks the warehouse again, so that a run
-    that goes on after an interruption meets each withdrawal.
+    that goes on after an interruption meets each withdrawal. ``whole``: features are in it too.
     """
+
+    whole = True
 
     def __init__(
         self,

@@ -85,6 +85,8 @@ class SpreadConsentedRows:
     the workers alone.
     """
 
+    whole = False
+
     def __init__(
         self,
         site: Site,
