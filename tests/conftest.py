@@ -95,13 +95,17 @@ def ray_cluster() -> Iterator[None]:
     # Asked for, not imported: Ray reads its settings as it is imported.
     if find_spec("ray") is None:
         pytest.skip("fed-audience[ray] is not installed")
-    from fed_audience.federation.workers.ray_engine import RayEngine  # noqa: PLC0415 - only its tests pay
+    from fed_audience.errors import ResourceError  # noqa: PLC0415 - only its tests pay
+    from fed_audience.federation.workers.ray_engine import RayEngine  # noqa: PLC0415 - the same
 
     # Ray's sockets need a path shorter than pytest's.
     folder = Path(tempfile.mkdtemp(prefix="ray", dir="/tmp"))
     engine = RayEngine((), address="local", cpus=2, folder=folder, store_bytes=80 * 2**20)
     try:
-        engine.connect()
+        try:
+            engine.connect()
+        except ResourceError:  # Ray gives itself 30 s to start, which a busy machine may lack
+            engine.connect()
         yield
     finally:
         engine.close()

@@ -10,7 +10,8 @@ from typing import TYPE_CHECKING
 from fed_audience.config import secret_from_environment
 from fed_audience.consent.erasures import Tombstones, read_tombstones
 from fed_audience.consent.person_keys import PersonKeys
-from fed_audience.warehouse.engines import PATIENCE_S, open_warehouse
+from fed_audience.warehouse.engine import PATIENCE_S
+from fed_audience.warehouse.engines import open_warehouse
 from fed_audience.warehouse.profiles import load_profile
 from fed_audience.warehouse.protocol import Relation
 

@@ -13,7 +13,7 @@ from fed_audience.jobs.consented_rows import training_rows
 from fed_audience.jobs.participants import Participant, labelled_participant
 from fed_audience.jobs.rows import Selection, SiteRows, read_consented_rows
 from fed_audience.jobs.service import utc_now
-from fed_audience.warehouse.engines import PATIENCE_S
+from fed_audience.warehouse.engine import PATIENCE_S
 from fed_audience.warehouse.key_buckets import BUCKETS, buckets_of
 
 if TYPE_CHECKING:

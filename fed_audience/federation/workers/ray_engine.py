@@ -88,7 +88,7 @@ class RayEngine:
             with _signals_left_as_they_are():
                 self._ray.init(log_to_driver=False, configure_logging=False, **options)
             self._connected = True
-        except (ConnectionError, OSError, RuntimeError, ValueError) as error:
+        except Exception as error:  # a local cluster that starts too slowly raises no other class
             raise ResourceError(
                 f"no Ray cluster can be reached: {str(error).partition(chr(10))[0]}",
                 looked=self._address,
