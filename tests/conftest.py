@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 import os
 import shutil
+import signal
 import tempfile
 from importlib.util import find_spec
 from pathlib import Path
@@ -100,12 +101,14 @@ def ray_cluster() -> Iterator[None]:
 
     # Ray's sockets need a path shorter than pytest's.
     folder = Path(tempfile.mkdtemp(prefix="ray", dir="/tmp"))
+    before = signal.getsignal(signal.SIGTERM)
     engine = RayEngine((), address="local", cpus=2, folder=folder, store_bytes=80 * 2**20)
     try:
         try:
             engine.connect()
         except ResourceError:  # Ray gives itself 30 s to start, which a busy machine may lack
             engine.connect()
+        assert signal.getsignal(signal.SIGTERM) is before, "Ray took the signal"
         yield
     finally:
         engine.close()
