@@ -150,7 +150,7 @@ def test_a_lookalike_by_one_rule_trains_and_too_few_seeds_are_declined(
             """update fed_audience.training_requests set spec = replace(spec,
                '"task": "propensity"', '"task": "lookalike", "mode": "seed_rule"')""",
         )
-    organisations.execute("bee", "update fed_training_repurchase set label = 0 where f_spend < 60")
+    organisations.execute("bee", "update fed_training_repurchase set label = 0 where f_spend < 100")
     organisations.sign_all()
     program = organisations.coordinator()
     assert program.step() is None
