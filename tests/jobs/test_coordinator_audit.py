@@ -122,9 +122,9 @@ def test_a_tail_that_the_coordinator_writes_anew_is_not_the_one_the_sites_kept(
         verified(signed, finished=False)
 
 
-def test_a_site_signs_no_second_log_of_a_run(signed: Organisations, tmp_path: Path) -> None:
+def test_a_site_signs_no_second_log_of_a_run(signed: Organisations) -> None:
     rested(signed, 1)
-    log_of(signed).rename(tmp_path / "first.jsonl")
+    log_of(signed).rename(signed.folder / "first.jsonl")
     record = signed.coordinator().step()
     assert record is not None
     assert record.outcome is not None

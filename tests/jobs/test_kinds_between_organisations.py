@@ -107,7 +107,8 @@ def test_every_brand_starts_from_its_own_rate_and_may_grow_trees_of_its_own(
 ) -> None:
     # What trees of one's own must gain, in standard errors: less than nothing, so that some win.
     monkeypatch.setattr("fed_audience.gbdt.growing.continuation.NOISE", -1e9)
-    change(organisations, "operator", model={"brand_base": True})
+    four = {"n_estimators": 4, "max_depth": 2}
+    change(organisations, "operator", model={"brand_base": True, "parameters": four})
     for site in SITES:
         change(organisations, site, agent={"continuation": True})
     together = in_one_process(organisations, continuation=True)
@@ -120,7 +121,7 @@ def test_every_brand_starts_from_its_own_rate_and_may_grow_trees_of_its_own(
     texts = {site: held(organisations, site) for site in SITES}
     assert texts == {site: together.text_for(site) for site in SITES}
     assert len(set(texts.values())) == len(SITES)
-    assert all(text.count("Tree=") > 3 for text in map(str, texts.values()))
+    assert all(text.count("Tree=") > 4 for text in map(str, texts.values()))
 
 
 def test_noisy_training_is_paid_for_by_every_brand_before_anything_leaves(
