@@ -232,8 +232,8 @@ def labelled_participant(
 ) -> Participant:
     """Read the training rows of a brand with labels.
 
-    ``columns``: these alone, all without. Raises DataError without a request, and where a feature
-    among them leaks the label.
+    ``columns``: these alone, of which none is a feature; all without. Raises DataError without a
+    request, and where a feature leaks the label.
     """
     if request is None:
         raise DataError(
@@ -252,7 +252,8 @@ def labelled_participant(
             as_of=as_of,
             selection=Selection(columns=columns),
         )
-    check_leaks(site.name, rows, request.relation, request.spec)
+    if not columns:
+        check_leaks(site.name, rows, request.relation, request.spec)
     return Participant(site, rows, request)
 
 

@@ -10,6 +10,7 @@ from fed_audience.federation import ArrowSource
 from fed_audience.federation.workers.ray_engine import RayEngine
 from fed_audience.federation.workers.spread_rows import SpreadRows
 from fed_audience.jobs.consented_rows import training_rows
+from fed_audience.jobs.leak_check import check_leaks
 from fed_audience.jobs.participants import Participant, labelled_participant
 from fed_audience.jobs.rows import Selection, SiteRows, read_consented_rows
 from fed_audience.jobs.service import utc_now
@@ -35,7 +36,7 @@ READING_SECONDS: Final = 600.0
 """How long a worker waits for a DuckDB file: one process at a time holds it."""
 
 SAMPLED_ROWS: Final = 100_000
-"""About how many rows tell how a feature is distributed, where more are never in one process."""
+"""About how many rows tell how features are distributed, and whether one leaks the label."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -121,6 +122,7 @@ class SpreadConsentedRows:
             clock(),
             columns=(request.spec.entity, request.spec.label),
         )
+        check_leaks(site.name, self._some(), request.relation, request.spec)
 
     def connect(self) -> None:
         """Reach the cluster, so that a run does not begin without one. Raises ResourceError."""
@@ -133,9 +135,12 @@ class SpreadConsentedRows:
 
     def sample(self) -> pa.Table:
         """Read some rows, all of a small table, by which to know the features' distributions."""
+        return self._some().table
+
+    def _some(self) -> SiteRows:
         rows = max(1, self.participant.rows.table.num_rows)
         buckets = range(max(1, min(BUCKETS, BUCKETS * SAMPLED_ROWS // rows)))
-        return replace(self._whole, buckets=buckets).read().table
+        return replace(self._whole, buckets=buckets).read()
 
     def close(self) -> None:
         """End the workers, and leave the cluster."""
