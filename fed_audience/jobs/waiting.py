@@ -5,7 +5,7 @@ from __future__ import annotations
 import time
 from typing import TYPE_CHECKING, Final
 
-from fed_audience.errors import StillWaiting
+from fed_audience.errors import StillWaiting, WarehouseError
 from fed_audience.jobs.sites import site_of
 from fed_audience.warehouse.control import waiting_request
 
@@ -15,6 +15,7 @@ if TYPE_CHECKING:
 
     from fed_audience.jobs.settings import FederationSettings, ModelSettings
     from fed_audience.jobs.sites import Site
+    from fed_audience.warehouse.control import TrainingRequest
 
 POLL_SECONDS: Final = 2.0
 
@@ -53,11 +54,19 @@ def await_requests(
 
 
 def _missing(sites: Sequence[Site], model: str, now: datetime) -> tuple[str, ...]:
-    found = {}
-    for site in sites:
-        with site.open() as warehouse:
-            found[site.name] = waiting_request(warehouse, model, now=now)
+    found = {site.name: _queued(site, model, now) for site in sites}
     seeds = {one.spec.seed_brand for one in found.values() if one and one.spec.seed_brand}
     return tuple(
         name for name, one in found.items() if one is None and (not seeds or name in seeds)
     )
+
+
+def _queued(site: Site, model: str, now: datetime) -> TrainingRequest | None:
+    """Return what the brand has queued; None, too, while dbt holds its file."""
+    try:
+        with site.open() as warehouse:
+            return waiting_request(warehouse, model, now=now)
+    except WarehouseError as error:
+        if "is locked" not in error.what:
+            raise
+        return None

@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
+import subprocess
+import sys
+
 import pytest
 
 from fed_audience.errors import StillWaiting
 from fed_audience.jobs.waiting import await_requests
+from fed_audience.warehouse.duckdb import DuckDbWarehouse
 from tests.jobs.small_federation import NOW, SmallFederation
 
 
@@ -56,4 +60,24 @@ def test_of_a_lookalike_around_one_brand_that_brand_alone_queues(
         ' \'lookalike", "mode": "seed_brand", "seed_brand": "ant"\')',
     )
     settings = small_federation.settings
+    await_requests(settings, settings.models[0], clock=lambda: NOW, timeout=0)
+
+
+def test_a_brand_whose_file_dbt_holds_has_not_queued_yet(
+    small_federation: SmallFederation, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setitem(DuckDbWarehouse.__init__.__kwdefaults__, "patience_s", 0.0)
+    hold = "import duckdb, sys; held = duckdb.connect(sys.argv[1]); print(flush=True); input()"
+    path = small_federation.folder / "bee" / "brand.duckdb"
+    settings = small_federation.settings
+    with subprocess.Popen(
+        [sys.executable, "-c", hold, str(path)], stdin=subprocess.PIPE, stdout=subprocess.PIPE
+    ) as holder:
+        try:
+            assert holder.stdout is not None
+            assert holder.stdout.readline() == b"\n"
+            with pytest.raises(StillWaiting, match=r"bee had not queued a training"):
+                await_requests(settings, settings.models[0], clock=lambda: NOW, timeout=0)
+        finally:
+            holder.kill()
     await_requests(settings, settings.models[0], clock=lambda: NOW, timeout=0)
