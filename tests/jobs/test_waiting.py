@@ -66,7 +66,9 @@ def test_of_a_lookalike_around_one_brand_that_brand_alone_queues(
 def test_a_brand_whose_file_dbt_holds_has_not_queued_yet(
     small_federation: SmallFederation, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setitem(DuckDbWarehouse.__init__.__kwdefaults__, "patience_s", 0.0)
+    defaults = DuckDbWarehouse.__init__.__kwdefaults__
+    assert defaults is not None
+    monkeypatch.setitem(defaults, "patience_s", 0.0)
     hold = "import duckdb, sys; held = duckdb.connect(sys.argv[1]); print(flush=True); input()"
     path = small_federation.folder / "bee" / "brand.duckdb"
     settings = small_federation.settings
