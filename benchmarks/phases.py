@@ -33,7 +33,6 @@ PHASES: Final = {
     "move rows, sum histograms": "gbdt.growing.booster:RowBooster.start_growing",
     "move rows, add scores": "gbdt.growing.booster:RowBooster.finish_trees",
     "validation loss": "gbdt.growing.booster:RowBooster.validation_loss",
-    "pack": "federation.messages.packing:SlotPacking.pack",
     "grow, choose": "gbdt.growing.lockstep:LockstepGrowth.advance",
     "subtract, find splits": "gbdt.growing.grower:find_splits",
     "write messages": "federation.messages:encode",

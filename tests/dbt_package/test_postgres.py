@@ -44,7 +44,7 @@ def test_every_table_holds_the_rows_that_it_holds_on_duckdb(
 def test_every_rule_holds(package_on_postgres: Path) -> None:
     statuses = unit_tests(package_on_postgres)
     assert set(statuses.values()) == {"pass"}
-    assert len([name for name in statuses if name.startswith("consent_")]) == 9
+    assert len([name for name in statuses if name.startswith("consent_")]) == 10
 
 
 def test_a_request_is_queued_with_the_build_and_can_be_claimed(on_postgres: PostgresBrand) -> None:

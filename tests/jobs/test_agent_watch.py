@@ -116,7 +116,7 @@ def test_trees_are_told_in_the_warehouse_while_they_grow(
     def look() -> None:
         if program.view.trees[0] == 2 and program.view.run is not None:
             deadline = time.monotonic() + 60
-            while "tree 2 of at most 4" not in detail():
+            while "tree 2 of at most 3" not in detail():
                 assert time.monotonic() < deadline, detail()
                 time.sleep(0.05)
             with site.open() as warehouse:
@@ -127,7 +127,7 @@ def test_trees_are_told_in_the_warehouse_while_they_grow(
     record = program.step()
     assert record is not None
     assert told == [
-        Progress("training", f"train repurchase: run {record.run}: tree 2 of at most 4")
+        Progress("training", f"train repurchase: run {record.run}: tree 2 of at most 3")
     ]
     assert detail() == ""
     assert watching.until_trained().status == "succeeded"

@@ -106,11 +106,12 @@ def test_the_model_is_kept_and_scores_anew_and_no_round_is_asked_for_over_real_s
         assert scores == (300 if site == "ant" else 0)
 
 
-def asked(organisations: Organisations, site: str, *, trees: int = 4) -> mm.Acceptance:
+def asked(organisations: Organisations, site: str, *, trees: int = 3) -> mm.Acceptance:
     """Propose the first run once more, of so many trees, to one site; nothing is trained."""
     (record,) = organisations.coordinator().book.runs()
     manifest = record.manifest.replace(record.run, "again")
-    manifest = manifest.replace('"n_estimators":4', f'"n_estimators":{trees}')
+    assert '"n_estimators":3' in manifest
+    manifest = manifest.replace('"n_estimators":3', f'"n_estimators":{trees}')
     proposal = mm.Proposal(manifest=manifest, earlier=record.run)
     answer = organisations.desks[site].answer(mm.Proposal.kind, proposal.encode())
     return mm.decode(mm.Acceptance, answer)
