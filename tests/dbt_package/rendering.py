@@ -85,10 +85,19 @@ def models(engine: str, **context: Any) -> Iterator[tuple[str, str | CompilerErr
             yield file.stem, refused
 
 
-def relation(engine: str, name: str) -> str:
+class Quoted(str):
+    """A relation as dbt writes it, with the parts that macros ask for."""
+
+    __slots__ = ("database", "identifier", "schema")
+
+
+def relation(engine: str, name: str) -> Quoted:
     """Return how dbt quotes a relation of the target schema."""
     quote = _QUOTES.get(engine, '"')
-    return ".".join(f"{quote}{part}{quote}" for part in ("shop", "analytics", name))
+    parts = ("shop", "analytics", name)
+    quoted = Quoted(".".join(f"{quote}{part}{quote}" for part in parts))
+    quoted.database, quoted.schema, quoted.identifier = parts
+    return quoted
 
 
 def _environment() -> jinja2.Environment:

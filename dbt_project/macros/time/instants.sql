@@ -89,3 +89,15 @@
 {% macro snowflake__from_epoch_micros(micros) %}to_timestamp_ntz({{ micros }}, 6){% endmacro %}
 
 {% macro spark__from_epoch_micros(micros) %}timestamp_micros({{ micros }}){% endmacro %}
+
+
+{# Whether a timestamp falls on a Saturday or Sunday; engines number the days from 0 or 1, Snowflake as it is set. #}
+{% macro is_weekend(at) %}{{ return(adapter.dispatch('is_weekend', 'fed_audience')(at)) }}{% endmacro %}
+
+{% macro default__is_weekend(at) %}extract(dow from {{ at }}) in (0, 6){% endmacro %}
+
+{% macro spark__is_weekend(at) %}dayofweek({{ at }}) in (1, 7){% endmacro %}
+
+{% macro bigquery__is_weekend(at) %}extract(dayofweek from {{ at }}) in (1, 7){% endmacro %}
+
+{% macro snowflake__is_weekend(at) %}dayofweekiso({{ at }}) in (6, 7){% endmacro %}

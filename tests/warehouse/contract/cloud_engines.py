@@ -34,6 +34,21 @@ THEIR_WARNINGS = [
 
 HOW = "its drivers are not installed here; run `make test-engines`"
 
+_NOT_DESCRIBED = "its DESCRIBE TABLE does not find a table that is there"
+_NO_CONTROL_TABLES = "creating the control tables in a transaction, its connector waits without end"
+NOT_ON_THE_FAKE = {
+    "test_columns_come_in_order_and_a_missing_relation_is_named": _NOT_DESCRIBED,
+    "test_the_agent_scores_as_on_duckdb_to_the_last_bit": _NOT_DESCRIBED,
+    "test_a_scratch_table_is_filled_and_dropped": (
+        "it makes no temporary table in schema fed_audience, which it says does not exist"
+    ),
+    "test_the_warehouse_scores_as_lightgbm_does": _NO_CONTROL_TABLES,
+    "test_a_request_is_claimed_once_verified_and_ended": _NO_CONTROL_TABLES,
+    "test_scores_are_replaced_as_a_whole_or_not_at_all": _NO_CONTROL_TABLES,
+    "test_one_version_of_a_model_is_active": _NO_CONTROL_TABLES,
+}
+"""Tests of the contract that do not hold on the fake of Snowflake, and what stops them there."""
+
 
 @contextmanager
 def snowflake_server() -> Iterator[SnowflakeTarget]:

@@ -12,6 +12,7 @@ from fed_audience.warehouse.protocol import Warehouse
 from fed_audience.warehouse.targets import SnowflakeTarget, SparkTarget
 from tests.postgres_server import PostgresServer
 from tests.warehouse.contract.cloud_engines import (
+    NOT_ON_THE_FAKE,
     emptied_snowflake,
     emptied_spark,
     snowflake_server,
@@ -41,6 +42,8 @@ def spark() -> Iterator[SparkTarget]:
 )
 def warehouse(request: pytest.FixtureRequest) -> Iterator[Warehouse]:
     if request.param == "snowflake":
+        if (why := NOT_ON_THE_FAKE.get(request.function.__name__)) is not None:
+            pytest.skip(f"Snowflake: not on the fake: {why}")
         opened = emptied_snowflake(request.getfixturevalue("snowflake"))
     elif request.param == "spark":
         opened = emptied_spark(request.getfixturevalue("spark"))

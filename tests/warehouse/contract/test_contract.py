@@ -16,7 +16,7 @@ from fed_audience.warehouse.registry import active_version, register_model
 from fed_audience.warehouse.scores import ScoreStamp, erase_scores, write_scores
 from fed_audience.warehouse.scoring import score
 from tests.warehouse.conftest import with_control_tables
-from tests.warehouse.contract.cloud_engines import THEIR_WARNINGS
+from tests.warehouse.contract.cloud_engines import NOT_ON_THE_FAKE, THEIR_WARNINGS
 from tests.warehouse.sql_scoring.test_scoring_in_warehouse import (
     FEATURES,
     KEY,
@@ -65,6 +65,10 @@ def people(warehouse: Warehouse) -> Warehouse:
 
 def names(warehouse: Warehouse) -> list[str]:
     return [str(name) for name in warehouse.query("select name from main.people order by id")[0]]
+
+
+def test_what_is_skipped_on_the_fake_is_of_the_contract() -> None:
+    assert NOT_ON_THE_FAKE.keys() <= globals().keys()
 
 
 def test_every_type_arrives_as_itself_and_null_as_null(warehouse: Warehouse) -> None:

@@ -63,7 +63,7 @@ def raw_tables(warehouse: Warehouse) -> list[str]:
 
 
 def rendered(engine: str, raw: Warehouse, monkeypatch: pytest.MonkeyPatch) -> dict[str, str]:
-    """Return the models that are on, each after those that it reads."""
+    """Return the models to compare and all that they read, in the order of building."""
     known = {*raw_tables(raw), *(one.stem for one in (package_path() / "seeds").glob("*.csv"))}
 
     def columns(wanted: str, _engine: str) -> list[Any]:
@@ -83,15 +83,18 @@ def rendered(engine: str, raw: Warehouse, monkeypatch: pytest.MonkeyPatch) -> di
 
 
 def in_order(texts: dict[str, str]) -> list[str]:
-    reads = {
-        name: {other for other in texts if other != name and re.search(rf"\b{other}\b", text)}
-        for name, text in texts.items()
-    }
+    """Return the compared models and all that they read, each after those that it reads."""
     done: list[str] = []
-    while len(done) < len(texts):
-        ready = [name for name in texts if name not in done and reads[name] <= set(done)]
-        assert ready, sorted(texts.keys() - set(done))
-        done += ready
+
+    def take(name: str) -> None:
+        for other in texts:
+            if other not in {name, *done} and re.search(rf"\b{other}\b", texts[name]):
+                take(other)
+        done.append(name)
+
+    for name in COMPARED:
+        if name not in done:
+            take(name)
     return done
 
 
@@ -109,23 +112,31 @@ def test_features_and_consent_are_those_of_duckdb(
         kinds = ", ".join(f"{name} {spelled(kind)}" for name, kind in columns_of(on_duckdb, table))
         on_spark.execute(f"create table {SCHEMA}.{table} ({kinds})")
         on_spark.insert(Relation(SCHEMA, table), held)
-    wanted = rendered("duckdb", on_duckdb, monkeypatch)
-    for name, text in wanted.items():
-        on_duckdb.execute(f"create table {SCHEMA}.{name} as {text}")
-        if name == COMPARED[-1]:
-            break
-    for name, text in rendered("spark", on_duckdb, monkeypatch).items():
-        on_spark.execute(f"create table {SCHEMA}.{name} as {text.replace('`shop`.', '')}")
-        if name == COMPARED[-1]:
-            break
-    for table in COMPARED:
-        found, expected = rows_of(on_spark, table), rows_of(on_duckdb, table)
-        assert len(found) == len(expected) > 0
-        for ours, theirs in zip(found, expected, strict=True):
-            assert ours.keys() == theirs.keys()
-            for name, value in theirs.items():
-                near = pytest.approx(value, rel=TOLERANCE) if isinstance(value, float) else value
-                assert ours[name] == near, (table, name)
+    ours = rendered("spark", on_duckdb, monkeypatch)
+    theirs = rendered("duckdb", on_duckdb, monkeypatch)
+    assert list(ours) == list(theirs)
+    differing = {}
+    for name in ours:
+        on_duckdb.execute(f"create table {SCHEMA}.{name} as {theirs[name]}")
+        on_spark.execute(f"create table {SCHEMA}.{name} as {ours[name].replace('`shop`.', '')}")
+        if name in COMPARED:
+            differing |= differences(rows_of(on_spark, name), rows_of(on_duckdb, name), name)
+    assert not differing
+
+
+def differences(
+    ours: list[dict[str, Any]], theirs: list[dict[str, Any]], table: str
+) -> dict[str, tuple[Any, Any]]:
+    """Return the columns with the first values in which the rows differ."""
+    assert len(ours) == len(theirs) > 0, table
+    found: dict[str, tuple[Any, Any]] = {}
+    for one, other in zip(ours, theirs, strict=True):
+        assert one.keys() == other.keys()
+        for name, value in other.items():
+            near = pytest.approx(value, rel=TOLERANCE) if isinstance(value, float) else value
+            if one[name] != near:
+                found.setdefault(f"{table}.{name}", (one[name], value))
+    return found
 
 
 def columns_of(warehouse: Warehouse, table: str) -> list[tuple[str, str]]:

@@ -70,7 +70,7 @@ summed as (
         count(case when days_ago <= 365 and has_coupon then 1 end) as coupons_365d,
         count(case when days_ago <= 365 and refunded > 0 then 1 end) as refunds_365d,
         count(
-            case when days_ago <= 365 and extract(dow from ordered_at) in (0, 6) then 1 end
+            case when days_ago <= 365 and {{ fed_audience.is_weekend('ordered_at') }} then 1 end
         ) as weekend_365d,
         count(
             case when days_ago <= 365 and extract(hour from ordered_at) >= 18 then 1 end
