@@ -44,7 +44,7 @@ $(ENGINES)/.ready: scripts/engines.sh | install
 	@touch $@
 
 .PHONY: test-engines
-test-engines: $(ENGINES)/.ready ## run Spark here and Snowflake against a fake server: needs Java 17, 3 minutes
+test-engines: $(ENGINES)/.ready ## run Spark here and Snowflake against a fake server: needs Java 17, some minutes
 	@PYSPARK_PYTHON=$(abspath $(ENGINES))/bin/python $(ENGINES)/bin/python -m pytest tests/warehouse/contract $(PYTEST_ARGS)
 
 .PHONY: lint

@@ -89,6 +89,9 @@ class Quoted(str):
     """A relation as dbt writes it, with the parts that macros ask for."""
 
     __slots__ = ("database", "identifier", "schema")
+    database: str
+    schema: str
+    identifier: str
 
 
 def relation(engine: str, name: str) -> Quoted:
