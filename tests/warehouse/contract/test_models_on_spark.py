@@ -115,7 +115,7 @@ def test_features_and_consent_are_those_of_duckdb(
     ours = rendered("spark", on_duckdb, monkeypatch)
     theirs = rendered("duckdb", on_duckdb, monkeypatch)
     assert list(ours) == list(theirs)
-    differing = {}
+    differing: dict[str, Any] = {}
     for name in ours:
         on_duckdb.execute(f"create table {SCHEMA}.{name} as {theirs[name]}")
         on_spark.execute(f"create table {SCHEMA}.{name} as {ours[name].replace('`shop`.', '')}")
