@@ -35,6 +35,7 @@ if TYPE_CHECKING:
 _LOG: Final = logging.getLogger(__name__)
 FIRST_PAUSE: Final = 0.2
 LONGEST_PAUSE: Final = 30.0
+_JITTER: Final = random.Random()  # noqa: S311 - no secret; programs may have seeded the shared one
 _WAITING: Final = 4
 """Requests that may wait for the one under way; further ones stay in the network."""
 
@@ -197,7 +198,7 @@ class SiteLink:
             if began is not None and time.monotonic() - began > LONGEST_PAUSE:
                 pause = FIRST_PAUSE
             # Sites that lost the same coordinator do not all come back in the same moment.
-            self._stopping.wait(pause * random.uniform(0.5, 1.0))  # noqa: S311 - no secret
+            self._stopping.wait(pause * _JITTER.uniform(0.5, 1.0))
             pause = min(2 * pause, LONGEST_PAUSE)
 
     def _serve(self, stream: Stream) -> None:
