@@ -199,7 +199,8 @@ class Coordinator:
 
     def __init__(self, folder: Path) -> None:
         self.log = folder / "coordinator.log"
-        command = [sys.executable, "-m", "tests.federation.grpc.fuzz_port", "--serve", str(folder)]
+        python = [sys.executable, "-X", "faulthandler"]  # a crash writes its threads to the log
+        command = [*python, "-m", "tests.federation.grpc.fuzz_port", "--serve", str(folder)]
         with self.log.open("wb") as log:
             self._process = subprocess.Popen(
                 command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=log, text=True
@@ -297,9 +298,14 @@ def fuzz(
         before = coordinator.round()
         for tenth in range(10):
             begin, end = (first + part * (count - first) // 10 for part in (tenth, tenth + 1))
-            outcome.answers.update(
-                senders.map(lambda number: inputs.send(number, address), range(begin, end))
-            )
+            try:
+                outcome.answers.update(
+                    senders.map(lambda number: inputs.send(number, address), range(begin, end))
+                )
+            except ConnectionRefusedError as error:
+                end_of_log = coordinator.log.read_text(errors="replace")[-4_000:]
+                gone = f"nobody listens any more between inputs {begin} and {end}: {end_of_log}"
+                raise SystemExit(gone) from error
             state = coordinator.round()
             outcome.memory.append(state["memory"])
             if not state["served"] or state["north"] != before["north"]:
