@@ -68,11 +68,6 @@ class SlotPacking:
         return cls(packing, slots, wide)
 
     @classmethod
-    def of_bounds(cls, gradient: Integers, hessian: Integers) -> Self:
-        """Choose the shortest for sums within +-``gradient`` and 0 .. ``hessian``, int64[slots]."""
-        return cls.of_bits(bit_length(gradient), bit_length(hessian))
-
-    @classmethod
     def of_bits(cls, gradient: Bits, hessian: Bits, most: int = RING_64.bits) -> Self:
         """Choose the shortest for sums of so many bits, a sign not counted; int16[slots] both.
 

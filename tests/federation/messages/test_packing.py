@@ -14,6 +14,7 @@ from fed_audience.federation.messages.packing import (
     WIDE,
     Packing,
     SlotPacking,
+    bit_length,
     counts_ring,
 )
 from fed_audience.gbdt.kernels.packed_sums import NO_SLOTS
@@ -25,6 +26,11 @@ NODES = 2
 
 def integers(values: list[int]) -> Integers:
     return np.array(values, dtype=np.int64)
+
+
+def within(gradient: Integers, hessian: Integers) -> SlotPacking:
+    """Choose the packing of sums within +-``gradient`` and 0 .. ``hessian``, int64[slots]."""
+    return SlotPacking.of_bits(bit_length(gradient), bit_length(hessian))
 
 
 def summed(how: SlotPacking, sites: list[Integers], rides: list[list[int]]) -> Integers:
@@ -42,7 +48,7 @@ def test_sums_within_the_bounds_are_read_back(data: st.DataObject) -> None:
     widths = st.lists(st.integers(0, 50), min_size=slots, max_size=slots)
     gradient = 2 ** integers(data.draw(widths)) - 1
     hessian = 2 ** integers(data.draw(widths)) - 1
-    how = SlotPacking.of_bounds(gradient, hessian)
+    how = within(gradient, hessian)
     sites = []
     for _ in range(count):
         share = st.lists(st.floats(-1, 1), min_size=slots, max_size=slots)
@@ -72,7 +78,7 @@ def test_sums_within_the_bounds_are_read_back(data: st.DataObject) -> None:
 def test_the_shortest_packing_that_holds_every_sum_is_chosen(
     gradient: int, hessian: int, expected: Packing
 ) -> None:
-    how = SlotPacking.of_bounds(integers([gradient]), integers([hessian]))
+    how = within(integers([gradient]), integers([hessian]))
     assert how.packing == expected
     assert not len(how.wide)
 
@@ -80,14 +86,14 @@ def test_the_shortest_packing_that_holds_every_sum_is_chosen(
 def test_a_slot_that_holds_very_many_rows_costs_the_others_nothing() -> None:
     gradient = integers([2**30, 2**40, 2**30, 2**30, 2**20])
     hessian = integers([2**28, 2**38, 2**28, 2**28, 2**18])
-    how = SlotPacking.of_bounds(gradient, hessian)
+    how = within(gradient, hessian)
     assert how.packing == Packing(hessian_bits=29)
     assert how.wide.tolist() == [1]
     assert how.size(nodes=3) == 3 * (5 + 1)
 
 
 def test_most_slots_outgrowing_an_element_all_take_two() -> None:
-    how = SlotPacking.of_bounds(integers([2**40, 2**40, 2**10]), integers([2**38, 2**38, 2**8]))
+    how = within(integers([2**40, 2**40, 2**10]), integers([2**38, 2**38, 2**8]))
     assert how.packing == WIDE
     assert not len(how.wide)
 
@@ -96,7 +102,7 @@ def test_a_share_of_hessian_bits_that_one_slot_needs_may_make_another_wide() -> 
     """The split of the 64 bits is one for all: 40 for hessians leave 23 and a sign."""
     gradient = integers([2**20, 2**50, 2**20, 2**20])
     hessian = integers([2**40 - 1, 2**5, 2**40 - 1, 2**40 - 1])
-    how = SlotPacking.of_bounds(gradient, hessian)
+    how = within(gradient, hessian)
     assert (how.packing.hessian_bits, how.wide.tolist()) == (40, [1])
     edge = np.stack((-gradient, hessian), axis=1)[None]
     assert np.array_equal(how.unpack(summed(how, [edge], [[]]), 1)[0], edge)
@@ -107,7 +113,7 @@ def test_a_share_of_hessian_bits_that_one_slot_needs_may_make_another_wide() -> 
 )
 def test_the_extremes_of_a_packing_are_read_back(gradient: int, hessian: int) -> None:
     signs = np.array([1, -1, -1, 1, 0])
-    how = SlotPacking.of_bounds(np.full(5, gradient), np.full(5, hessian))
+    how = within(np.full(5, gradient), np.full(5, hessian))
     edge = np.stack((signs * gradient, integers([hessian, hessian, 0, 0, 0])), axis=1)[None]
     pairs, _ = how.unpack(summed(how, [edge], [[]]), 1)
     assert np.array_equal(pairs, edge)
