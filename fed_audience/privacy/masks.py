@@ -48,6 +48,11 @@ class Ring:
         return self.bits // 8
 
     @property
+    def dtype(self) -> np.dtype[np.uint32] | np.dtype[np.uint64]:
+        """Type of one element, little-endian."""
+        return np.dtype(f"<u{self.bytes}")
+
+    @property
     def largest(self) -> int:
         """The largest integer that has its own element."""
         return (1 << (self.bits - 1)) - 1
@@ -76,17 +81,24 @@ RING_64: Final = Ring(64)
 RING_32: Final = Ring(32)
 
 
-def masked(vector: RingVector, add: Iterable[bytes], subtract: Iterable[bytes] = ()) -> RingVector:
+def masked(
+    vector: RingVector,
+    add: Iterable[bytes],
+    subtract: Iterable[bytes] = (),
+    out: RingVector | None = None,
+) -> RingVector:
     """Return ``vector`` plus the stream of each key of ``add``, less those of ``subtract``.
 
     Keys are 32 bytes and serve one vector only, as its stretches use up the nonces (NIST SP
-    800-38D, 8). Memory is one block beside the result, whatever its length and the number of keys.
+    800-38D, 8). Memory is one block beside ``out``, of the vector's size and type, where the
+    result is written: memory of its own unless it is given.
     """
+    if out is None:
+        out = np.empty_like(vector)
     streams: list[tuple[AESGCM, np.ufunc]] = [(AESGCM(key), np.add) for key in add]
     streams += [(AESGCM(key), np.subtract) for key in subtract]
     if not streams:
-        return vector.copy()
-    out = np.empty_like(vector)
+        out[:] = vector
     step = BLOCK_BYTES // vector.itemsize
     stretch = _own_stretch()
     noise = np.frombuffer(stretch, dtype=vector.dtype, count=step)

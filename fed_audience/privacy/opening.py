@@ -25,7 +25,7 @@ class MaskedSum:
 
     def __init__(self, size: int, ring: Ring) -> None:
         self._ring = ring
-        self._shape, self._dtype = (size,), np.dtype(f"<u{ring.bytes}")
+        self._shape, self._dtype = (size,), ring.dtype
         self._added = 0
         self._sum: RingVector | None = None
 

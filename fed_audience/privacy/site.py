@@ -157,19 +157,21 @@ class SecureSite:
         cohort: Sequence[str],
         values: NDArray[np.int64],
         ring: Ring = RING_64,
+        out: RingVector | None = None,
     ) -> RingVector:
         """Return ``values`` int64[n] as ring elements under masks that cancel over ``cohort``.
 
-        The same round may be asked again, with the same bytes; under a later attempt with the
-        same vector, over the same sites or the survivors that were signed. ``ring`` of 32 bits is
-        for sums that the caller knows to fit: a value of its own is checked here.
+        They are written into ``out`` where that is given. The same round may be asked again, with
+        the same bytes; under a later attempt with the same vector, over the same sites or the
+        survivors that were signed. ``ring`` of 32 bits is for sums that the caller knows to fit: a
+        value of its own is checked here.
         """
         keys = self._agreed(asked)
         sites = tuple(sorted(cohort))
         vector = ring.elements(values)
         self._enter(keys, asked, sites, fingerprint(keys.record.secret, asked, vector), ring)
         add, subtract = self._round_keys(keys, asked, sites, ring)
-        return masked(vector, add, subtract)
+        return masked(vector, add, subtract, out)
 
     def sign_survivors(self, asked: Round, alive: Sequence[str]) -> Consent:
         """Sign that ``alive`` are the sites whose sum this round opens; one set a round.

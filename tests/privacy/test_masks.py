@@ -76,3 +76,11 @@ def test_the_largest_values_of_each_ring_are_read_back() -> None:
 def test_other_widths_are_refused() -> None:
     with pytest.raises(SecureSumError):
         Ring(48)
+
+
+@pytest.mark.parametrize("keys", [[], KEYS])
+def test_masks_are_written_where_the_caller_says(keys: list[bytes]) -> None:
+    values = RING_64.elements(np.arange(10))
+    out = np.empty_like(values)
+    assert masked(values, keys, out=out) is out
+    assert np.array_equal(out, masked(values, keys))

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Annotated, ClassVar, Final, Literal
+from typing import TYPE_CHECKING, Annotated, ClassVar, Final, Literal
 
 import numpy as np
 from numpy.typing import NDArray
@@ -10,9 +10,12 @@ from pydantic import Field
 
 from fed_audience.config import StrictModel
 from fed_audience.errors import FederationError
-from fed_audience.federation.messages.wire import ArrayType, WireModel
+from fed_audience.federation.messages.wire import ArrayType, WireModel, encode_in_place
 from fed_audience.privacy.masks import RING_64, Ring, RingVector
 from fed_audience.privacy.refusals import SecureSumReason
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
 
 PREPARATION: Final = -1
 """``Slot.tree`` of the rounds before the first tree."""
@@ -26,6 +29,7 @@ UInt32Vector = Annotated[NDArray[np.uint32], ArrayType("<u4")]
 CodeSets = Annotated[NDArray[np.uint8], ArrayType("|u1", 2)]
 Float64Vector = Annotated[NDArray[np.float64], ArrayType("<f8")]
 RingWords = Annotated[NDArray[np.uint32], ArrayType("<u4")]
+_WORD_BYTES: Final = 4
 Count = Annotated[int, Field(ge=0, le=2**31 - 1)]
 
 DataReason = Literal[
@@ -109,11 +113,20 @@ class VectorReply(Reply):
 
     words: RingWords
 
+    @classmethod
+    def encoded(
+        cls, slot: Slot, ring: Ring, length: int, write: Callable[[RingVector], None]
+    ) -> bytes:
+        """Return the bytes of a reply of ``length`` ring elements, which ``write`` fills in."""
+        words = length * ring.bytes // _WORD_BYTES
+        blank = cls.model_construct(slot=slot)
+        return encode_in_place(blank, words, lambda out: write(out.view(ring.dtype)))
+
     def elements(self, ring: Ring) -> RingVector:
         """Return the ring elements, uint32[n] or uint64[n]."""
         if self.words.nbytes % ring.bytes:
             raise FederationError("a vector ends in the middle of an element")
-        found: RingVector = self.words.view(f"<u{ring.bytes}")
+        found: RingVector = self.words.view(ring.dtype)
         return found
 
     def integers(self, ring: Ring = RING_64) -> NDArray[np.int64]:

@@ -12,6 +12,7 @@ import json
 import struct
 from dataclasses import dataclass
 from functools import cache
+from io import BytesIO
 from math import prod
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Any, ClassVar, Final
@@ -24,7 +25,7 @@ from fed_audience.config import StrictModel
 from fed_audience.errors import FederationError
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Callable, Mapping
 
     from numpy.typing import NDArray
 
@@ -95,13 +96,26 @@ class WireModel(StrictModel):
 def encode(message: WireModel) -> bytes:
     """Return the bytes of ``message``; equal messages give equal bytes."""
     arrays = [getattr(message, name) for name in message.array_types()]
-    text = _header(message, [list(array.shape) for array in arrays])
-    parts = [_PREFIX.pack(_MAGIC, WIRE_VERSION, message.kind, 0, len(text), len(arrays))]
-    parts.append(text)
+    parts = [_front(message, [list(array.shape) for array in arrays])]
     for array in arrays:
         parts.append(array.data if array.size else b"")
         parts.append(b"\0" * _padding(array.nbytes))
     return b"".join(parts)
+
+
+def encode_in_place(blank: WireModel, length: int, write: Callable[[NDArray[Any]], None]) -> bytes:
+    """Return the bytes of ``blank``, whose one array ``write`` fills where it stands: no copy.
+
+    ``length``: of the array, which has one dimension and is given full of zeros.
+    """
+    ((_, array_type),) = blank.array_types().items()
+    front, dtype = _front(blank, [[length]]), np.dtype(array_type.dtype)
+    size = len(front) + length * dtype.itemsize
+    room = BytesIO(bytes(size + _padding(size)))  # written in place, as nobody else has them
+    buffer = room.getbuffer()
+    buffer[: len(front)] = front
+    write(np.frombuffer(buffer, dtype, length, len(front)))
+    return room.getvalue()
 
 
 def decode(body: bytes, types: Mapping[int, type[WireModel]]) -> WireModel:
@@ -175,6 +189,12 @@ def _read_array(
         raise ValueError("an array is cut short")
     array = np.frombuffer(body, dtype=dtype, count=count, offset=position).reshape(shape)
     return array, padded
+
+
+def _front(message: WireModel, shapes: list[list[int]]) -> bytes:
+    """Prefix and header: everything before the arrays."""
+    text = _header(message, shapes)
+    return _PREFIX.pack(_MAGIC, WIRE_VERSION, message.kind, 0, len(text), len(shapes)) + text
 
 
 def _header(message: WireModel, shapes: list[list[int]]) -> bytes:

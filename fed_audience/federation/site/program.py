@@ -29,6 +29,7 @@ if TYPE_CHECKING:
     from fed_audience.federation.site.steps import Steps
     from fed_audience.federation.workers.spread_rows import SpreadRows
     from fed_audience.federation.workers.spread_run import SpreadCopies
+    from fed_audience.privacy.masks import RingVector
     from fed_audience.privacy.site import SecureSite
 
 _LOG: Final = logging.getLogger(__name__)
@@ -150,13 +151,17 @@ class SiteProgram:
             return m.encode(vector)
         manifest = self._open_run(request.slot).manifest
         if manifest.secure and len(manifest.cohort(of_all_sites=request.of_all_sites)) > 1:
-            cohort = self._cohort(manifest, request)
-            elements = self._identified().mask(
-                round_of(request.slot), cohort, vector.values, vector.ring
-            )
+            secure, cohort = self._identified(), self._cohort(manifest, request)
         else:
-            elements = vector.ring.elements(vector.values)
-        return m.encode(vector.kind(slot=request.slot, words=elements.view("<u4")))
+            secure, cohort = None, ()
+
+        def write(out: RingVector) -> None:
+            if secure is not None:
+                secure.mask(round_of(request.slot), cohort, vector.values, vector.ring, out)
+            else:
+                out[:] = vector.ring.elements(vector.values)
+
+        return vector.kind.encoded(request.slot, vector.ring, len(vector.values), write)
 
     def _cohort(self, manifest: Manifest, request: m.Request) -> tuple[str, ...]:
         try:

@@ -13,6 +13,7 @@ from fed_audience.errors import FederationError
 from fed_audience.federation import messages as m
 from fed_audience.federation.messages import wire
 from fed_audience.federation.messages.packing import Packing
+from fed_audience.privacy.masks import RING_32, RING_64, Ring, RingVector
 
 SLOT = m.Slot(run="run", tree=3, level=1)
 SPLITS: dict[str, Any] = {
@@ -149,6 +150,22 @@ def test_a_message_survives_the_wire_bit_for_bit(kind: type[m.Request | m.Reply]
             assert np.array_equal(found, value)
         else:
             assert found == value
+
+
+@pytest.mark.parametrize("ring", [RING_32, RING_64])
+@pytest.mark.parametrize("values", [[], [7], [1, -2, 3]])
+def test_a_vector_written_in_place_makes_the_same_bytes(values: list[int], ring: Ring) -> None:
+    slot = m.Slot(run="r", tree=1, level=2)
+    elements = ring.elements(np.array(values, dtype=np.int64))
+
+    def write(out: RingVector) -> None:
+        assert not out.any()
+        out[:] = elements
+
+    whole = m.LevelHistogram(slot=slot, words=elements.view("<u4"))
+    body = m.LevelHistogram.encoded(slot, ring, len(values), write)
+    assert body == m.encode(whole)
+    assert isinstance(body, bytes)
 
 
 @pytest.mark.parametrize("kind", m.REPLIES)
