@@ -112,9 +112,9 @@ def encode_in_place(blank: WireModel, length: int, write: Callable[[NDArray[Any]
     front, dtype = _front(blank, [[length]]), np.dtype(array_type.dtype)
     size = len(front) + length * dtype.itemsize
     room = BytesIO(bytes(size + _padding(size)))  # written in place, as nobody else has them
-    buffer = room.getbuffer()
-    buffer[: len(front)] = front
-    write(np.frombuffer(buffer, dtype, length, len(front)))
+    with room.getbuffer() as buffer:
+        buffer[: len(front)] = front
+        write(np.frombuffer(buffer, dtype, length, len(front)))
     return room.getvalue()
 
 
