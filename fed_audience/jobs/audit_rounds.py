@@ -32,9 +32,11 @@ class RoundRecorder:
 
     A round is told as soon as every site that was asked has answered, so that who interrupts the
     program after it cannot lose it; one that sites are missing from, when the next begins.
-    Only digests are kept, under a key that readers of the log lack: the plain hash of a few small
+    Only digests are told, under a key that readers of the log lack: the plain hash of a few small
     counts could be inverted by trying. Whoever holds ``digest_key`` and a message can show that
-    it is the one in the log. Between trees ``checkpoint`` is called, the log's own without it.
+    it is the one in the log. A body is hashed as it passes and let go when the next one comes: the
+    shares of 500 sites are half a gigabyte. Between trees ``checkpoint`` is called, the log's own
+    without it.
     ``manifest``: of a training that goes on, whose opening this recorder does not see.
     """
 
@@ -49,8 +51,10 @@ class RoundRecorder:
         self._log = log
         self._key = digest_key
         self._checkpoint = checkpoint or partial(log.checkpoint, durable=False)
-        self._bodies: list[bytes] = []
         self._request: m.Request | None = None
+        self._body: bytes | None = None
+        self._bodies_seen: set[bytes] = set()
+        self._sent = self._keyed()
         self._asked: list[str] = []
         self._received: dict[str, ReceivedMessage] = {}
         self._counts_ring = self._ring = RING_64
@@ -64,9 +68,9 @@ class RoundRecorder:
     def __call__(self, envelope: Envelope) -> None:
         """Take one message, as it crossed a site's border."""
         if envelope.direction == "to_site":
-            if envelope.body not in self._bodies:
-                self._begin(m.decode_request(envelope.body))
-                self._bodies.append(envelope.body)
+            # The sites of a broadcast share one object: it is hashed once, not once a site.
+            if envelope.body is not self._body:
+                self._take_request(envelope.body)
             if envelope.site not in self._asked:
                 self._asked.append(envelope.site)
         else:
@@ -94,14 +98,24 @@ class RoundRecorder:
             **place,
             kind=type(request).__name__,
             cohort_sha256=sha256(canonical(sorted(self._asked))).hexdigest(),
-            sent=self._digest(b"".join(self._bodies)),
+            sent=self._sent.hexdigest(),
             received=[self._received[site] for site in sorted(self._received)],
             aggregate=self._aggregate(),
         )
         for site in sorted(set(self._asked) - self._received.keys()):
             self._log.append(e.SiteDropped, **place, site=site)
-        self._request, self._bodies, self._asked, self._received = None, [], [], {}
+        self._request, self._body, self._bodies_seen, self._sent = None, None, set(), self._keyed()
+        self._asked, self._received = [], {}
         self._sum, self._summable = None, True
+
+    def _take_request(self, body: bytes) -> None:
+        """Hash ``body`` into what was sent, unless it is sent again."""
+        seen = sha256(body).digest()
+        if seen not in self._bodies_seen:
+            self._begin(m.decode_request(body))
+            self._bodies_seen.add(seen)
+            self._sent.update(body)
+        self._body = body
 
     def _begin(self, request: m.Request) -> None:
         """Begin the entry of another round; shares go to each site under a request of its own."""
@@ -170,6 +184,9 @@ class RoundRecorder:
         asked = Round(slot.run, slot.tree, slot.level)
         loose = manifest.secure and not manifest.fixed_cohort
         return loose and tolerates_dropouts(len(self._asked), asked)
+
+    def _keyed(self) -> hmac.HMAC:
+        return hmac.new(self._key, digestmod="sha256")
 
     def _digest(self, body: bytes) -> str:
         return hmac.digest(self._key, body, "sha256").hex()

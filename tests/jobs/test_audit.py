@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hmac
 import stat
+import tracemalloc
 from datetime import timedelta
 from pathlib import Path
 from typing import Any, get_args
@@ -347,6 +348,52 @@ def test_rounds_of_ten_sites_are_told_in_order() -> None:
     assert (roots[1], roots[2]) == (None, None)
     held = next(one for one in told if one["kind"] == "HoldShares")
     assert len(held["received"]) == 10
+
+
+def test_shares_of_many_sites_are_hashed_as_they_pass_and_let_go() -> None:
+    """The entry is that of all bodies in a row, each once; no two of them are in memory."""
+    sites, width = [f"s{i:02d}" for i in range(30)], 200_000
+    slot = m.Slot(run="r", tree=1, level=0)
+    log = Lines()
+    recorder = RoundRecorder(log, b"key")  # type: ignore[arg-type]  # keeps what it is told
+    expected = hmac.new(b"key", digestmod="sha256")
+
+    def held(place: int) -> bytes:
+        rows = np.full((1, width), place, dtype=np.uint8)
+        return m.encode(m.HoldShares(slot=slot, absent=(), senders=(place,), envelopes=rows))
+
+    tracemalloc.start()
+    try:
+        for place, site in enumerate(sites):
+            recorder(Envelope(site, "to_site", held(place)))
+        for silent in (3, 29):
+            recorder(Envelope(sites[silent], "to_site", held(silent)))
+        kept, _ = tracemalloc.get_traced_memory()
+    finally:
+        tracemalloc.stop()
+    for place in range(len(sites)):
+        expected.update(held(place))
+    for site in sites:
+        recorder(Envelope(site, "from_site", m.encode(m.SharesHeld(slot=slot))))
+    recorder.finish()
+    ((_, told),) = log.told
+    assert told["sent"] == expected.hexdigest()
+    assert [one.site for one in told["received"]] == sites
+    assert kept < 4 * width
+
+
+def test_a_request_that_is_sent_again_is_told_once(small_federation: SmallFederation) -> None:
+    """What a retry sends is equal, not the same object."""
+    seen: list[Envelope] = []
+    trained(small_federation, seen)
+    request = seen[0].body
+    log = Lines()
+    recorder = RoundRecorder(log, b"key")  # type: ignore[arg-type]  # keeps what it is told
+    for site in ("ant", "bee", "bee"):
+        recorder(Envelope(site, "to_site", bytes(bytearray(request))))
+    recorder.finish()
+    assert log.told[0][1]["sent"] == hmac.digest(b"key", request, "sha256").hex()
+    assert [kind for kind, _ in log.told].count(e.RoundSummed) == 1
 
 
 def test_the_logs_own_clock_is_the_wall_clock(small_federation: SmallFederation) -> None:
