@@ -10,11 +10,11 @@ from typing import TYPE_CHECKING, Any, Final
 
 import grpc  # type: ignore[import-untyped]
 from google.protobuf.message import DecodeError
-from grpc_health.v1 import health, health_pb2, health_pb2_grpc  # type: ignore[import-untyped]
 
 from fed_audience import __version__
 from fed_audience.federation.transports.grpc import envelope_pb2 as pb
 from fed_audience.federation.transports.grpc.admission import Admitted, Caller, admit
+from fed_audience.federation.transports.grpc.health import health_handler
 from fed_audience.federation.transports.grpc.metrics import METRICS
 from fed_audience.federation.transports.grpc.protocol import (
     SERVICE,
@@ -92,13 +92,8 @@ class Listener:
             request_deserializer=_parsed,
             response_serializer=None,
         )
-        server.add_generic_rpc_handlers(
-            (grpc.method_handlers_generic_handler(SERVICE, {"Join": join}),)
-        )
-        status = health.aio.HealthServicer()
-        health_pb2_grpc.add_HealthServicer_to_server(status, server)
-        for service in ("", SERVICE):
-            await status.set(service, health_pb2.HealthCheckResponse.SERVING)
+        streams = grpc.method_handlers_generic_handler(SERVICE, {"Join": join})
+        server.add_generic_rpc_handlers((streams, await health_handler("", SERVICE)))
         return server
 
     async def remove(self, site: str, text: str) -> None:
