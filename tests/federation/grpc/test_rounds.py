@@ -388,6 +388,26 @@ def test_a_control_message_without_an_answer_is_not_waited_for_forever(
         let_go.set()
 
 
+def test_a_site_that_hangs_up_while_it_is_asked_is_named(federation: Federation) -> None:
+    """Whoever asks may have found the stream just before it ended, or wait for its answer."""
+    let_go = threading.Event()
+    with federation.transport() as transport:
+        with federation.link(transport.address, "north") as link:
+            link.on("slow", lambda _: bytes(let_go.wait(60)))
+            transport.wait_for(["north"], 10)
+            found = transport._listener.sessions["north"]
+            with ThreadPoolExecutor(1) as other:
+                waiting = other.submit(transport.ask, "north", "slow", b"", 60)
+                until(lambda: bool(found._asks))
+                transport.remove("north", "it left")
+                with pytest.raises(FederationError, match="north hung up before it answered"):
+                    waiting.result(60)
+            let_go.set()
+        until(lambda: transport.sites() == [])
+        with pytest.raises(FederationError, match="north hung up before it answered"):
+            transport._run(found.ask("slow", b"", 10))
+
+
 def test_a_port_that_is_taken_is_named(federation: Federation) -> None:
     with (
         federation.transport() as transport,

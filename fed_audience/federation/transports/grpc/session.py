@@ -8,6 +8,8 @@ from datetime import UTC, datetime
 from functools import cached_property
 from typing import TYPE_CHECKING, Any, Final
 
+from grpc.aio import BaseError  # type: ignore[import-untyped]
+
 from fed_audience.errors import FederationError
 from fed_audience.federation.transports.grpc import envelope_pb2 as pb
 from fed_audience.federation.transports.grpc.metrics import METRICS, SiteCounters
@@ -155,8 +157,9 @@ class Session:
             raise FederationError(
                 f"site {self.site} did not answer the message {kind}", value=f"{seconds:g} s"
             ) from None
-        except asyncio.CancelledError:
-            if not answer.cancelled():
+        except (asyncio.CancelledError, BaseError) as error:
+            # The stream ends while the answer is waited for, or has just ended for gRPC.
+            if isinstance(error, asyncio.CancelledError) and not answer.cancelled():
                 raise
             raise FederationError(
                 f"site {self.site} hung up before it answered the message {kind}"
