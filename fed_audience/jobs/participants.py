@@ -24,6 +24,7 @@ from fed_audience.warehouse.control import (
     release_request,
     verify_build,
 )
+from fed_audience.warehouse.protocol import quoted
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -269,7 +270,7 @@ def unlabelled_participant(
             relation,
             entity=spec.entity,
             as_of=as_of,
-            selection=Selection(where=f"{spec.cutoff} = ?", parameters=(cutoff,)),
+            selection=Selection(where=f"{quoted(spec.cutoff)} = ?", parameters=(cutoff,)),
         )
     if not rows.table.num_rows:
         raise WarehouseError(

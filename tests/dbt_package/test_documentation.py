@@ -45,9 +45,10 @@ def test_marts_keep_a_contract(manifest: dict[str, Any]) -> None:
 
 def test_audiences_and_training_are_exposed_with_an_owner(manifest: dict[str, Any]) -> None:
     exposures = {exposure["name"]: exposure for exposure in manifest["exposures"].values()}
-    assert exposures.keys() == {"federated_training", "audience_repurchase", "audience_premium"}
+    audiences, trainings = {"audience_repurchase", "audience_premium"}, {"repurchase", "high_value"}
+    assert exposures.keys() == audiences | {f"federated_{model}" for model in trainings}
     assert all(exposure["owner"]["email"] for exposure in exposures.values())
-    for audience in ("audience_repurchase", "audience_premium"):
+    for audience in audiences:
         assert exposures[audience]["config"]["meta"]["fed_audience"].keys() == {
             "destination",
             "model",

@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from fed_audience.warehouse.control import claim_request, control, verify_build
-from tests.dbt_package.conftest import Stage
+from tests.dbt_package.conftest import QUOTED, Stage
 from tests.dbt_package.postgres_brand import PostgresBrand, refused
 from tests.dbt_package.test_package_rules import unit_tests
 from tests.same_rows import assert_same
@@ -114,11 +114,27 @@ def test_a_brand_that_lacks_tables_and_columns_builds(sparse_postgres: PostgresB
     assert created == [(datetime(2025, 9, 10, 4),)]  # noqa: DTZ001 - naive and UTC
 
 
+def test_columns_may_have_names_that_need_quotes(sparse_postgres: PostgresBrand) -> None:
+    warehouse = sparse_postgres.warehouse()
+    request = claim_request(warehouse, claimed_by="agent", now=NOW, model_name="quoted")
+    warehouse.close()
+    assert request is not None
+    assert (request.row_count, request.spec.entity, request.spec.label) == (8, "Order", "Limit")
+    assert sparse_postgres.rows('select sum("Limit") from quoted') == [(2,)]
+
+
 @pytest.fixture(scope="module")
 def sparse_postgres(make_postgres_brand: Any) -> PostgresBrand:
     sparse = (Path(__file__).parent / "raw_sparse.sql").read_text(encoding="utf-8")
     brand: PostgresBrand = make_postgres_brand("grocery_on_postgres", sparse)
-    # The unit tests and data tests have been through both engines; this is about the tables.
-    without = ("--exclude-resource-type", "unit_test", "--exclude-resource-type", "test")
+    for file, text in QUOTED.items():
+        (brand.project / "models" / file).write_text(text)
+    # The package's own tests have been through both engines; this is about the tables.
+    without = (
+        "--exclude-resource-type",
+        "unit_test",
+        "--exclude",
+        "test_type:data,package:fed_audience",
+    )
     brand.dbt("build", *without, fed_audience__using_identity_map=False)
     return brand

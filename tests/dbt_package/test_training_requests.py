@@ -98,9 +98,17 @@ def test_analysts_bring_their_own_features(sparse: Stage) -> None:
         for name in ("ann", "bob", "eve", "fay", "gus", "ida", "jon", "new")
     }
     requests = sparse.rows(
-        "select model_name, row_count, status from fed_audience.training_requests"
+        "select model_name, row_count, status from fed_audience.training_requests order by 1"
     )
-    assert requests == [("own", 8, "pending")]
+    assert requests == [("own", 8, "pending"), ("quoted", 8, "pending")]
+
+
+def test_columns_may_have_names_that_need_quotes(sparse: Stage) -> None:
+    assert sparse.rows('select "Order", "Limit" from quoted order by 1 limit 3') == [
+        ("ann", 1),
+        ("bob", 1),
+        ("eve", 0),
+    ]
 
 
 @pytest.mark.parametrize(

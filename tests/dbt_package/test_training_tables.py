@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import json
 from typing import TYPE_CHECKING
 
+import pytest
+
 if TYPE_CHECKING:
-    from tests.dbt_package.conftest import Stage
+    from tests.dbt_package.conftest import Brand, Stage
 
 TABLES = ("fed_training_repurchase", "fed_training_high_value", "fed_training_premium")
 
@@ -64,8 +67,21 @@ def test_rows_carry_the_build_and_the_instant_of_consent_and_no_identifier(built
         assert len(others) > 40
 
 
-def test_a_brand_that_is_not_the_seed_brand_has_no_such_table(sparse: Stage) -> None:
+def test_an_analyst_builds_one_model_on_a_fresh_warehouse(sparse: Stage) -> None:
+    # Tests of the trainings, scores and audiences that were not chosen have not been run, as the
+    # build would have failed; nor is this the seed brand of fed_training_premium.
     found = sparse.rows(
-        "select table_name from information_schema.tables where table_name like 'fed_training%'"
+        "select table_name from information_schema.tables"
+        " where table_name like 'fed_training%' or table_name like 'fct_%'"
     )
-    assert {row[0] for row in found} == {"fed_training_repurchase", "fed_training_high_value"}
+    assert {row[0] for row in found} == {"fed_training_repurchase", "fct_customer_features"}
+    assert sparse.said("fed_consented_to_fed_training_repurchase")
+    assert not sparse.said("fed_consented_to_fed_training_high_value")
+
+
+@pytest.mark.usefixtures("refused")
+def test_a_ready_made_training_can_be_switched_off(sparse_brand: Brand) -> None:
+    manifest = json.loads((sparse_brand.project / "target" / "manifest.json").read_text())
+    named = {one.rsplit(".", 1)[-1] for one in (*manifest["nodes"], *manifest["exposures"])}
+    assert {"fed_training_repurchase", "federated_repurchase"} <= named
+    assert not {"fed_training_high_value", "federated_high_value"} & named

@@ -26,8 +26,9 @@
   as_of     SQL expression of a timestamp
   purposes  optional list that narrows the answer, never the evidence
   subjects  optional select of the customers who are asked about; each is decided by themselves alone
+  rules     relation with the columns of jurisdiction_rules; without it that seed
 #}
-{% macro consent_as_of(ledger, as_of, purposes=none, subjects=none) %}
+{% macro consent_as_of(ledger, as_of, purposes=none, subjects=none, rules=none) %}
 with known as (
 
     select
@@ -57,7 +58,7 @@ with known as (
 
 rules as (
 
-    select * from {{ ref('fed_audience', 'jurisdiction_rules') }}
+    select * from {{ rules or ref('fed_audience', 'jurisdiction_rules') }}
 
 ),
 

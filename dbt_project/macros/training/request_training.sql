@@ -56,9 +56,9 @@
 
 {# Rows and distinct labels of the table just built; an error where it must not be trained. #}
 {% macro checked_training_table(spec) %}
-    {%- set names = adapter.get_columns_in_relation(this) | map(attribute='name') | map('lower') | list -%}
-    {%- do fed_audience.refuse_identifiers(names, this) -%}
-    {%- for column in [spec.entity, spec.label, '_fed_build_id'] if column | lower not in names -%}
+    {%- set columns = fed_audience.quoted_columns(this) -%}
+    {%- do fed_audience.refuse_identifiers(columns.keys(), this) -%}
+    {%- for column in [spec.entity, spec.label, '_fed_build_id'] if column | lower not in columns -%}
         {%- do exceptions.raise_compiler_error(
             this ~ " has no column '" ~ column ~ "'; build it with fed_audience.training_set and name its "
             ~ 'columns in config.meta.fed_audience (entity, label).'
@@ -66,10 +66,13 @@
     {%- endfor -%}
     {%- set cutoff = spec.get('cutoff', 'cutoff_at') -%}
     {%- do fed_audience.refuse_features_after_cutoff(spec, cutoff) -%}
-    {%- set key = [spec.entity] + ([cutoff] if cutoff | lower in names else []) -%}
+    {%- set key = [spec.entity] + ([cutoff] if cutoff | lower in columns else []) -%}
+    {%- set grouped = [] -%}
+    {%- for column in key -%}{%- do grouped.append(columns[column | lower]) -%}{%- endfor -%}
+    {%- set label = columns[spec.label | lower] -%}
     {%- set facts = run_query(
-        'select count(*), count(distinct ' ~ spec.label ~ '), min(' ~ spec.label ~ '), max(' ~ spec.label ~ '), '
-        ~ '(select count(*) from (select 1 as one from ' ~ this ~ ' group by ' ~ key | join(', ')
+        'select count(*), count(distinct ' ~ label ~ '), min(' ~ label ~ '), max(' ~ label ~ '), '
+        ~ '(select count(*) from (select 1 as one from ' ~ this ~ ' group by ' ~ grouped | join(', ')
         ~ ' having count(*) > 1) as repeated) from ' ~ this
     ).rows[0] -%}
     {%- if facts[4] > 0 -%}

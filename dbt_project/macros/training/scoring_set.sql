@@ -10,19 +10,20 @@
   As a view it forgets a person with their consent, not with the next build.
 #}
 {% macro scoring_set(features_relation, entity='customer_id') %}
+    {%- set columns = {} -%}
     {%- if execute and features_relation is not string -%}
-        {%- set names = adapter.get_columns_in_relation(features_relation) | map(attribute='name') | map('lower') | list -%}
-        {%- if entity | lower not in names -%}
+        {%- set columns = fed_audience.quoted_columns(features_relation) -%}
+        {%- if entity | lower not in columns -%}
             {%- do exceptions.raise_compiler_error(
                 "scoring_set: " ~ features_relation ~ " has no column '" ~ entity ~ "'; it has "
-                ~ names | join(', ') ~ ". Name the right one as entity."
+                ~ columns | join(', ') ~ ". Name the right one as entity."
             ) -%}
         {%- endif -%}
     {%- endif -%}
 select features.*
 from {{ features_relation }} as features
 inner join {{ ref('fed_audience', 'int_consent_current') }} as consent
-    on cast(features.{{ entity }} as {{ dbt.type_string() }}) = consent.subject_id
+    on cast(features.{{ columns.get(entity | lower, entity) }} as {{ dbt.type_string() }}) = consent.subject_id
     and consent.purpose = 'profile'
     and consent.is_consented
 {% endmacro %}

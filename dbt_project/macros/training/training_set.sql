@@ -10,17 +10,21 @@
   cutoff             column with the instant up to which the features look
   label              column with the outcome in [cutoff, cutoff + horizon); rows without one are left out
 
+  Columns of a ref() are found whatever their case. Nobody can look into a CTE: a column of it that the engine
+  knows in quotes alone is given in quotes (adapter.quote('Customer')).
+
   Rows younger than as_of - horizon - grace are left out: their outcome is not known yet.
 #}
 {% macro training_set(features_relation, entity='customer_id', cutoff='cutoff_at', label='label') %}
     {%- do fed_audience.training_spec(model) -%}
+    {%- set columns = {} -%}
     {%- if execute and features_relation is not string -%}
-        {%- set names = adapter.get_columns_in_relation(features_relation) | map(attribute='name') | map('lower') | list -%}
-        {%- do fed_audience.refuse_identifiers(names, features_relation) -%}
-        {%- for column in [entity, cutoff, label] if column | lower not in names -%}
+        {%- set columns = fed_audience.quoted_columns(features_relation) -%}
+        {%- do fed_audience.refuse_identifiers(columns.keys(), features_relation) -%}
+        {%- for column in [entity, cutoff, label] if column | lower not in columns -%}
             {%- do exceptions.raise_compiler_error(
                 "training_set: " ~ features_relation ~ " has no column '" ~ column ~ "'; it has "
-                ~ names | join(', ') ~ ". Name the right one as entity, cutoff or label."
+                ~ columns | join(', ') ~ ". Name the right one as entity, cutoff or label."
             ) -%}
         {%- endfor -%}
     {%- endif -%}
@@ -40,9 +44,9 @@ inner join (
     group by subject_id
     having count(*) = 2
 ) as participants
-    on cast(features.{{ entity }} as {{ dbt.type_string() }}) = participants.subject_id
-where features.{{ label }} is not null
-    and features.{{ cutoff }} <= {{ fed_audience.training_cutoff() }}
+    on cast(features.{{ columns.get(entity | lower, entity) }} as {{ dbt.type_string() }}) = participants.subject_id
+where features.{{ columns.get(label | lower, label) }} is not null
+    and features.{{ columns.get(cutoff | lower, cutoff) }} <= {{ fed_audience.training_cutoff() }}
 {% endmacro %}
 
 
