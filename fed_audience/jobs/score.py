@@ -7,11 +7,13 @@ from typing import TYPE_CHECKING
 
 from fed_audience.consent.purposes import PROFILE
 from fed_audience.consent.statement import ConsentRelations, decisions_sql
+from fed_audience.errors import DataError
 from fed_audience.gbdt.bins.encoding import Encoder
 from fed_audience.jobs.audit_trail import AuditTrail
 from fed_audience.jobs.audit_use import ModelUse
 from fed_audience.jobs.retraining_due import refuse_overdue
 from fed_audience.jobs.sites import Site, site_of
+from fed_audience.jobs.training_content import TrainedOn
 from fed_audience.warehouse.registry import active_model
 from fed_audience.warehouse.scores import ScoreStamp, write_scores
 from fed_audience.warehouse.scoring import score
@@ -67,7 +69,7 @@ def score_at(
     """Replace the scores of ``model`` in one brand's warehouse; return version and customers.
 
     Of a table of the brand's own only those are scored who allow `profile` at ``as_of``; the erased
-    are not.
+    are not. Raises DataError when a feature that the brand trained with is not there any more.
     """
     held = active_model(warehouse, model.name)
     how = site.settings.scoring_of(model.name)
@@ -77,6 +79,7 @@ def score_at(
         decisions = decisions_sql(warehouse, relations, as_of, [PROFILE])
         among = f"select subject_id from ({decisions}) as decisions where is_consented"
     stamp = ScoreStamp(held.model_name, held.model_version, held.is_rank, as_of)
+    _refuse_drift(site, warehouse, held, how.table)
     accept_missing = model.missing_features == "accept"
     tombstones = site.tombstones(warehouse)
     if how.in_warehouse:
@@ -104,3 +107,23 @@ def score_at(
     )
     scores = tombstones.without_each(scores, "customer_id")
     return held, write_scores(warehouse, scores, stamp)
+
+
+def _refuse_drift(site: Site, warehouse: Warehouse, held: RegisteredModel, table: str) -> None:
+    """Raise DataError for a feature that the brand trained with and ``table`` lacks.
+
+    What it lacked in the training already is missing here as it was there.
+    """
+    brought = TrainedOn.from_json(held.trained_on)
+    if brought is None:
+        return
+    there = warehouse.columns(site.model(table))
+    features = {feature.name for feature in Encoder.from_json(held.encoder).features}
+    gone = sorted(features.intersection(brought.columns).difference(there))
+    if gone:
+        raise DataError(
+            f"{site.name}: features that the model was trained with here are not there any more",
+            value=", ".join(gone),
+            looked=site.model(table).sql(),
+            fix="put them back, or train again without them",
+        )

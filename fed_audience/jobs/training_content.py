@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hmac
 import json
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field
 from hashlib import sha256
 from typing import TYPE_CHECKING, Any, Final, Self
 
@@ -43,7 +43,8 @@ _WORDS: Final = {
 class TrainedOn:
     """Hashes of all that a brand's part in a training depends on; kept in its model registry.
 
-    ``content``: of its consented rows; ``sites``: who took part, sorted.
+    ``content``: of its consented rows; ``sites``: who took part, sorted. ``columns``: names of what
+    the brand trained with, sorted, by which scoring notices one that is gone; part of the content.
     """
 
     content: str
@@ -51,6 +52,7 @@ class TrainedOn:
     settings: str
     contract: str | None
     sites: tuple[str, ...]
+    columns: tuple[str, ...] = field(default=(), compare=False)
 
     def changes(self, earlier: Self) -> tuple[str, ...]:
         """Say in words what is not as in ``earlier``."""
@@ -67,7 +69,8 @@ class TrainedOn:
         """Read ``to_json`` back; None for what another version wrote, or nobody."""
         try:
             found = json.loads(text or "")
-            return cls(**{**found, "sites": tuple(found["sites"])})
+            sites, columns = tuple(found["sites"]), tuple(found.get("columns", ()))
+            return cls(**{**found, "sites": sites, "columns": columns})
         except (ValueError, TypeError, KeyError):
             return None
 
@@ -135,6 +138,9 @@ def _hashed(
         settings=_sha256(meant),
         contract=None if contract is None else contract.sha256,
         sites=tuple(sorted(sites)),
+        columns=tuple(
+            sorted(name for name in table.column_names if not name.startswith(BOOKKEEPING))
+        ),
     )
 
 
