@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import hmac
 import json
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field
 from typing import TYPE_CHECKING
 
 from cryptography.hazmat.primitives.asymmetric.x25519 import X25519PrivateKey
@@ -27,6 +28,16 @@ class RunKeys:
     pairs: dict[str, bytes]
     transcript: str
     deposits: Deposits | None = None
+    _macs: dict[str, hmac.HMAC] = field(default_factory=dict, repr=False)
+
+    def pair(self, peer: str) -> hmac.HMAC:
+        """Return the HMAC-SHA-256 under the secret of the pair, to copy: it is long in the making.
+
+        Asked for after the sites agreed.
+        """
+        if peer not in self._macs:
+            self._macs[peer] = hmac.new(self.pairs[peer], digestmod="sha256")
+        return self._macs[peer]
 
     def to_text(self) -> str:
         """Return the secrets as JSON, without the ledger's record: that is kept by the ledger."""

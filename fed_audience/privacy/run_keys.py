@@ -131,13 +131,18 @@ def pair_secrets(
     return secrets
 
 
-def round_key(pair_secret: bytes, asked: Round, cohort: tuple[str, ...], bits: int) -> bytes:
-    """Key of one pair for one round: HMAC-SHA-256, 32 bytes."""
-    return hmac.digest(pair_secret, round_context(asked, cohort, bits), "sha256")
+def round_key(pair: hmac.HMAC, asked: Round, cohort: tuple[str, ...], bits: int) -> bytes:
+    """Key of one pair for one round: HMAC-SHA-256 under the pair's secret, 32 bytes.
+
+    ``pair``: the HMAC before its first byte, which stays there.
+    """
+    mac = pair.copy()
+    mac.update(_round_context(asked, cohort, bits))
+    return mac.digest()
 
 
 @lru_cache(maxsize=64)  # the same for every site of the round
-def round_context(asked: Round, cohort: tuple[str, ...], bits: int) -> bytes:
+def _round_context(asked: Round, cohort: tuple[str, ...], bits: int) -> bytes:
     """Return what the keys of a round are bound to."""
     return statement(
         "round key",

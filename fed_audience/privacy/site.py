@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hmac
 import secrets
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
@@ -196,7 +195,7 @@ class SecureSite:
         self._note(chosen)
         self._write(keys, survivors=chosen, opened=cohorts.joined(record.opened, chosen))
         dropped = {
-            site: run_keys.round_key(keys.pairs[site], asked, record.cohort, record.bits)
+            site: run_keys.round_key(keys.pair(site), asked, record.cohort, record.bits)
             for site in record.cohort
             if site not in chosen
         }
@@ -280,9 +279,13 @@ class SecureSite:
         self, keys: RunKeys, asked: Round, sites: tuple[str, ...], ring: Ring
     ) -> tuple[list[bytes], list[bytes]]:
         """Keys whose streams are added, and those whose streams are taken away."""
-        context = run_keys.round_context(asked, sites, ring.bits)
-        add = [hmac.digest(keys.pairs[s], context, "sha256") for s in sites if s > self.name]
-        subtract = [hmac.digest(keys.pairs[s], context, "sha256") for s in sites if s < self.name]
+        peers = {
+            site: run_keys.round_key(keys.pair(site), asked, sites, ring.bits)
+            for site in sites
+            if site != self.name
+        }
+        add = [key for site, key in peers.items() if site > self.name]
+        subtract = [key for site, key in peers.items() if site < self.name]
         if cohorts.tolerant(keys.terms, sites, asked):
             add.append(run_keys.self_mask_seed(bytes.fromhex(keys.record.secret), asked))
         return add, subtract

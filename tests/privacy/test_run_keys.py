@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import hmac
 from dataclasses import replace
 
 import pytest
@@ -56,10 +57,14 @@ def test_a_secret_is_bound_to_the_terms() -> None:
     assert len(seen) == 6
 
 
+def pair(letter: bytes) -> hmac.HMAC:
+    return hmac.new(letter * 32, digestmod="sha256")
+
+
 def test_a_round_key_is_bound_to_everything_that_names_the_round() -> None:
     asked, cohort = Round("run", 1, 2, 3), ("a", "b", "c")
     keys = {
-        round_key(b"k" * 32, *arguments)
+        round_key(pair(b"k"), *arguments)
         for arguments in (
             (asked, cohort, 64),
             (asked, cohort, 32),
@@ -69,9 +74,10 @@ def test_a_round_key_is_bound_to_everything_that_names_the_round() -> None:
             (replace(asked, level=3), cohort, 64),
             (replace(asked, attempt=4), cohort, 64),
         )
-    } | {round_key(b"l" * 32, asked, cohort, 64)}
+    } | {round_key(pair(b"l"), asked, cohort, 64)}
     assert len(keys) == 8
     assert {len(key) for key in keys} == {32}
+    assert round_key(pair(b"l"), asked, cohort, 64) in keys
 
 
 def test_a_self_mask_seed_is_bound_to_its_slot_and_given_back_after_a_restart() -> None:

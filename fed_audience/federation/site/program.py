@@ -150,7 +150,8 @@ class SiteProgram:
         if isinstance(vector, m.Reply):
             return m.encode(vector)
         manifest = self._open_run(request.slot).manifest
-        if manifest.secure and len(manifest.cohort(of_all_sites=request.of_all_sites)) > 1:
+        everyone = manifest.sites if request.of_all_sites else manifest.training_sites
+        if manifest.secure and len(everyone) > 1:
             secure, cohort = self._identified(), self._cohort(manifest, request)
         else:
             secure, cohort = None, ()
