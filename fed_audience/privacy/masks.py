@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 RingVector = NDArray[np.uint32] | NDArray[np.uint64]
 """Elements of a ring, unsigned."""
 
-BLOCK_BYTES: Final = 128 * 1024
+BLOCK_BYTES: Final = 64 * 1024
 """Length of one stretch of a stream: vector and stream stay in the cache together."""
 
 _NONCE_BYTES: Final = 12
