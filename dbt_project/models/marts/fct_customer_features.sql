@@ -3,9 +3,9 @@
 {%- set counted = {
     'orders': [
         'recency_days', 'orders_30d', 'orders_90d', 'orders_365d', 'revenue_30d', 'revenue_90d',
-        'revenue_365d', 'order_value_mean_365d', 'order_value_max_365d', 'gap_mean_days',
-        'gap_std_days', 'recency_to_gap', 'refund_rate_365d', 'discount_share_365d',
-        'full_price_share_365d', 'coupon_share_365d', 'weekend_order_share_365d',
+        'revenue_365d', 'order_value_mean_90d', 'order_value_mean_365d', 'order_value_max_365d',
+        'order_value_std_365d', 'gap_mean_days', 'gap_std_days', 'recency_to_gap', 'refund_rate_365d',
+        'discount_share_365d', 'full_price_share_365d', 'coupon_share_365d', 'weekend_order_share_365d',
         'evening_order_share_365d',
     ],
     'baskets': [
@@ -13,17 +13,18 @@
         'top_category_share_365d', 'premium_share_365d',
     ],
     'sessions': [
-        'session_recency_days', 'sessions_30d', 'sessions_90d', 'engaged_minutes_90d',
-        'pages_per_session_90d', 'paid_session_share_90d', 'organic_session_share_90d',
-        'email_session_share_90d', 'direct_session_share_90d', 'mobile_session_share_90d',
+        'session_recency_days', 'sessions_7d', 'sessions_30d', 'sessions_90d', 'engaged_minutes_30d',
+        'engaged_minutes_90d', 'pages_per_session_90d', 'paid_session_share_90d',
+        'organic_session_share_90d', 'email_session_share_90d', 'direct_session_share_90d',
+        'affiliate_session_share_90d', 'mobile_session_share_90d',
     ],
     'events': [
-        'views_30d', 'views_90d', 'carts_90d', 'abandoned_carts_90d', 'searches_90d',
-        'support_tickets_365d',
+        'views_7d', 'views_30d', 'views_90d', 'carts_7d', 'carts_30d', 'carts_90d', 'abandoned_carts_7d',
+        'abandoned_carts_30d', 'abandoned_carts_90d', 'searches_30d', 'searches_90d', 'support_tickets_365d',
     ],
     'emails': [
-        'email_click_rate_30d', 'email_click_rate_90d', 'email_click_recency_days',
-        'email_unsubscribed',
+        'email_delivered_30d', 'email_delivered_90d', 'email_click_rate_30d', 'email_click_rate_90d',
+        'email_click_recency_days', 'email_unsubscribed',
     ],
 } %}
 

@@ -9,6 +9,7 @@ with spine as (
 presence as (
 
     select
+        count(*) > 0 as has_mail,
         count(clicked_at) > 0 as has_clicks,
         count(unsubscribed_at) > 0 as has_unsubscribes
     from {{ ref('stg_cdp__email_engagement') }}
@@ -57,6 +58,8 @@ select
     spine.customer_id,
     spine.cutoff_at,
     {% for days in [30, 90] -%}
+    case when presence.has_mail then coalesce(summed.delivered_{{ days }}d, 0) end
+        as f_email_delivered_{{ days }}d,
     case
         when presence.has_clicks
             then {{ fed_audience.ratio('summed.clicked_' ~ days ~ 'd', 'summed.delivered_' ~ days ~ 'd') }}

@@ -49,12 +49,16 @@ summed as (
     select
         customer_id,
         cutoff_at,
-        sum(case when days_ago <= 30 then product_view_count else 0 end) as views_30d,
-        sum(case when days_ago <= 90 then product_view_count else 0 end) as views_90d,
-        sum(case when days_ago <= 90 then add_to_cart_count else 0 end) as carts_90d,
-        sum(case when days_ago <= 90 and add_to_cart_count > 0 and checkout_count = 0 then 1 else 0 end)
-            as abandoned_carts_90d,
-        sum(case when days_ago <= 90 then search_count else 0 end) as searches_90d,
+        {% for days in [7, 30, 90] -%}
+        sum(case when days_ago <= {{ days }} then product_view_count else 0 end) as views_{{ days }}d,
+        sum(case when days_ago <= {{ days }} then add_to_cart_count else 0 end) as carts_{{ days }}d,
+        sum(
+            case when days_ago <= {{ days }} and add_to_cart_count > 0 and checkout_count = 0 then 1 else 0 end
+        ) as abandoned_carts_{{ days }}d,
+        {% endfor -%}
+        {% for days in [30, 90] -%}
+        sum(case when days_ago <= {{ days }} then search_count else 0 end) as searches_{{ days }}d,
+        {% endfor -%}
         sum(support_ticket_count) as support_tickets_365d
     from days
     group by customer_id, cutoff_at
@@ -65,8 +69,8 @@ select
     spine.customer_id,
     spine.cutoff_at,
     {% for name in [
-        'views_30d', 'views_90d', 'carts_90d', 'abandoned_carts_90d', 'searches_90d',
-        'support_tickets_365d',
+        'views_7d', 'views_30d', 'views_90d', 'carts_7d', 'carts_30d', 'carts_90d', 'abandoned_carts_7d',
+        'abandoned_carts_30d', 'abandoned_carts_90d', 'searches_30d', 'searches_90d', 'support_tickets_365d',
     ] -%}
     case when presence.has_events then coalesce(summed.{{ name }}, 0) end
         as f_{{ name }}{{ ',' if not loop.last }}

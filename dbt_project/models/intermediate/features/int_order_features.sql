@@ -63,6 +63,8 @@ summed as (
         sum(case when days_ago <= {{ days }} then revenue else 0 end) as revenue_{{ days }}d,
         {% endfor -%}
         max(case when days_ago <= 365 then gross - discount end) as order_value_max_365d,
+        stddev_samp(case when days_ago <= 365 then gross - discount end) as order_value_std_365d,
+        sum(case when days_ago <= 90 then gross - discount end) as order_value_90d,
         sum(case when days_ago <= 365 then gross - discount end) as order_value_365d,
         sum(case when days_ago <= 365 then gross end) as gross_365d,
         sum(case when days_ago <= 365 then discount end) as discount_365d,
@@ -107,9 +109,12 @@ select
     case when presence.has_gross then coalesce(summed.revenue_{{ days }}d, 0) end
         as f_revenue_{{ days }}d,
     {% endfor -%}
-    {{ fed_audience.ratio('summed.order_value_365d', 'summed.orders_365d') }}
-        as f_order_value_mean_365d,
+    {% for days in [90, 365] -%}
+    {{ fed_audience.ratio('summed.order_value_' ~ days ~ 'd', 'summed.orders_' ~ days ~ 'd') }}
+        as f_order_value_mean_{{ days }}d,
+    {% endfor -%}
     summed.order_value_max_365d as f_order_value_max_365d,
+    summed.order_value_std_365d as f_order_value_std_365d,
     summed.gap_mean_days as f_gap_mean_days,
     summed.gap_std_days as f_gap_std_days,
     {{ fed_audience.ratio('summed.recency_days', 'summed.gap_mean_days') }} as f_recency_to_gap,

@@ -38,12 +38,15 @@ summed as (
         customer_id,
         cutoff_at,
         min(days_ago) as recency_days,
-        count(case when days_ago <= 30 then 1 end) as sessions_30d,
-        count(case when days_ago <= 90 then 1 end) as sessions_90d,
-        sum(case when days_ago <= 90 then engaged_s end) as engaged_s_90d,
+        {% for days in [7, 30, 90] -%}
+        count(case when days_ago <= {{ days }} then 1 end) as sessions_{{ days }}d,
+        {% endfor -%}
+        {% for days in [30, 90] -%}
+        sum(case when days_ago <= {{ days }} then engaged_s end) as engaged_s_{{ days }}d,
+        {% endfor -%}
         avg(case when days_ago <= 90 then cast(pages as {{ fed_audience.double() }}) end) as pages_mean_90d,
         count(case when days_ago <= 90 and channel is not null then 1 end) as channels_90d,
-        {% for channel in ['paid', 'organic', 'email', 'direct'] -%}
+        {% for channel in ['paid', 'organic', 'email', 'direct', 'affiliate'] -%}
         count(case when days_ago <= 90 and channel = '{{ channel }}' then 1 end)
             as {{ channel }}_90d,
         {% endfor -%}
@@ -61,12 +64,17 @@ select
     spine.customer_id,
     spine.cutoff_at,
     summed.recency_days as f_session_recency_days,
-    case when presence.has_sessions then coalesce(summed.sessions_30d, 0) end as f_sessions_30d,
-    case when presence.has_sessions then coalesce(summed.sessions_90d, 0) end as f_sessions_90d,
-    case when presence.has_engagement then {{ fed_audience.ratio('coalesce(summed.engaged_s_90d, 0)', 60) }} end
-        as f_engaged_minutes_90d,
+    {% for days in [7, 30, 90] -%}
+    case when presence.has_sessions then coalesce(summed.sessions_{{ days }}d, 0) end as f_sessions_{{ days }}d,
+    {% endfor -%}
+    {% for days in [30, 90] -%}
+    case
+        when presence.has_engagement
+            then {{ fed_audience.ratio('coalesce(summed.engaged_s_' ~ days ~ 'd, 0)', 60) }}
+    end as f_engaged_minutes_{{ days }}d,
+    {% endfor -%}
     summed.pages_mean_90d as f_pages_per_session_90d,
-    {% for channel in ['paid', 'organic', 'email', 'direct'] -%}
+    {% for channel in ['paid', 'organic', 'email', 'direct', 'affiliate'] -%}
     {{ fed_audience.ratio('summed.' ~ channel ~ '_90d', 'summed.channels_90d') }}
         as f_{{ channel }}_session_share_90d,
     {% endfor -%}
