@@ -77,6 +77,9 @@ def mapped_refused(mapped_brand: Brand, mapped_later: Stage) -> tuple[dict[str, 
     that is to forget all history.
     """
     mapped_brand.execute("drop table segment.identifies cascade")
+    mapped_brand.execute(
+        "create table raw.email_engagement (message_id varchar, customer_id varchar)"
+    )
     variables: dict[str, Any] = {**EVERY_TOOL, "fed_audience__using_ga4": False}
     del variables["fed_audience__orders_from"]
     variables["fed_audience__web_sessions_from"] = ["shopify"]

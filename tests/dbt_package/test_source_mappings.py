@@ -103,6 +103,16 @@ def test_behaviour_of_a_browser_is_its_owners_at_the_time(mapped_later: Stage) -
             ),
         ),
         (
+            "stg_cdp__email_engagement",
+            (
+                'table "mapped"."raw"."email_engagement" has no column \'sent_at\', without which'
+                " its rows say nothing; it has message_id, customer_id. Point"
+                " fed_audience__raw_schema at a view with a column of that name, or set"
+                " fed_audience__using_email_engagement: false and turn on a mapping that provides"
+                " it (fed_audience__using_segment"
+            ),
+        ),
+        (
             "stg_cdp__customers",
             (
                 'no table "mapped"."raw"."customers". Load it, point fed_audience__raw_schema'

@@ -77,7 +77,7 @@ where nth = 1
   The columns of a raw table by lower-case name, or none when the brand lacks the table or has
   switched it off. Read from the warehouse while the view is built, so no brand lists its columns.
   Nothing works without customers, without consent, or with neither orders nor events: their absence
-  is an error; that of another table is a line in the log.
+  is an error, as is that of a column that every row needs; that of another table is a line in the log.
 #}
 {% macro raw_columns(table) %}
     {%- if not execute -%}
@@ -102,6 +102,9 @@ where nth = 1
                 info=true
             ) -%}
         {%- endif -%}
+    {%- endif -%}
+    {%- if present is not none and flags.WHICH in ('run', 'build') -%}
+        {%- do fed_audience.refuse_unusable(table, wanted, present) -%}
     {%- endif -%}
     {{- return(present) -}}
 {% endmacro %}
