@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 import socket
 import ssl
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import replace
@@ -234,6 +235,37 @@ def test_a_peer_that_leaves_too_much_unread_is_hung_up_on(
             assert not list(transport.call(b"x" * 8_000_000, ["rogue"], 0.2))
         until(lambda: transport.sites() == ["north"])
     assert [r.__dict__["reason"] for r in lines(caplog, "turned_away")] == ["not_reading"]
+
+
+@pytest.mark.parametrize("dribble", [False, True])
+def test_a_peer_that_begins_a_long_reply_and_dawdles_gives_way_to_those_who_wait(
+    federation: Federation, caplog: pytest.LogCaptureFixture, *, dribble: bool
+) -> None:
+    """Its reply fills all the room there is; north's, in the same round, needs some of it."""
+    limits = replace(TIGHT, opening_bytes=1_000, intake_bytes=30_000, stall_seconds=1.0)
+    with coordinator(federation, limits) as transport, rogue(federation, transport) as stream:
+        replies = transport.call(b"x" * 20_000, ["rogue"], 60)
+        call = stream.read().request.call
+        stream.send(reply(call=call, size=50_000, data=b"x" * 1_000))
+        intake = transport._listener._intake
+        until(lambda: intake.held == 50_000)
+        if dribble:
+            for offset in range(1_000, 1_040):
+                stream.send(reply(call=call, offset=offset, size=50_000, data=b"x"))
+                stream.send(pb.FromSite(pong=pb.Pong()))
+        # Nobody else wants the room yet: it may take its time.
+        time.sleep(1.5)
+        assert transport.sites() == ["north", "rogue"]
+        assert dict(transport.call(b"x" * 20_000, ["north"], 30)) == {
+            "north": b"echo " + b"x" * 20_000
+        }
+        until(lambda: transport.sites() == ["north"])
+        assert intake.held == 0
+        del replies
+    (told,) = lines(caplog, "turned_away")
+    assert told.__dict__["reason"] == "stalled"
+    assert "agent rogue at 127.0.0.1" in told.getMessage()
+    assert "of 50,000 bytes of its reply came in 1 s" in told.getMessage()
 
 
 def test_the_health_service_answers_and_reflection_does_not_exist(federation: Federation) -> None:

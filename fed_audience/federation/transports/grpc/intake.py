@@ -30,6 +30,11 @@ class Intake:
         """Bytes that are in."""
         return self._held
 
+    @property
+    def awaited(self) -> bool:
+        """Whether somebody waits for room."""
+        return bool(self._queue)
+
     def take(self, size: int) -> None:
         """Count a reply that is here already, whether there is room or not."""
         with self._lock:

@@ -55,7 +55,8 @@ class Limits:
     message. ``controls``: control messages of one peer that are
     handled at a time. ``handshake_seconds``: for TLS. ``hello_seconds``: from there to a peer's
     first message. ``silence_seconds``: after which a peer is asked whether it lives, and the time
-    to answer that. ``visit_seconds``: longest connection of somebody who answers no rounds.
+    to answer that. ``stall_seconds``: for each ``chunk_bytes`` of a reply that has room, while
+    others wait for room. ``visit_seconds``: longest connection of somebody who answers no rounds.
     ``strangers``: connections that have not said who they are; ``visitors``: those of visitors.
     """
 
@@ -70,6 +71,7 @@ class Limits:
     handshake_seconds: float = 5.0
     hello_seconds: float = 10.0
     silence_seconds: float = 20.0
+    stall_seconds: float = 60.0
     visit_seconds: float = 120.0
     strangers: int = 512
     visitors: int = 32
@@ -92,11 +94,14 @@ RefusalReason = Literal[
     "bad_chunk",
     "too_long",
     "not_reading",
+    "stalled",
     "removed",
 ]
 """Why a coordinator ends a stream, in a word."""
 
-PASSING: Final[frozenset[str]] = frozenset({"no_hello", "too_many_visitors", "not_reading"})
+PASSING: Final[frozenset[str]] = frozenset(
+    {"no_hello", "too_many_visitors", "not_reading", "stalled"}
+)
 """Reasons that may be gone at the next attempt."""
 
 
@@ -135,6 +140,11 @@ class Assembly:
         self._size = 0
         self._held = 0
         self._parts: list[bytes] = []
+
+    @property
+    def held(self) -> int:
+        """Bytes that have come of the body under way."""
+        return self._held
 
     def add(self, chunk: pb.Chunk, *, wanted: bool = True) -> bytes | None:
         """Take the next part; return the body with its last.

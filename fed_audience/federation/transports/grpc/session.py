@@ -26,6 +26,7 @@ if TYPE_CHECKING:
     from fed_audience.federation.transports.grpc.protocol import Limits, RefusalReason
 
 _HANG_UP_SECONDS: Final = 1.0
+_TICK: Final = 0.5
 
 
 class Session:
@@ -63,6 +64,7 @@ class Session:
         self._assembly = Assembly(limits)
         self._intake = intake
         self._entered = 0
+        self._entered_at = 0.0
         self._ended: tuple[RefusalReason, str] | None = None
         self._reading: asyncio.Task[None] | None = None
         self._closed = asyncio.Event()
@@ -168,7 +170,7 @@ class Session:
             del self._asks[number]
 
     async def _read(self) -> None:
-        while isinstance(message := await self._stream.read(), pb.FromSite):
+        while isinstance(message := await self._next(), pb.FromSite):
             length = 0
             match message.WhichOneof("content"):
                 case "reply":
@@ -193,7 +195,31 @@ class Session:
             del message
             if length:
                 await self._intake.enter(length)
-                self._entered = length
+                self._entered, self._entered_at = length, asyncio.get_running_loop().time()
+
+    async def _next(self) -> Any:
+        """Return the peer's next message, or what gRPC has for the end of the stream.
+
+        A peer that begins a long reply and dawdles would keep the room of all others: it is hung up
+        on while one of them waits.
+        """
+        if not self._entered:
+            return await self._stream.read()
+        loop, came = asyncio.get_running_loop(), self._assembly.held
+        due = self._limits.stall_seconds * (1 + came / self._limits.chunk_bytes)
+        reading = asyncio.ensure_future(self._stream.read())
+        try:
+            while not self._intake.awaited or loop.time() < self._entered_at + due:
+                done, _ = await asyncio.wait({reading}, timeout=_TICK)
+                if done:
+                    return reading.result()
+        finally:
+            reading.cancel()
+        raise EnvelopeError(
+            "stalled",
+            f"{came:,} of {self._entered:,} bytes of its reply came in {due:.0f} s, "
+            "and others wait for the room",
+        )
 
     def _take_reply(self, chunk: pb.Chunk) -> int:
         """Take a part; return the length of a reply that begins with it and needs room."""
