@@ -89,7 +89,7 @@ class CoordinatorProgram:
         self._clock = clock
         self._on_change = on_change
         self._training = RunTraining(link, own, self.book)
-        self._said = ""
+        self._said: dict[str, str] = {}
         self._contracts = Contracts(settings)
         self.audits = RunAudits(settings, link, clock)
         self._outcomes = OutcomeDelivery(link, self.book, self.audits, own.deadline_seconds)
@@ -106,6 +106,7 @@ class CoordinatorProgram:
         except ConfigError as error:
             # Before all sites have joined there is nothing that they could sign.
             self.view.trouble = str(error)
+            self._say_once("contract", f"no contract yet: {error}")
             self._on_change()
             return None
         self.view.trouble = ""
@@ -145,6 +146,8 @@ class CoordinatorProgram:
             record = self._propose(manifest, now)
             if record is not None:
                 return self._train(record) if record.stage == "training" else record
+        waiting = waiting_for(self.view.decisions)
+        self._say_once("models", waiting and f"waiting for {waiting}")
         self._on_change()
         return None
 
@@ -198,7 +201,7 @@ class CoordinatorProgram:
         """Let a run that does not train just now rest, or end it, as the operator wants."""
         if wish == "pause":
             self.view.resting = record.run
-            self._say_once(f"run {record.run} is paused")
+            self._say_once(record.run, f"run {record.run} is paused")
         else:
             self._end(record, "cancelled", "the operator cancelled it", again=False)
 
@@ -218,7 +221,7 @@ class CoordinatorProgram:
                 if self.book.has_made(record.run):
                     return self._hand_out(record, why)
                 return self._end(record, "cancelled", why)
-            self._say_once(f"run {record.run} waits for {', '.join(absent)}")
+            self._say_once(record.run, f"run {record.run} waits for {', '.join(absent)}")
             return None
         left = [site for site in record.sites if states[site].run != record.run]
         if left:
@@ -267,7 +270,7 @@ class CoordinatorProgram:
 
     def _rest(self, record: RunRecord, why: str) -> None:
         """Let a run rest until its sites are back; the trees that it has are kept."""
-        self._say_once(f"run {record.run} rests: {why}")
+        self._say_once(record.run, f"run {record.run} rests: {why}")
         self.view.resting = record.run
         self.book.write(record.changed(rests_since=record.rests_since or self._clock()))
 
@@ -275,11 +278,12 @@ class CoordinatorProgram:
         """Let a run under way rest at the end of its level; may be called from any thread."""
         self._training.stop()
 
-    def _say_once(self, text: str) -> None:
-        """Log what was not logged last: these are looked at every few seconds."""
-        if text != self._said:
-            self._said = text
-            _LOG.info("%s", text)
+    def _say_once(self, about: str, text: str) -> None:
+        """Log what was not the last said ``about`` it: these are looked at every few seconds."""
+        if text != self._said.get(about):
+            self._said[about] = text
+            if text:
+                _LOG.info("%s", text)
 
     def _hear(self, event: TrainingEvent) -> None:
         if isinstance(event, TreeGrown):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import logging
 import re
 import time
 from datetime import timedelta
@@ -108,12 +109,21 @@ def test_a_changed_contract_waits_for_new_signatures(signed: Organisations) -> N
     ],
 )
 def test_a_brand_that_does_not_match_keeps_the_run_from_starting(
-    organisations: Organisations, site: str, sql: str, words: str
+    organisations: Organisations,
+    caplog: pytest.LogCaptureFixture,
+    site: str,
+    sql: str,
+    words: str,
 ) -> None:
+    caplog.set_level(logging.INFO)
     organisations.execute(site, sql)
     organisations.sign_all()
     program = organisations.coordinator()
+    caplog.clear()
     assert program.step() is None
+    assert program.step() is None
+    (told,) = [one for one in caplog.messages if one.startswith("waiting for")]
+    assert re.search(f"waiting for repurchase: {site} .*{words}", told)
     waits = program.view.decisions["repurchase"].waits
     assert list(waits) == [site]
     assert re.search(words, waits[site])
