@@ -6,7 +6,7 @@ import logging
 import time
 from typing import TYPE_CHECKING, Final
 
-from fed_audience.errors import ConfigError, FederationError, RunInterrupted
+from fed_audience.errors import ConfigError, FederationError, ResourceError, RunInterrupted
 from fed_audience.federation.contract.joining import Joining
 from fed_audience.federation.messages import members as mm
 from fed_audience.federation.transports.grpc import Caller, GrpcTransport, Member
@@ -56,13 +56,15 @@ class CoordinatorService:
         self._admitted: dict[str, Member] = {}
         self._told = 0.0
         self._shown: str | None = None
+        self._trouble = ""
 
     def run(self, *, once: bool = False, timeout: float | None = None) -> RunRecord | None:
         """Serve until SIGTERM or Ctrl-C; with ``once`` until a run is settled, and return it.
 
-        ``timeout``: seconds to wait for it. Raises ResourceError for a port or folder in use,
-        FederationError when the time is over, naming who is waited for, and RunInterrupted after
-        Ctrl-C. A run under way then rests at the end of its level, and goes on at the next start.
+        ``timeout``: seconds to wait for it. A disk that refuses is waited for too, but not with
+        ``once``. Raises ResourceError for a port or folder in use, FederationError when the time is
+        over, naming who is waited for, and RunInterrupted after Ctrl-C. A run under way then rests
+        at the end of its level, and goes on at the next start.
         """
         deadline = None if timeout is None else time.monotonic() + timeout
         own = self._own
@@ -87,9 +89,19 @@ class CoordinatorService:
                 self._renew_roster(link)
                 try:
                     done = program.step()
+                    self._show(program, link, at_once=True)
                 except RunInterrupted:
                     break
-                self._show(program, link, at_once=True)
+                except ResourceError as error:
+                    if once:
+                        raise
+                    # A full disk, say. What is on it holds, and the next step goes on from there.
+                    done = None
+                    if str(error) != self._trouble:
+                        self._trouble = str(error)
+                        _LOG.error("nothing goes on until this is mended: %s", error)
+                else:
+                    self._trouble = ""
                 if once and done is not None and done.stage == "settled":
                     return done
                 if deadline is not None and time.monotonic() >= deadline:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import multiprocessing
 import os
+import resource
 import signal
 import socket
 import time
@@ -108,6 +109,18 @@ class Programs:
         pid = self.running[name].pid
         assert pid is not None
         os.kill(pid, number)
+
+    @contextmanager
+    def full_disk(self, name: str, size: int = 64) -> Iterator[None]:
+        """Let no file of a program grow beyond ``size`` bytes: the kernel refuses its writes."""
+        pid = self.running[name].pid
+        assert pid is not None
+        soft, hard = resource.prlimit(pid, resource.RLIMIT_FSIZE)
+        resource.prlimit(pid, resource.RLIMIT_FSIZE, (size, hard))
+        try:
+            yield
+        finally:
+            resource.prlimit(pid, resource.RLIMIT_FSIZE, (soft, hard))
 
     def stop(self, *who: str) -> list[int | None]:
         """End programs in an orderly way; return their exit codes."""

@@ -64,8 +64,16 @@ def test_a_run_is_watched_paused_stopped_in_the_middle_and_ends_and_a_site_is_re
         assert [one["stage"] for one in rested["runs"]] == ["training"]
         assert metric(running, "fed_audience_run_under_way") == {"": 0.0}
 
+        # A disk that is full for a while ends neither the coordinator nor the run.
+        with running.full_disk(OPERATOR):
+            time.sleep(0.5)
+            last = running.status()
+            running.command(OPERATOR, "federation", "resume", run)
+            time.sleep(2.0)
+            assert running.running[OPERATOR].is_alive()
+            assert running.status() == last, "it is written at every step where there is room"
+
         # Both ends are stopped in the middle of it, orderly, and go on where they were.
-        running.command(OPERATOR, "federation", "resume", run)
         running.until(lambda status: status["run"] == run)
         running.signal("bee", signal.SIGSTOP)
         running.signal(OPERATOR, signal.SIGTERM)
