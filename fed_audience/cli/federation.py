@@ -102,6 +102,7 @@ def run(  # noqa: PLR0913 - one parameter a flag
             base=config.resolve().parent,
             skip_build=skip_build,
             timeout=timeout,
+            live=as_of is None,
             deliver=not dry_run,
             retrain=retrain,
         )
@@ -114,7 +115,7 @@ def run(  # noqa: PLR0913 - one parameter a flag
     with Steps(console) as steps, recording(record_egress) as recorder:
         if not skip_build:
             steps.step("build each brand with dbt")
-            build_brands(settings, as_of=instant, select=select)
+            build_brands(settings, as_of=instant, live=as_of is None, select=select)
         elif select is not None or timeout is not None:
             _await_requests(settings, as_of, timeout, steps)
         outcome = run_pipeline(
@@ -123,6 +124,7 @@ def run(  # noqa: PLR0913 - one parameter a flag
             as_of=instant,
             secrets=secrets,
             listeners=replace(steps.listeners, on_message=recorder),
+            clock=None if as_of else partial(instant_of, None),
             deliver=not dry_run,
             retrain=retrain,
         )

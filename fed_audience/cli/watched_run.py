@@ -28,10 +28,14 @@ def run_beside_agent(  # noqa: PLR0913 - one parameter a flag
     base: Path,
     skip_build: bool,
     timeout: float | None,
+    live: bool,
     deliver: bool,
     retrain: bool,
 ) -> None:
-    """Build with dbt, wait until the agent has trained ``select``, score, choose and deliver."""
+    """Build with dbt, wait until the agent has trained ``select``, score, choose and deliver.
+
+    ``live``: ``clock`` is the real one, so what is built asks for consent when it is read.
+    """
     from rich.console import Console  # noqa: PLC0415 - start-up time
 
     from fed_audience.cli.outcome import show_sync  # noqa: PLC0415
@@ -65,7 +69,7 @@ def run_beside_agent(  # noqa: PLR0913 - one parameter a flag
                 forget_inputs(warehouse, select)
         if not skip_build:
             steps.step("build with dbt, and queue the training")
-            build_brands(settings, as_of=instant, select=select)
+            build_brands(settings, as_of=instant, live=live, select=select)
         ended = watch.until_trained()
         # Scores that are younger than the audience would be refused.
         now = max(clock(), ended.finished_at or instant)
@@ -74,7 +78,7 @@ def run_beside_agent(  # noqa: PLR0913 - one parameter a flag
         used = use_models(
             settings,
             base=base,
-            as_of=now,
+            clock=lambda: max(clock(), now),
             secrets=secrets,
             on_step=steps.step,
             score=not agent.score,

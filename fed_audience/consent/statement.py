@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 from jinja2 import Environment, StrictUndefined, TemplateError
 
-from fed_audience.consent.events import naive_utc
+from fed_audience.consent.events import REFUSALS, naive_utc
 from fed_audience.consent.purposes import validated
 from fed_audience.errors import ConsentError
 from fed_audience.warehouse.dbt import package_path
@@ -66,11 +66,10 @@ def decisions_sql(
     In the SQL of ``warehouse``. ``purposes`` narrows the answer, never the evidence. Raises
     ConsentError for an unknown purpose or when the macro cannot be rendered.
     """
-    instant = f"cast('{naive_utc(as_of):%Y-%m-%d %H:%M:%S.%f}' as timestamp)"
     names = None if purposes is None else [validated(purpose) for purpose in purposes]
     try:
         macro = _macro(relations.rules.sql(), warehouse.dialect)
-        return str(macro(relations.ledger.sql(), instant, names))
+        return str(macro(relations.ledger.sql(), _instant(as_of), names))
     except TemplateError as error:
         raise ConsentError(
             f"the consent macro cannot be rendered: {error}",
@@ -91,18 +90,71 @@ def consenting(
     ``buckets``: of ids in these alone (``warehouse.key_buckets``). Raises ConsentError without any
     purpose: nobody is asked nothing.
     """
+    return _ids(warehouse, _people_sql(warehouse, relations, purposes, as_of, buckets))
+
+
+def usable(
+    warehouse: Warehouse,
+    relations: ConsentRelations,
+    purposes: Iterable[str],
+    as_of: datetime,
+    buckets: Sequence[int] | None = None,
+) -> pa.Array[pa.StringScalar]:
+    """Return the sorted ids of ``consenting`` less whoever has refused since ``as_of``.
+
+    For rows that are about to be used: an instant that is over brings nobody back.
+    """
+    return _ids(warehouse, usable_sql(warehouse, relations, purposes, as_of, buckets))
+
+
+def usable_sql(
+    warehouse: Warehouse,
+    relations: ConsentRelations,
+    purposes: Iterable[str],
+    as_of: datetime,
+    buckets: Sequence[int] | None = None,
+) -> str:
+    """Return a select of subject_id: whom ``usable`` returns."""
+    asked = sorted({validated(purpose) for purpose in purposes})
+    people = _people_sql(warehouse, relations, asked, as_of, buckets)
+    return (
+        f"select subject_id from ({people}) as people where subject_id not in"
+        f" (select subject_id from {relations.ledger.sql()} where subject_id is not null"
+        f" and recorded_at > {_instant(as_of)} and (is_minor"
+        f" or (purpose in ({_texts(asked)}) and status in ({_texts(sorted(REFUSALS))}))))"
+    )
+
+
+def _people_sql(
+    warehouse: Warehouse,
+    relations: ConsentRelations,
+    purposes: Iterable[str],
+    as_of: datetime,
+    buckets: Sequence[int] | None,
+) -> str:
     asked = sorted({validated(purpose) for purpose in purposes})
     if not asked:
         raise ConsentError("no purpose was given", fix="name at least one, such as 'train'")
     decisions = decisions_sql(warehouse, relations, as_of, asked)
     among = "" if buckets is None else f" and {in_buckets('subject_id', buckets)}"
-    rows = warehouse.query(
+    return (
         f"select subject_id from ({decisions}) as decisions where is_consented{among}"
-        " group by subject_id having count(*) = ?",
-        [len(asked)],
+        f" group by subject_id having count(*) = {len(asked)}"
     )
-    # Here, not there: engines order text by their own language.
-    return rows["subject_id"].combine_chunks().sort()
+
+
+def _ids(warehouse: Warehouse, statement: str) -> pa.Array[pa.StringScalar]:
+    # Sorted here, not there: engines order text by their own language.
+    return warehouse.query(statement)["subject_id"].combine_chunks().sort()
+
+
+def _instant(as_of: datetime) -> str:
+    return f"cast('{naive_utc(as_of):%Y-%m-%d %H:%M:%S.%f}' as timestamp)"
+
+
+def _texts(words: Iterable[str]) -> str:
+    """Return ``words``, which are the program's own, as SQL."""
+    return ", ".join(f"'{word}'" for word in words)
 
 
 def _macro_file() -> Any:

@@ -123,8 +123,8 @@ def _through(
     audience = settings.audience(DELIVERED)
     withdrawal = withdraw_some(workspace, outcome, audience)
     second, third = (
-        deliver_all(settings, base=workspace.folder, as_of=AS_OF + n * AFTER, secrets=secrets)
-        for n in (2, 3)
+        deliver_all(settings, base=workspace.folder, clock=clock, secrets=secrets)
+        for clock in (lambda: AS_OF + 2 * AFTER, lambda: AS_OF + 3 * AFTER)
     )
     before, after = receiver.bodies[:first], receiver.bodies[first:]
     facts = report_of(outcome)

@@ -14,6 +14,7 @@ from fed_audience.federation.messages.members import LARGEST_MADE, Made
 from fed_audience.gbdt.models.reader import read_model
 from fed_audience.jobs.agent_copies import own_model
 from fed_audience.jobs.agent_run import Station, release
+from fed_audience.jobs.consent_age import refuse_old_ledger
 from fed_audience.jobs.registration import unrecorded
 from fed_audience.jobs.retraining_due import refuse_overdue
 from fed_audience.jobs.score import score_at
@@ -121,6 +122,7 @@ def score_customers(station: Station, model_name: str) -> int:
     """Score the site's consented customers with the active model; return their number."""
     settings, as_of = station.settings, station.clock()
     model = settings.model(model_name)
+    refuse_old_ledger(settings, station.site, as_of)
     refuse_overdue(settings, [station.site], as_of, model_name)
     with station.site.open() as warehouse:
         return score_at(

@@ -15,6 +15,7 @@ from fed_audience.federation import messages as m
 from fed_audience.federation.contract.checks import require_signed
 from fed_audience.federation.lasting.site_checkpoint import SiteCheckpoint
 from fed_audience.jobs.agent_memory import AgentMemory
+from fed_audience.jobs.consent_age import refuse_old_ledger
 from fed_audience.jobs.consented_rows import ConsentedRows
 from fed_audience.jobs.contracts import Contracts
 from fed_audience.jobs.feature_checks import check_request
@@ -253,6 +254,7 @@ def _ready(
             terms = contract.model(manifest.model_name)
             check_request(station.site, warehouse, terms, request)
         _check_partners(station, manifest, request)
+        refuse_old_ledger(station.settings, station.site, station.clock())
         rows = _rows(station, request, manifest, terms)
         _check_rows(station, manifest, rows)
         keeper = _keeper(station, manifest, rows)

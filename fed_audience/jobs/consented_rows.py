@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from datetime import timedelta
+from typing import TYPE_CHECKING, Final
 
 from fed_audience.federation import ArrowSource
 from fed_audience.jobs.own_copies import with_brand
@@ -19,6 +20,10 @@ if TYPE_CHECKING:
     from fed_audience.jobs.rows import SiteRows
     from fed_audience.jobs.sites import Site
     from fed_audience.warehouse.control import TrainingRequest
+
+
+FRESH: Final = timedelta(minutes=5)
+"""How long after they were read the rows of a run may be handed to it."""
 
 
 def training_rows(
@@ -38,8 +43,9 @@ class ConsentedRows:
     """Source of one run's rows at one brand. ``clock`` gives naive UTC.
 
     ``participant``: what was read last, held-out rows included. The first reading serves the
-    checks before the run and its opening; every later one asks the warehouse again, so that a run
-    that goes on after an interruption meets each withdrawal. ``whole``: features are in it too.
+    checks before the run and its opening, if that follows within ``FRESH``; every later one asks
+    the warehouse again, so that a run that begins late, or goes on after an interruption, meets
+    each withdrawal. ``whole``: features are in it too.
     """
 
     whole = True
@@ -57,7 +63,7 @@ class ConsentedRows:
         self._manifest = manifest
         self._terms = terms
         self._clock = clock
-        self._fresh = True
+        self._fresh_until = clock() + FRESH
         self._training: pa.Table | None = None
         self.participant = self._read()
 
@@ -71,12 +77,12 @@ class ConsentedRows:
 
     def as_table(self) -> pa.Table:
         """Hand the program its rows, read anew unless nobody has had them yet."""
-        if not self._fresh:
-            self.participant = self._read()
+        if self._clock() >= self._fresh_until:
+            self.participant, self._training = self._read(), None
         # Of a run with noise the program holds rows out itself, and measures them with noise.
         private = self._manifest.privacy is not None
         table = self.participant.rows.table if private else self.training()
-        self._fresh, self._training = False, None
+        self._fresh_until, self._training = self._clock(), None
         return table
 
     def batches(self) -> Iterator[pa.RecordBatch]:

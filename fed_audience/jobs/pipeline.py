@@ -5,7 +5,7 @@ from __future__ import annotations
 from concurrent.futures import ThreadPoolExecutor, wait
 from dataclasses import dataclass, field, replace
 from functools import partial
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, TypeAlias
 
 from fed_audience.consent.funnel import Funnel, funnel
 from fed_audience.consent.statement import ConsentRelations
@@ -29,6 +29,8 @@ if TYPE_CHECKING:
 
     from fed_audience.federation import Envelope, TrainingEvent
     from fed_audience.jobs.settings import FederationSettings, SiteSettings
+
+    Clock: TypeAlias = Callable[[], datetime]
 
 
 @dataclass(frozen=True, slots=True)
@@ -84,19 +86,23 @@ def run_pipeline(
     as_of: datetime,
     secrets: Secrets,
     listeners: Listeners,
+    clock: Clock | None = None,
     deliver: bool = True,
     retrain: bool = True,
 ) -> PipelineOutcome:
     """Train and score every model of ``settings``, then build and deliver every audience.
 
-    The brands' dbt projects must be built (``build_brands``). ``deliver`` False stops before
+    The brands' dbt projects must be built (``build_brands``). Each step asks consent as of
+    ``clock()`` (naive UTC) when it begins, deliveries before each batch; without a clock as of
+    ``as_of`` throughout, for data of another day. ``deliver`` False stops before
     anything is sent; ``retrain`` False leaves models alone that would come out the same. Raises
     whatever a step raises; finished steps stay finished. Sites and destinations that cannot be
     used are met before the first step.
     """
     check_settings(settings, base=base, deliver=deliver)
+    now = clock or (lambda: as_of)
     trained, egress, unchanged = train_models(
-        settings, as_of=as_of, secrets=secrets, listeners=listeners, retrain=retrain
+        settings, clock=now, secrets=secrets, listeners=listeners, retrain=retrain
     )
     listeners.on_step("compare each brand alone with the federation")
     quality = {
@@ -108,20 +114,20 @@ def run_pipeline(
     for model in settings.models:
         listeners.on_step(f"score {model.name} at each brand")
         scored[model.name] = tuple(
-            score_model(settings, model, as_of=as_of, category_key=secrets.category)
+            score_model(settings, model, as_of=now(), category_key=secrets.category)
         )
     audiences = {}
     for audience in settings.audiences:
         listeners.on_step(f"choose audience {audience.name}")
-        audiences[audience.name] = build_audience(settings, audience, as_of=as_of, key=secrets.ties)
+        audiences[audience.name] = build_audience(settings, audience, as_of=now(), key=secrets.ties)
     syncs: tuple[SiteReport, ...] = ()
     if deliver:
         listeners.on_step("deliver, asking consent before each batch")
-        syncs = deliver_all(settings, base=base, as_of=as_of, secrets=secrets)
+        syncs = deliver_all(settings, base=base, clock=now, secrets=secrets)
     return PipelineOutcome(
         settings=settings,
         as_of=as_of,
-        funnels=consent_funnels(settings, as_of),
+        funnels=consent_funnels(settings, now()),
         trained=trained,
         egress=egress,
         quality=quality,
@@ -144,7 +150,7 @@ def use_models(
     settings: FederationSettings,
     *,
     base: Path,
-    as_of: datetime,
+    clock: Clock,
     secrets: Secrets,
     on_step: Callable[[str], None],
     score: bool = True,
@@ -152,19 +158,20 @@ def use_models(
 ) -> ModelUsed:
     """Score with the models that the sites hold, then build and deliver every audience.
 
-    ``score`` False where their agents have scored already.
+    Each step asks consent as of ``clock()`` (naive UTC) when it begins, deliveries before each
+    batch. ``score`` False where their agents have scored already.
     """
     for model in settings.models if score else ():
         on_step(f"score {model.name}")
-        list(score_model(settings, model, as_of=as_of, category_key=secrets.category))
+        list(score_model(settings, model, as_of=clock(), category_key=secrets.category))
     audiences: list[SiteAudience] = []
     for audience in settings.audiences:
         on_step(f"choose audience {audience.name}")
-        audiences += build_audience(settings, audience, as_of=as_of, key=secrets.ties)
+        audiences += build_audience(settings, audience, as_of=clock(), key=secrets.ties)
     if not deliver or not settings.audiences:
         return ModelUsed(tuple(audiences), ())
     on_step("deliver, asking consent before each batch")
-    syncs = deliver_all(settings, base=base, as_of=as_of, secrets=secrets)
+    syncs = deliver_all(settings, base=base, clock=clock, secrets=secrets)
     return ModelUsed(tuple(audiences), syncs)
 
 
@@ -183,14 +190,16 @@ def build_brands(
     settings: FederationSettings,
     *,
     as_of: datetime,
+    live: bool = False,
     select: str | None = None,
     build: Callable[[SiteSettings], None] | None = None,
 ) -> None:
     """Run `dbt deps` and `dbt build` in every brand's project, two brands at a time.
 
-    ``select``: build only what that audience model trains on and what is scored. ``build``
-    replaces the two commands for one brand. Raises DbtError naming the node, and
-    RunInterrupted on Ctrl-C, after every dbt has ended.
+    Tables are built as of ``as_of``; so are views, for data of another day, unless ``live``: then
+    they ask for consent as of the moment of reading. ``select``: build only what that audience
+    model trains on and what is scored. ``build`` replaces the two commands for one brand. Raises
+    DbtError naming the node, and RunInterrupted on Ctrl-C, after every dbt has ended.
     """
 
     def build_one(site: SiteSettings) -> None:
@@ -198,7 +207,8 @@ def build_brands(
         if not (site.project / "dbt_packages").is_dir():
             dbt(["deps"])
         chosen = [] if select is None else ["--select", *_needed_by(select)]
-        dbt(["build", *chosen], vars={"fed_audience__as_of": f"{as_of:%Y-%m-%d %H:%M:%S}"})
+        instant = {"fed_audience__as_of": f"{as_of:%Y-%m-%d %H:%M:%S}"}
+        dbt(["build", *chosen], vars=instant | ({"fed_audience__live_views": True} if live else {}))
 
     with ThreadPoolExecutor(2, "dbt") as pool:
         building = [pool.submit(build or build_one, site) for site in settings.sites]
@@ -222,14 +232,15 @@ def _needed_by(model: str) -> tuple[str, ...]:
 def train_models(
     settings: FederationSettings,
     *,
-    as_of: datetime,
+    clock: Clock,
     secrets: Secrets,
     listeners: Listeners,
     retrain: bool = True,
 ) -> tuple[dict[str, TrainedModel], dict[str, EgressTally], dict[str, Unchanged]]:
-    """Train every model of ``settings``; also returns what left the sites for each.
+    """Train every model of ``settings``, consent as of ``clock()`` when each begins.
 
-    Last come the models that were not trained, of which there are none with ``retrain``.
+    Also returns what left the sites for each. Last come the models that were not trained, of which
+    there are none with ``retrain``.
     """
     trained, tallies, unchanged = {}, {}, {}
     for model in settings.models:
@@ -247,7 +258,7 @@ def train_models(
         made = train(
             settings,
             model,
-            as_of=as_of,
+            as_of=clock(),
             category_key=secrets.category,
             on_event=told,
             on_message=seen,
@@ -260,14 +271,14 @@ def train_models(
 
 
 def deliver_all(
-    settings: FederationSettings, *, base: Path, as_of: datetime, secrets: Secrets
+    settings: FederationSettings, *, base: Path, clock: Clock, secrets: Secrets
 ) -> tuple[SiteReport, ...]:
-    """Sync every audience that has destinations."""
+    """Sync every audience that has destinations; consent before each batch as of ``clock()``."""
     return tuple(
         report
         for audience in settings.audiences
         for report in sync_audience(
-            settings, audience, base=base, as_of=as_of, secret=secrets.state_key
+            settings, audience, base=base, as_of=clock(), secret=secrets.state_key, clock=clock
         )
     )
 

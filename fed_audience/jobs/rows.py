@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Final
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from fed_audience.consent.statement import ConsentRelations, consenting
+from fed_audience.consent.statement import ConsentRelations, usable
 from fed_audience.errors import DataError
 from fed_audience.federation.site.spooled_table import filtered, table_of
 from fed_audience.gbdt.bins import Feature
@@ -110,11 +110,12 @@ def read_consented_rows(
 ) -> SiteRows:
     """Read ``relation`` and keep the rows of people who allow training at ``as_of``.
 
-    Nobody who was erased is among them. Raises DataError when a customer stands in it twice, when
-    column ``entity`` or ``label`` is missing, or when the label is no number.
+    Nobody is among them who was erased, or has refused since. Raises DataError when a customer
+    stands in it twice, when column ``entity`` or ``label`` is missing, or when the label is no
+    number.
     """
     relations = ConsentRelations.of_schema(site.profile.schema_)
-    allowed = consenting(warehouse, relations, TRAINING_PURPOSES, as_of, selection.buckets)
+    allowed = usable(warehouse, relations, TRAINING_PURPOSES, as_of, selection.buckets)
     statement = selection.sql(relation, entity)
     batches = warehouse.stream(statement, selection.parameters)
     first = next(batches, None)

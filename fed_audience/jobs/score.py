@@ -6,11 +6,12 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from fed_audience.consent.purposes import PROFILE
-from fed_audience.consent.statement import ConsentRelations, decisions_sql
+from fed_audience.consent.statement import ConsentRelations, usable_sql
 from fed_audience.errors import DataError
 from fed_audience.gbdt.bins.encoding import Encoder
 from fed_audience.jobs.audit_trail import AuditTrail
 from fed_audience.jobs.audit_use import ModelUse
+from fed_audience.jobs.consent_age import refuse_old_ledger
 from fed_audience.jobs.retraining_due import refuse_overdue
 from fed_audience.jobs.sites import Site, site_of
 from fed_audience.jobs.training_content import TrainedOn
@@ -42,11 +43,13 @@ def score_model(
 ) -> Iterator[SiteScores]:
     """Replace the scores of ``model`` at each of its brands; yields each brand as it finishes.
 
-    Only those are scored who allow `profile`. Raises ConsentError for a model whose retraining is
-    overdue, where the settings want that.
+    Only those are scored who allow `profile`. Raises ConsentError when a brand's ledger is too old
+    to ask, and for a model whose retraining is overdue, where the settings want that.
     """
     # All are resolved before the first is touched.
     sites = [site_of(site) for site in settings.sites_of(model.sites)]
+    for site in sites:
+        refuse_old_ledger(settings, site, as_of)
     refuse_overdue(settings, sites, as_of, model.name)
     with AuditTrail(settings) as trail:
         account = ModelUse(trail, settings, model.name, as_of)
@@ -68,16 +71,14 @@ def score_at(
 ) -> tuple[RegisteredModel, int]:
     """Replace the scores of ``model`` in one brand's warehouse; return version and customers.
 
-    Of a table of the brand's own only those are scored who allow `profile` at ``as_of``; the erased
-    are not. Raises DataError when a feature that the brand trained with is not there any more.
+    Whatever the scored table holds, only those are scored who allow `profile` at ``as_of`` and have
+    not refused it since; the erased are not. Raises DataError when a feature that the brand trained
+    with is not there any more.
     """
     held = active_model(warehouse, model.name)
     how = site.settings.scoring_of(model.name)
-    among = None
-    if "table" in how.model_fields_set:
-        relations = ConsentRelations.of_schema(site.profile.schema_)
-        decisions = decisions_sql(warehouse, relations, as_of, [PROFILE])
-        among = f"select subject_id from ({decisions}) as decisions where is_consented"
+    relations = ConsentRelations.of_schema(site.profile.schema_)
+    among = usable_sql(warehouse, relations, [PROFILE], as_of)
     stamp = ScoreStamp(held.model_name, held.model_version, held.is_rank, as_of)
     _refuse_drift(site, warehouse, held, how.table)
     accept_missing = model.missing_features == "accept"

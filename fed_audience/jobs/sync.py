@@ -24,6 +24,7 @@ from fed_audience.activation.plan import plan as plan_sync
 from fed_audience.activation.sync import run as run_sync
 from fed_audience.consent.erasures import ErasureGate
 from fed_audience.consent.gate import ConsentGate
+from fed_audience.consent.purposes import PROFILE
 from fed_audience.consent.statement import ConsentRelations
 from fed_audience.errors import AuditError, FedAudienceError, ResourceError
 from fed_audience.jobs.audit_trail import AuditTrail
@@ -108,7 +109,8 @@ def sync_audience(
     """Send ``audience`` from each of its brands to each of its destinations.
 
     ``base`` is where relative paths of destinations begin; ``as_of`` the instant of consent at
-    planning. Before each batch consent is asked as of ``clock()``, by default ``as_of`` again.
+    planning. Before each batch consent to the channel and to `profile` is asked as of ``clock()``,
+    by default ``as_of`` again; a refusal that was recorded since counts as well.
     ``on_event`` gets the site and what happens there. Yields one report a brand and destination
     as it finishes; raises what the engine raises, with everything acknowledged recorded. An audit
     log that cannot be continued is raised last: withdrawals do not wait for it. To a destination
@@ -190,6 +192,8 @@ def _prepared(
             relations.ledger,
             relations.rules,
             timedelta(hours=settings.max_consent_age_hours),
+            besides=[PROFILE],  # an audience is cut from scores
+            heed_later=True,
         )
         gate = ErasureGate(ledger, site.tombstones(warehouse))
         # One transaction: one snapshot to plan from, and the file is opened once.

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 import pyarrow.compute as pc
 
 from fed_audience.errors import ConfigError, DataError
+from fed_audience.jobs.consent_age import refuse_old_ledger
 from fed_audience.jobs.lookalike import lookalike_settings, shared_features
 from fed_audience.jobs.participants import (
     Claims,
@@ -55,8 +56,10 @@ def assemble(
     """Claim the brands' requests and read the rows that consent allows at ``as_of``.
 
     Raises ConfigError where the brands do not ask for the same, DataError for rows that cannot
-    be used.
+    be used, ConsentError when a brand's ledger is too old to ask.
     """
+    for site in sites:
+        refuse_old_ledger(settings, site, as_of)
     requests = claims.claim()
     spec = agreed_spec(requests)
     check_partners(sites, requests)

@@ -97,6 +97,17 @@ def test_one_model_is_built_with_what_it_reads(
     )
 
 
+def test_views_keep_to_the_clock_unless_an_instant_was_asked_for(
+    small_federation: SmallFederation, script: Path
+) -> None:
+    script.write_text('#!/bin/sh\necho "$@" > arguments\n')
+    for live in (False, True):
+        build_brands(small_federation.settings, as_of=NOW, live=live)
+        told = (small_federation.folder / "ant" / "arguments").read_text()
+        assert "fed_audience__as_of" in told
+        assert ("fed_audience__live_views" in told) is live
+
+
 @pytest.mark.parametrize(
     ("old", "new", "words"),
     [

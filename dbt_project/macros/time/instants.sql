@@ -3,11 +3,14 @@
 
   Tables take one literal for the whole invocation, so that every cutoff agrees to the microsecond:
   `fed_audience__as_of`, or else the start of the run. Views take the same variable, or else the
-  clock at the time they are read (`live=true`): an expiry must not wait for the next build.
+  clock at the time they are read (`live=true`): an expiry must not wait for the next build. With
+  `fed_audience__live_views` they read the clock whatever the variable says.
 #}
 {% macro as_of(live=false) %}
     {%- set given = var('fed_audience__as_of', none) -%}
-    {%- if given is not none and given | string | trim != '' -%}
+    {%- if live and var('fed_audience__live_views', false) -%}
+        {{- fed_audience.utc_now() -}}
+    {%- elif given is not none and given | string | trim != '' -%}
         cast('{{ given }}' as {{ dbt.type_timestamp() }})
     {%- elif live -%}
         {{ fed_audience.utc_now() }}
