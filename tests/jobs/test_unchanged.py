@@ -15,7 +15,7 @@ from fed_audience.jobs.training_cohort import assemble
 from fed_audience.jobs.unchanged import Comparison, Unchanged, compare, inputs_of
 from tests.jobs.small_federation import BRANDS, KEY, NOW, SmallFederation
 
-LATER = NOW + timedelta(days=1)
+LATER = NOW + timedelta(hours=20)
 WITHOUT_VISITS = (
     "update fed_audience.training_requests set spec = replace(spec, 'propensity\"',"
     ' \'propensity", "exclude_features": ["f_visits"]\')'

@@ -51,6 +51,7 @@ models:
 """
 AGENT = """\
 name: three
+max_consent_age_hours: 720
 sites: [{{name: {site}, project: project}}]
 agent: {{coordinator: 'localhost:1', metrics: null, score: false}}
 """
