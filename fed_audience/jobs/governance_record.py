@@ -256,6 +256,6 @@ def _withdrawals(settings: FederationSettings, known: Mapping[str, _Known]) -> S
         "Whoever withdraws is removed by the next sync and left out of the next training. A model "
         f"with them is trained again within {policy.retrain_within_days} days; one that is overdue "
         f"{late}. A ledger that is older than {settings.max_consent_age_hours:g} hours stops every "
-        "sync.",
+        "training, scoring and sync.",
         (Table("Erased", ("brand", "people"), tuple(rows)),),
     )

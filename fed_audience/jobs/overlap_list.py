@@ -10,7 +10,7 @@ import pyarrow.compute as pc
 from fed_audience.activation.identifiers import normalise_email, normalise_phone
 from fed_audience.consent.gate import ConsentGate
 from fed_audience.consent.purposes import PROFILE
-from fed_audience.consent.statement import ConsentRelations, consenting
+from fed_audience.consent.statement import ConsentRelations, usable
 from fed_audience.errors import DataError
 from fed_audience.warehouse.control import control
 
@@ -35,8 +35,9 @@ def comparable(
     """Return the normalised identifiers, each once, of customers who consent at ``as_of`` (UTC).
 
     With ``audience`` only its members, who consent to `profile` too, for it was cut from their
-    scores. Whoever has no usable identifier is left out. Raises ConsentError when the ledger is
-    too old to ask, DataError for an audience that was not built here.
+    scores. Left out are the erased, who has refused since, and who has no usable identifier.
+    Raises ConsentError when the ledger is too old to ask, DataError for an audience that was not
+    built here, and ConfigError where the erased cannot be recognised.
     """
     relations = ConsentRelations.of_schema(site.profile.schema_)
     purposes = (rules.purpose,) if audience is None else (rules.purpose, PROFILE)
@@ -44,7 +45,7 @@ def comparable(
     with site.open() as warehouse, warehouse.transaction():
         gate = ConsentGate(warehouse, relations.ledger, relations.rules, max_age)
         gate.allowed([], rules.purpose, as_of)
-        allowed = consenting(warehouse, relations, purposes, as_of)
+        allowed = usable(warehouse, relations, purposes, as_of)
         rows = warehouse.query(
             f"select customer_id, {rules.identifier} as identifier"
             f" from {site.model('int_contact_details').sql()}"
@@ -52,6 +53,7 @@ def comparable(
         if audience is not None:
             members = _members(site, warehouse, audience)
             rows = rows.filter(pc.is_in(rows["customer_id"], value_set=members))
+        rows = site.tombstones(warehouse).without(rows, "customer_id")
     chosen = rows.filter(pc.is_in(rows["customer_id"], value_set=allowed))
     if rules.identifier == "email":
         found = {normalise_email(one) for one in chosen["identifier"].to_pylist()}

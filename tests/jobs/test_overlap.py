@@ -29,6 +29,7 @@ from fed_audience.federation.messages.overlap import (
 )
 from fed_audience.federation.recording import read_recording, recording_of
 from fed_audience.federation.transport import Envelope
+from fed_audience.jobs.erasure import erase_person
 from fed_audience.jobs.overlap import OverlapSide
 from fed_audience.jobs.overlap_list import comparable
 from fed_audience.jobs.sites import site_of
@@ -43,6 +44,7 @@ from tests.jobs.overlap_brands import (
     SALT,
     Organisation,
     Pair,
+    customer_id,
     email,
     introduced,
 )
@@ -140,6 +142,26 @@ def test_only_who_consents_is_compared_and_once(pair: Pair) -> None:
         f"{email(3)}')"
     )
     assert email(3) not in comparable(site, settings, settings.overlap, NOW)
+
+
+def test_who_was_erased_or_has_refused_since_the_instant_is_not_compared(
+    pair: Pair, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("FED_AUDIENCE_STATE_KEY", "a state key that nobody else knows")
+    settings = pair.fashion.settings
+    assert settings.overlap is not None
+    site = site_of(settings.sites[0])
+    assert {email(3), email(4)} < set(comparable(site, settings, settings.overlap, NOW))
+    secret = SecretStr("a state key that nobody else knows")
+    erase_person(site, customer_id("fashion", 3), secret=secret, now=NOW)
+    pair.fashion.execute(
+        "insert into int_consent_ledger select * replace ('withdrawn' as status,"
+        " recorded_at + interval 3 hour as recorded_at) from int_consent_ledger"
+        f" where subject_id = '{customer_id('fashion', 4)}' and purpose = 'share_partner'"
+    )
+    found = comparable(site, settings, settings.overlap, NOW)
+    assert {email(3), email(4)}.isdisjoint(found)
+    assert len(found) == 1_123
 
 
 def test_an_audience_is_compared_by_its_members_who_allow_profiling(pair: Pair) -> None:
