@@ -6,7 +6,7 @@ import os
 import threading
 import time
 from contextlib import suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Final
 
 from fed_audience.errors import ContractError, FedAudienceError, FederationError
@@ -63,7 +63,7 @@ class Station:
 
     config: Path
     site: Site
-    category_key: bytes
+    category_key: bytes = field(repr=False)
     folder: Path
     clock: Callable[[], datetime]
 

@@ -25,7 +25,7 @@ class RunKeys:
     record: RunRecord
     card: KeyCard
     private: X25519PrivateKey | None
-    pairs: dict[str, bytes]
+    pairs: dict[str, bytes] = field(repr=False)
     transcript: str
     deposits: Deposits | None = None
     _macs: dict[str, hmac.HMAC] = field(default_factory=dict, repr=False)

@@ -35,7 +35,7 @@ class RunRecord:
 
     run: str
     terms: str
-    secret: str = field(default_factory=lambda: secrets.token_hex(32))
+    secret: str = field(default_factory=lambda: secrets.token_hex(32), repr=False)
     counter: int = 0
     peers: dict[str, tuple[int, str]] = field(default_factory=dict)
     tree: int = BEFORE_THE_RUN

@@ -49,7 +49,7 @@ class KeptRun:
     opening: bytes
     opened: bytes
     frozen: NDArray[np.uint64]
-    keys: str = ""
+    keys: str = field(default="", repr=False)
     answers: list[tuple[bytes, bytes]] = field(default_factory=list)
 
 

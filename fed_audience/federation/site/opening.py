@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hmac
 import logging
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from hashlib import sha256
 from typing import TYPE_CHECKING, Final, cast
 
@@ -74,7 +74,7 @@ class RunOpening:
 
     _name: str
     _source: RowSource | SpreadRows
-    _category_key: bytes
+    _category_key: bytes = field(repr=False)
     _min_rows: int
     _team: Team
     _keeper: PrivacyKeeper

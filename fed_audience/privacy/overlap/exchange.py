@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field
 from typing import TYPE_CHECKING, Any, Final, Self
 
 import numpy as np
@@ -52,7 +52,7 @@ class Answer:
 class Asked:
     """What the asking brand keeps until it is answered. ``noise``: of what it tells in return."""
 
-    scalar: bytes
+    scalar: bytes = field(repr=False)
     listed: int
     sent: int
     noise: int
