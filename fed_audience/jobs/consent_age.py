@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 from fed_audience.consent.gate import ConsentGate
 from fed_audience.consent.purposes import PROFILE
 from fed_audience.consent.statement import ConsentRelations
-from fed_audience.errors import ConsentError
+from fed_audience.errors import FedAudienceError
 
 if TYPE_CHECKING:
     from datetime import datetime
@@ -24,10 +24,10 @@ def refuse_old_ledger(settings: FederationSettings, site: Site, as_of: datetime)
     """
     relations = ConsentRelations.of_schema(site.profile.schema_)
     max_age = timedelta(hours=settings.max_consent_age_hours)
-    with site.open() as warehouse:
-        gate = ConsentGate(warehouse, relations.ledger, relations.rules, max_age)
-        try:
+    try:
+        with site.open() as warehouse:
+            gate = ConsentGate(warehouse, relations.ledger, relations.rules, max_age)
             gate.allowed([], PROFILE, as_of)
-        except ConsentError as error:
-            error.looked = f"{site.name}, {error.looked or 'its warehouse'}"
-            raise
+    except FedAudienceError as error:
+        error.looked = f"{site.name}, {error.looked or 'its warehouse'}"
+        raise
