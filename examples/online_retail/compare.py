@@ -67,7 +67,7 @@ def compare(config: Path, splits: int) -> Iterator[Split]:
     """
     federation = load_federation(config)
     problem = _problem(federation)
-    parameters = federation.model(MODEL).training_parameters()
+    parameters = federation.model(MODEL).training_parameters("propensity")
     for seed in range(1, splits + 1):
         settings = SimulationSettings(
             path=config,

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from decimal import Decimal
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Final, Literal
 
 import numpy as np
 
@@ -18,6 +18,9 @@ if TYPE_CHECKING:
 
     from fed_audience.audiences.tie_breaking import StringColumn
 
+ScoreKind = Literal["probability", "amount", "rank"]
+"""What a score is: of the label 1, what a demand model expects, or nothing but an order."""
+
 SHARES: Final = (0.005, 0.01, 0.02, 0.03, 0.05, 0.075, *(step / 20 for step in range(2, 21)))
 """Shares at which a curve is drawn: dense where audiences are cut, then every 5 %."""
 
@@ -26,15 +29,15 @@ SHARES: Final = (0.005, 0.01, 0.02, 0.03, 0.05, 0.075, *(step / 20 for step in r
 class ReachPoint:
     """What reaching the best ``share`` of the eligible people means.
 
-    ``threshold`` is the lowest score reached (None when nobody is). ``expected_positives`` is
-    the sum of the probabilities reached and ``lift`` their mean over that of all eligible;
-    both are None when the score is only a rank.
+    ``threshold`` is the lowest score reached (None when nobody is). ``expected`` is the sum of
+    the scores reached: how many positives, or the amount of all of them together. ``lift`` is
+    their mean over that of all eligible. Both are None when the score is only a rank.
     """
 
     share: float
     count: int
     threshold: float | None
-    expected_positives: float | None
+    expected: float | None
     lift: float | None
 
 
@@ -44,7 +47,7 @@ class ReachCurve:
 
     best_first: NDArray[np.float64]
     running_total: NDArray[np.float64]
-    calibrated: bool
+    kind: ScoreKind
 
     @property
     def eligible(self) -> int:
@@ -55,9 +58,9 @@ class ReachCurve:
         """Return the point of ``share`` (0 to 1); raises DataError outside."""
         count = count_of_share(share, self.eligible)
         if count == 0:
-            return ReachPoint(share, 0, None, 0.0 if self.calibrated else None, None)
+            return ReachPoint(share, 0, None, None if self.kind == "rank" else 0.0, None)
         threshold = float(self.best_first[count - 1])
-        if not self.calibrated:
+        if self.kind == "rank":
             return ReachPoint(share, count, threshold, None, None)
         expected = float(self.running_total[count - 1])
         average = float(self.running_total[-1]) / self.eligible
@@ -83,21 +86,22 @@ class Cut:
         return int(self.chosen.size)
 
 
-def reach_curve(scores: NDArray[np.float64], *, calibrated: bool = True) -> ReachCurve:
+def reach_curve(scores: NDArray[np.float64], kind: ScoreKind = "probability") -> ReachCurve:
     """Sort the eligible people's scores once, for every reach that will be asked.
 
-    ``calibrated`` says that scores are probabilities (checked to lie in 0 to 1); a lookalike's
-    are only a rank at brands without labels. Raises DataError on a score that is not finite.
+    Probabilities are checked to lie in 0 to 1; a lookalike's scores are only a rank at brands
+    without labels. Raises DataError on a score that is not finite.
     """
     check_scores(scores)
     best_first = -np.sort(-scores)
-    if calibrated and scores.size and not (best_first[-1] >= 0.0 and best_first[0] <= 1.0):
+    within = not scores.size or (best_first[-1] >= 0.0 and best_first[0] <= 1.0)
+    if kind == "probability" and not within:
         raise DataError(
             "probabilities must lie between 0 and 1",
             value=f"{best_first[-1]:g} to {best_first[0]:g}",
-            fix="pass calibrated=False when the score is a rank",
+            fix="say with kind that the score is a rank or an amount",
         )
-    return ReachCurve(best_first, np.cumsum(best_first), calibrated)
+    return ReachCurve(best_first, np.cumsum(best_first), kind)
 
 
 def count_of_share(share: float, eligible: int) -> int:

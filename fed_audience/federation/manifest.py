@@ -30,10 +30,10 @@ Task = Literal["propensity", "lookalike", "demand", "multiclass"]
 OBJECTIVES: Final[dict[str, tuple[str, ...]]] = {
     "propensity": ("binary",),
     "lookalike": ("binary",),
-    "demand": ("regression", "poisson", "tweedie"),
+    "demand": ("poisson", "tweedie", "regression"),
     "multiclass": ("multiclass",),
 }
-"""Objectives that a task may be learnt with."""
+"""Objectives that a task may be learnt with, the one that is meant unless somebody says first."""
 
 
 @dataclass(frozen=True, slots=True)

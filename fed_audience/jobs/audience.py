@@ -17,16 +17,26 @@ from fed_audience.audiences.federation_cut import (
     federation_cut,
     reach_vector,
 )
-from fed_audience.audiences.reach import Cut, ReachCurve, count_of_share, cut_by_share, reach_curve
+from fed_audience.audiences.reach import (
+    Cut,
+    ReachCurve,
+    ScoreKind,
+    count_of_share,
+    cut_by_share,
+    reach_curve,
+)
 from fed_audience.consent.gate import ConsentGate
 from fed_audience.consent.purposes import PROFILE
 from fed_audience.consent.statement import ConsentRelations, consenting
-from fed_audience.errors import DataError
+from fed_audience.errors import ConfigError, DataError
+from fed_audience.federation.manifest import OBJECTIVES
+from fed_audience.gbdt.models.reader import read_model
 from fed_audience.jobs.audit_trail import AuditTrail
 from fed_audience.jobs.audit_use import ModelUse
 from fed_audience.jobs.contracts import Contracts
 from fed_audience.jobs.sites import site_of
 from fed_audience.warehouse.control import control
+from fed_audience.warehouse.registry import text_of
 from fed_audience.warehouse.scores import erase_scores, write_audience
 
 if TYPE_CHECKING:
@@ -49,7 +59,6 @@ class SiteAudience:
     eligibility: Eligibility
     curve: ReachCurve
     cut: Cut
-    is_rank: bool
 
     @property
     def no_identifier(self) -> int:
@@ -61,7 +70,7 @@ class SiteAudience:
 class _Candidates:
     site: Site
     version: str
-    is_rank: bool
+    kind: ScoreKind
     eligibility: Eligibility
     ids: pa.Array[pa.StringScalar]
     scores: NDArray[np.float64]
@@ -110,8 +119,8 @@ def build_audience(
                 model_version=one.version,
                 selected_at=as_of,
             )
-        curve = reach_curve(one.scores, calibrated=not one.is_rank)
-        built.append(SiteAudience(one.site.name, one.eligibility, curve, cut, one.is_rank))
+        curve = reach_curve(one.scores, one.kind)
+        built.append(SiteAudience(one.site.name, one.eligibility, curve, cut))
     with AuditTrail(settings) as trail:
         account = ModelUse(trail, settings, audience.model, as_of)
         for one, made in zip(found, built, strict=True):
@@ -146,8 +155,10 @@ def _candidates(site: Site, audience: AudienceSettings, as_of: datetime) -> _Can
         erase_scores(warehouse, consenting(warehouse, relations, (PROFILE,), as_of))
         rows = _scored_contacts(site, warehouse, audience.model)
         allowed = consenting(warehouse, relations, (PROFILE, audience.purpose), as_of)
-    scored = rows["model_version"].drop_null()
-    if not len(scored):
+        version = next(iter(rows["model_version"].drop_null().to_pylist()), None)
+        ranks = bool(pc.any(rows["is_rank"]).as_py())
+        kind: ScoreKind = "rank" if ranks else _kind_of(warehouse, audience.model, version)
+    if version is None:
         raise DataError(
             f"{site.name} has no scores of that model",
             value=audience.model,
@@ -160,12 +171,19 @@ def _candidates(site: Site, audience: AudienceSettings, as_of: datetime) -> _Can
     chosen = rows.filter(pa.array(eligibility.eligible))
     return _Candidates(
         site=site,
-        version=str(scored[0]),
-        is_rank=bool(pc.any(rows["is_rank"]).as_py()),
+        version=version,
+        kind=kind,
         eligibility=eligibility,
         ids=chosen["customer_id"].combine_chunks(),
         scores=np.asarray(chosen["score"].to_numpy(), dtype=np.float64),
     )
+
+
+def _kind_of(warehouse: Warehouse, model: str, version: str | None) -> ScoreKind:
+    """Say what the scores of a model with labels are, by the objective of its version."""
+    text = None if version is None else text_of(warehouse, model, version)
+    objective = "binary" if text is None else read_model(text).objective.split()[0]
+    return "amount" if objective in OBJECTIVES["demand"] else "probability"
 
 
 def _scored_contacts(site: Site, warehouse: Warehouse, model: str) -> pa.Table:
@@ -185,6 +203,15 @@ def _cut(
 ) -> list[Cut]:
     if audience.cut == "per_brand":
         return [cut_by_share(one.scores, one.ids, share, key=key) for one in found]
+    if amounts := [one.site.name for one in found if one.kind == "amount"]:
+        raise ConfigError(
+            f"audience {audience.name} asks for one cut through all brands, which needs "
+            "probabilities, and its model expects amounts",
+            value=f"cut: {audience.cut} over {', '.join(amounts)}",
+            limit="cut: per_brand",
+            looked="audiences in federation.yml",
+            fix="cut each brand by its share",
+        )
     bounds = [
         bounds_of_shares(
             one.scores.size, floor_share=audience.floor_share, cap_share=audience.cap_share

@@ -203,7 +203,7 @@ def _terms_of(model: ModelSettings, everyone: tuple[str, ...]) -> ModelTerms:
         features=tuple(sorted(model.terms.features, key=lambda feature: feature.name)),
         name=model.name,
         sites=tuple(sorted(model.sites or everyone)),
-        parameters=all_parameters(model.training_parameters()),
+        parameters=all_parameters(model.training_parameters(model.terms.task)),
         holdout_fraction=model.holdout_fraction,
         missing_features=model.missing_features,
         weight=model.weight,

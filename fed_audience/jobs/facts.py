@@ -9,11 +9,14 @@ import numpy as np
 from fed_audience import __version__
 from fed_audience.gbdt.evaluation import Interval, Metrics
 from fed_audience.jobs.egress import EgressTally, reveals
+from fed_audience.jobs.measures import AUC
 from fed_audience.privacy.dp.plan import UNIT
 from fed_audience.report import data as r
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping
+    from collections.abc import Iterable, Mapping, Sequence
+
+    from numpy.typing import NDArray
 
     from fed_audience.consent.funnel import Funnel
     from fed_audience.jobs.audience import SiteAudience
@@ -28,13 +31,14 @@ def report_of(outcome: PipelineOutcome) -> r.ReportData:
     led = next((name for name in outcome.quality), next(iter(outcome.trained)))
     model = outcome.trained[led]
     quality = outcome.quality.get(led, ())
+    known = [(one, one.histogram) for one in quality if one.histogram is not None]
     return r.ReportData(
         title=f"{outcome.settings.name.replace('_', ' ')}: {led.replace('_', ' ')}",
         run=run_facts(outcome, model),
         consent=tuple(funnel_of(site, found, model) for site, found in outcome.funnels.items()),
-        quality=r.Quality(tuple(quality_of(one) for one in quality)) if quality else None,
-        lift=tuple(_lift(one) for one in quality if one.positives),
-        calibration=tuple(_calibration(one) for one in quality if one.rows),
+        quality=_quality(quality) if quality else None,
+        lift=tuple(_lift(one.site, found) for one, found in known if one.positives),
+        calibration=tuple(_calibration(one.site, found) for one, found in known if one.rows),
         importance=_importance(model),
         privacy=_privacy(model),
         egress=_egress(model, outcome.egress[led]),
@@ -55,7 +59,7 @@ def run_facts(outcome: PipelineOutcome, model: TrainedModel) -> r.RunFacts:
     return r.RunFacts(
         federation=outcome.settings.name,
         model=model.name,
-        task="propensity" if model.lookalike is None else "lookalike",
+        task=model.spec.task,
         as_of=outcome.as_of,
         sites=model.manifest.sites,
         training_rows=model.result.counts.rows,
@@ -81,6 +85,13 @@ def funnel_of(site: str, funnel: Funnel, model: TrainedModel) -> r.ConsentFunnel
     if site in rows:
         steps.append(r.Step("training rows", rows[site]))
     return r.ConsentFunnel(site, tuple(steps))
+
+
+def _quality(measured: Sequence[BrandQuality]) -> r.Quality:
+    brands, measure = tuple(quality_of(one) for one in measured), measured[0].measure
+    if measure is AUC:
+        return r.Quality(brands)
+    return r.Quality(brands, interval="95% interval of a mean over rows", measure=measure.title)
 
 
 def quality_of(measured: BrandQuality) -> r.BrandQuality:
@@ -121,16 +132,16 @@ def sync_of(label: str, one: SiteReport) -> r.Sync:
     )
 
 
-def _lift(measured: BrandQuality) -> r.LiftCurve:
-    deciles = Metrics.from_histogram(measured.histogram).deciles
+def _lift(site: str, histogram: NDArray[np.int64]) -> r.LiftCurve:
+    deciles = Metrics.from_histogram(histogram).deciles
     points = tuple(r.LiftPoint(one.share, one.lift, one.gain) for one in deciles)
-    return r.LiftCurve(measured.site, points)
+    return r.LiftCurve(site, points)
 
 
-def _calibration(measured: BrandQuality) -> r.CalibrationCurve:
-    bins = Metrics.from_histogram(measured.histogram).calibration
+def _calibration(site: str, histogram: NDArray[np.int64]) -> r.CalibrationCurve:
+    bins = Metrics.from_histogram(histogram).calibration
     points = tuple(r.CalibrationPoint(one.predicted, one.observed) for one in bins)
-    return r.CalibrationCurve(measured.site, points)
+    return r.CalibrationCurve(site, points)
 
 
 def _importance(model: TrainedModel) -> tuple[r.FeatureImportance, ...]:
@@ -191,12 +202,10 @@ def _audience_brand(one: SiteAudience, delivered: Mapping[str, int]) -> r.Audien
         eligible=one.eligibility.count,
         delivered=delivered.get(one.site, 0),
         no_identifier=one.no_identifier,
-        is_rank=one.is_rank,
+        score=one.curve.kind,
         steps=tuple(r.Step(step.name, step.remaining) for step in one.eligibility.steps),
         reach=tuple(
-            r.ReachPoint(
-                point.share, point.count, point.threshold, point.expected_positives, point.lift
-            )
+            r.ReachPoint(point.share, point.count, point.threshold, point.expected, point.lift)
             for point in one.curve.points()
         ),
     )

@@ -298,7 +298,7 @@ def consent_funnels(settings: FederationSettings, as_of: datetime) -> dict[str, 
 def _measured(
     settings: FederationSettings, model: TrainedModel, site: str, secrets: Secrets
 ) -> BrandQuality:
-    own = settings.model(model.name).training_parameters()
+    own = settings.model(model.name).training_parameters(model.spec.task)
     return measure(
         site,
         model.training[site],

@@ -20,6 +20,7 @@ if TYPE_CHECKING:
 
     from fed_audience.federation import Manifest
     from fed_audience.federation.contract.terms import Contract
+    from fed_audience.federation.manifest import Task
     from fed_audience.federation.private.public_values import PublicValues
     from fed_audience.gbdt.bins import Feature
     from fed_audience.jobs.settings import FederationSettings, ModelSettings
@@ -43,18 +44,19 @@ class PrivateTraining:
         features: Sequence[Feature],
         contract: Contract | None = None,
         *,
+        task: Task,
         mode: str | None = None,
     ) -> Self | None:
         """Return what ``model``'s settings ask for; None without privacy.
 
-        ``mode``: of a lookalike. Categories that the brands signed as a feature's vocabulary are
-        public. Raises ConfigError for a feature without public values, and for what cannot be
+        ``task``: what is learnt; ``mode``: of a lookalike. Categories that the brands signed as a
+        feature's vocabulary are public. Raises ConfigError for a feature without public values, and for what cannot be
         private.
         """
         if model.privacy is None:
             return None
         _refuse_what_looks_again(model, mode)
-        asked = model.training_parameters()
+        asked = model.training_parameters(task)
         parameters = by_the_recipe(
             asked, model.privacy.epsilon, len(features), model.privacy.passes
         )

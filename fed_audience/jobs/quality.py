@@ -9,13 +9,10 @@ import numpy as np
 
 from fed_audience.errors import DataError
 from fed_audience.federation import ArrowSource, InProcessTransport, SiteProgram, train
-from fed_audience.gbdt.evaluation import (
-    Interval,
-    auc_difference,
-    auc_interval,
-    score_histogram,
-)
+from fed_audience.gbdt.bins.numbers import as_float64
+from fed_audience.gbdt.evaluation import Interval, score_histogram
 from fed_audience.gbdt.models.predictor import raw_scores
+from fed_audience.jobs.measures import AUC, Measure, measures_of
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -31,19 +28,21 @@ Verdict = Literal["gains", "no difference", "loses"]
 
 @dataclass(frozen=True, slots=True)
 class BrandQuality:
-    """AUC on one brand's own held-out rows; ``gain`` is federated minus alone, paired.
+    """``measure`` on one brand's own held-out rows; ``gain``: how much better federated is, paired.
 
-    ``alone`` and ``gain`` are None where the brand could not train by itself. ``histogram``
-    (int64[2, B]) holds the federated scores, for lift and calibration.
+    ``alone`` and ``gain`` are None where the brand could not train by itself, ``positives`` where
+    labels are amounts. ``histogram`` (int64[2, B]) holds the federated scores of labels 0 and 1,
+    for lift and calibration; None for amounts.
     """
 
     site: str
     rows: int
-    positives: int
+    positives: int | None
     alone: Interval | None
     federated: Interval | None
     gain: Interval | None
-    histogram: NDArray[np.int64]
+    histogram: NDArray[np.int64] | None
+    measure: Measure = AUC
 
     @property
     def verdict(self) -> Verdict | None:
@@ -69,18 +68,20 @@ def measure(
     ``copy``: the site's own copy of the model, where it has one; it is then what is measured.
     Everything here happens at home: no byte leaves the site.
     """
-    labels = np.asarray(held_out[manifest.label].to_numpy(), dtype=np.int8)
+    judge, labels = measures_of(manifest.parameters)[0], as_float64(held_out[manifest.label])
+    classes = labels.astype(np.int8) if judge is AUC else None
     shared = scores(federated, held_out, category_key, copy)
     alone = train_alone(site, training, manifest, category_key)
     own = scores(alone, held_out, category_key) if alone is not None else None
     return BrandQuality(
         site=site,
         rows=len(labels),
-        positives=int(labels.sum()),
-        alone=auc_interval(labels, own) if own is not None else None,
-        federated=auc_interval(labels, shared),
-        gain=auc_difference(labels, shared, own) if own is not None else None,
-        histogram=score_histogram(labels, shared),
+        positives=None if classes is None else int(classes.sum()),
+        alone=judge.interval(labels, own) if own is not None else None,
+        federated=judge.interval(labels, shared),
+        gain=judge.advantage(labels, shared, own) if own is not None else None,
+        histogram=None if classes is None else score_histogram(classes, shared),
+        measure=judge,
     )
 
 
@@ -110,7 +111,10 @@ def train_alone(
 def scores(
     result: TrainingResult, rows: pa.Table, category_key: bytes, copy: Model | None = None
 ) -> NDArray[np.float64]:
-    """Log odds of ``rows`` under ``result``, or a site's own ``copy`` of it: float64[n]."""
+    """Raw scores of ``rows`` under ``result``, or a site's own ``copy`` of it: float64[n].
+
+    Log odds of two classes; of amounts what the objective's link makes of them.
+    """
     columns: Mapping[str, pa.ChunkedArray[pa.Scalar[pa.DataType]]] = dict(
         zip(rows.column_names, rows.columns, strict=True)
     )

@@ -131,7 +131,7 @@ def read_consented_rows(
         raise DataError(
             f"{site.name}: the label is text",
             value=label,
-            limit="0 or 1",
+            limit="0 or 1, or the amount of a demand",
             looked=relation.sql(),
             fix="make it a number in the brand's dbt model",
         )

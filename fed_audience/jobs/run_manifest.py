@@ -31,8 +31,10 @@ def manifest_of(
     the contract does not allow the run, ConfigError for what cannot be private.
     """
     model = settings.model(terms.name)
-    private = PrivateTraining.of(settings, model, terms.manifest_features, contract)
-    parameters = model.training_parameters() if private is None else private.parameters
+    private = PrivateTraining.of(
+        settings, model, terms.manifest_features, contract, task=terms.task
+    )
+    parameters = private.parameters if private else model.training_parameters(terms.task)
     branded = bool(terms.site_weights) or terms.brand_base
     overrides: set[Override] = set(overrides_for(sites, sites))
     if "small_change" in contract.privacy.overrides:

@@ -13,7 +13,9 @@ from fed_audience.config import StrictModel, load_yaml
 from fed_audience.errors import ConfigError
 from fed_audience.federation.contract.signing import SignedContract
 from fed_audience.federation.contract.terms import ContractTerms, ModelDeclaration, ModelTerms
+from fed_audience.federation.manifest import OBJECTIVES, Task
 from fed_audience.gbdt.parameters import TrainingParameters
+from fed_audience.gbdt.parameters.lightgbm_names import ALIASES
 from fed_audience.jobs.audit_settings import AuditSettings
 from fed_audience.jobs.link_settings import AgentSettings, CoordinatorSettings
 from fed_audience.jobs.overlap_settings import OverlapSettings
@@ -114,9 +116,14 @@ class ModelSettings(StrictModel):
             raise ValueError(message) from error
         return value
 
-    def training_parameters(self) -> TrainingParameters:
-        """Return the parameters with our defaults filled in."""
-        return TrainingParameters.from_options(self.parameters)
+    def training_parameters(self, task: Task) -> TrainingParameters:
+        """Return the parameters with our defaults filled in, the objective of ``task`` among them.
+
+        Raises ConfigError for one that does not go with that objective.
+        """
+        chosen = {ALIASES.get(word, word) for word in self.parameters}
+        meant = {} if "objective" in chosen else {"objective": OBJECTIVES[task][0]}
+        return TrainingParameters.from_options(self.parameters | meant)
 
 
 class WithdrawalSettings(StrictModel):

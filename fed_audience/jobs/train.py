@@ -169,8 +169,10 @@ def _train(
     account: TrainingAccount,
 ) -> TrainedModel:
     spec, rules = cohort.spec, cohort.lookalike
-    private = PrivateTraining.of(settings, model, cohort.features, cohort.contract, mode=spec.mode)
-    parameters = model.training_parameters() if private is None else private.parameters
+    private = PrivateTraining.of(
+        settings, model, cohort.features, cohort.contract, task=spec.task, mode=spec.mode
+    )
+    parameters = private.parameters if private else model.training_parameters(spec.task)
     labelled = [one for one in cohort.participants if one.request is not None]
     parts = {
         one.site.name: one.rows.split(
@@ -200,7 +202,7 @@ def _train(
     manifest = Manifest(
         run_id=run_id,
         model_name=model.name,
-        task="lookalike" if rules is not None else "propensity",
+        task=spec.task,
         features=cohort.features,
         label=spec.label,
         row_key=spec.entity,

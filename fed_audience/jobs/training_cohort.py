@@ -63,12 +63,14 @@ def assemble(
     requests = claims.claim()
     spec = agreed_spec(requests)
     check_partners(sites, requests)
-    if spec.task not in ("propensity", "lookalike"):
+    if spec.task == "multiclass":
         raise ConfigError(
-            f"task '{spec.task}' cannot be trained yet",
-            limit="propensity, lookalike",
+            "task 'multiclass' cannot be trained from dbt: a brand's scores hold one number a "
+            "customer, and several classes need one each",
+            limit="propensity, lookalike, demand",
             looked=f"meta.fed_audience of model {model.name}",
-            fix="use task: propensity with a 0/1 label",
+            fix="train a model with task: propensity for each class; `fed-audience simulate --task "
+            "multiclass` tries them as one",
         )
     rules = lookalike_settings(settings, model, spec, [site.name for site in sites])
     if rules is None or rules.mode == "seed_rule":

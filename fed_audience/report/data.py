@@ -21,7 +21,7 @@ class RunFacts:
 
     federation: str
     model: str
-    task: Literal["propensity", "lookalike"]
+    task: Literal["propensity", "lookalike", "demand", "multiclass"]
     as_of: datetime
     sites: tuple[str, ...]
     training_rows: int
@@ -63,11 +63,14 @@ class Estimate:
 
 @dataclass(frozen=True, slots=True)
 class BrandQuality:
-    """AUC on one brand's own held-out rows. ``alone`` is None when it could not train alone."""
+    """How good models are on one brand's own held-out rows, and by how much together is better.
+
+    ``positives``: None where labels are amounts. ``alone`` is None when it could not train alone.
+    """
 
     brand: str
     rows: int
-    positives: int
+    positives: int | None
     alone: Estimate | None
     federated: Estimate | None
     difference: Estimate | None
@@ -77,12 +80,16 @@ class BrandQuality:
 
 @dataclass(frozen=True, slots=True)
 class Quality:
-    """All brands, and the federation as a whole where it was measured."""
+    """All brands, and the federation as a whole where it was measured.
+
+    ``measure`` says what of: an AUC, or an error, of which a lower one is better.
+    """
 
     brands: tuple[BrandQuality, ...]
     overall: Estimate | None = None
     overall_pooled: Estimate | None = None
     interval: str = "95% interval (DeLong)"
+    measure: str = "AUC"
 
 
 @dataclass(frozen=True, slots=True)
@@ -202,7 +209,7 @@ class ReachPoint:
     share: float
     count: int
     threshold: float | None = None
-    expected_positives: float | None = None
+    expected: float | None = None
     lift: float | None = None
 
 
@@ -215,7 +222,7 @@ class AudienceBrand:
     eligible: int
     delivered: int
     no_identifier: int
-    is_rank: bool = False
+    score: Literal["probability", "amount", "rank"] = "probability"
     steps: tuple[Step, ...] = ()
     reach: tuple[ReachPoint, ...] = ()
 

@@ -106,15 +106,18 @@ def consent_finding(funnels: Sequence[ConsentFunnel]) -> str:
 def quality_finding(quality: Quality) -> str:
     """Say where training together paid, where it did not, and where it cost."""
     parts = []
+    # A brand's difference is how much better; the words tell how the measure moved.
+    sign = 1 if quality.measure == "AUC" else -1
+    better, worse = ("raised", "lowered") if quality.measure == "AUC" else ("lowered", "raised")
     for verdict, words in (
-        ("gains", "raised AUC at"),
+        ("gains", f"{better} {quality.measure} at"),
         ("no difference", "made no clear difference at"),
-        ("loses", "lowered it at"),
+        ("loses", f"{worse} it at"),
     ):
         brands = [b for b in quality.brands if b.verdict == verdict]
         if brands:
             named = [
-                f"{b.brand} ({signed(b.difference.value)})" if b.difference else b.brand
+                f"{b.brand} ({signed(sign * b.difference.value)})" if b.difference else b.brand
                 for b in brands
             ]
             shown = named if len(named) <= _NAMED else [plural(len(named), "brand")]
@@ -245,8 +248,11 @@ def _gain(quality: Quality) -> KeyNumber | None:
             for verdict in ("gains", "loses")
         )
         note = f"mean of {plural(len(compared), 'brand')}: {gains} gain, {loses} lose"
-        return KeyNumber(signed(mean), "AUC from training together", note)
+        sign = 1 if quality.measure == "AUC" else -1
+        label = f"{quality.measure} from training together"
+        return KeyNumber(signed(sign * mean), label, note)
     if quality.overall:
         note = "on held-out rows of all brands"
-        return KeyNumber(f"{quality.overall.value:.3f}", "AUC of the federated model", note)
+        label = f"{quality.measure} of the federated model"
+        return KeyNumber(f"{quality.overall.value:.3f}", label, note)
     return None

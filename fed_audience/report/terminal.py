@@ -57,7 +57,8 @@ def _quality(facts: ReportData) -> RenderableType | None:
     if facts.quality is None:
         return None
     table = _grid(
-        f"{facts.run.model}: AUC on each brand's own held-out customers",
+        f"{facts.run.model}: {facts.quality.measure} on each brand's own held-out customers"
+        f"{'' if facts.quality.measure == 'AUC' else ', the lower the better'}",
         "brand",
         "alone -> federated",
         "gain",

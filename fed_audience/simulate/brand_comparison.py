@@ -14,8 +14,8 @@ import numpy as np
 import pyarrow as pa
 
 from fed_audience.gbdt.bins import Feature
+from fed_audience.jobs.measures import measures_of
 from fed_audience.simulate.learners import Learners
-from fed_audience.simulate.measures import measures_of
 from fed_audience.simulate.outcome import BrandComparison, BrandOutcome, Measured
 
 if TYPE_CHECKING:
@@ -24,9 +24,9 @@ if TYPE_CHECKING:
     import numpy.typing as npt
 
     from fed_audience.gbdt.growing.continuation import Continuation
+    from fed_audience.jobs.measures import Measure
     from fed_audience.simulate.comparison import Comparison
     from fed_audience.simulate.learners import Trained
-    from fed_audience.simulate.measures import Measure
     from fed_audience.simulate.problem import Problem
     from fed_audience.simulate.settings import SimulationSettings
     from fed_audience.simulate.splitting import Deal

@@ -20,8 +20,8 @@ if TYPE_CHECKING:
     from fed_audience.federation.result import TrainingResult
     from fed_audience.federation.transport import Envelope
     from fed_audience.gbdt.evaluation import Interval
+    from fed_audience.jobs.measures import Measure
     from fed_audience.simulate.learners import Learners, Trained
-    from fed_audience.simulate.measures import Measure
     from fed_audience.simulate.outcome import Verdict
     from fed_audience.simulate.problem import Problem
     from fed_audience.simulate.splitting import Deal

@@ -6,6 +6,7 @@ from dataclasses import asdict, dataclass, replace
 from typing import TYPE_CHECKING
 
 from fed_audience.federation.events import BinsAgreed, TreeGrown
+from fed_audience.jobs.measures import measures_of
 from fed_audience.simulate.brand_comparison import compare_brands
 from fed_audience.simulate.comparison import (
     compare,
@@ -17,7 +18,6 @@ from fed_audience.simulate.comparison import (
 from fed_audience.simulate.learners import Learners
 from fed_audience.simulate.link import estimate
 from fed_audience.simulate.lookalike import check_seed_site, measure_lookalike
-from fed_audience.simulate.measures import measures_of
 from fed_audience.simulate.outcome import ModelHashes, Outcome, Seconds
 from fed_audience.simulate.private import privacy_of, public_values
 from fed_audience.simulate.problem import read_problem

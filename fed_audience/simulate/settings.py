@@ -21,9 +21,6 @@ if TYPE_CHECKING:
 
 MAX_SITES: Final = 500
 
-DEFAULT_OBJECTIVES: Final = {"demand": "poisson", "multiclass": "multiclass"}
-"""What a task is learnt with unless the user says; binary for the others."""
-
 _DEEPEST: Final = 12
 _LEAVES: Final = frozenset({"num_leaves", "num_leaf", "max_leaves", "max_leaf", "max_leaf_nodes"})
 
@@ -209,7 +206,7 @@ class SimulationSettings:
     @property
     def learns(self) -> str:
         """Name of the objective."""
-        return self.objective or DEFAULT_OBJECTIVES.get(self.task, "binary")
+        return self.objective or OBJECTIVES[self.task][0]
 
     @property
     def parameters(self) -> TrainingParameters:

@@ -141,6 +141,18 @@ def active_version(
     return ActiveVersion(**rows[0]) if rows else None
 
 
+def text_of(
+    warehouse: Warehouse, model_name: str, model_version: str, *, schema: str = SCHEMA
+) -> str | None:
+    """Return the text of one version of a model; None where the brand holds no such version."""
+    found = warehouse.query(
+        f"select model_text from {control('model_registry', schema).sql()}"
+        " where model_name = ? and model_version = ?",
+        [model_name, model_version],
+    ).to_pylist()
+    return found[0]["model_text"] if found else None
+
+
 def active_run(warehouse: Warehouse, model_name: str, *, schema: str = SCHEMA) -> str | None:
     """Return the run that the active version came from; None where it or its run is unknown."""
     found = active_version(warehouse, model_name, schema=schema)

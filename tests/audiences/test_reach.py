@@ -49,7 +49,7 @@ def test_the_curve_announces_what_the_cut_delivers(scores: list[float], share: f
     point = reach_curve(np.array(scores)).at(share)
     cut = cut_by_share(np.array(scores), ids, share, key=b"k")
     assert (point.count, point.threshold) == (cut.count, cut.threshold)
-    assert point.expected_positives == pytest.approx(sum(scores[c] for c in cut.chosen))
+    assert point.expected == pytest.approx(sum(scores[c] for c in cut.chosen))
 
 
 @given(probabilities)
@@ -60,14 +60,14 @@ def test_reaching_further_lowers_threshold_and_lift_and_adds_positives(
     for nearer, farther in itertools.pairwise(points):
         assert farther.count >= nearer.count
         assert farther.threshold <= nearer.threshold  # type: ignore[operator]
-        assert farther.expected_positives >= nearer.expected_positives  # type: ignore[operator]
+        assert farther.expected >= nearer.expected  # type: ignore[operator]
         if nearer.lift is not None:
             assert farther.lift <= nearer.lift + 1e-9  # type: ignore[operator]
 
 
 def test_lift_is_the_mean_probability_reached_over_that_of_everyone() -> None:
     point = reach_curve(np.array([0.1, 0.5, 0.1, 0.1])).at(0.25)
-    assert (point.count, point.threshold, point.expected_positives) == (1, 0.5, 0.5)
+    assert (point.count, point.threshold, point.expected) == (1, 0.5, 0.5)
     assert point.lift == pytest.approx(0.5 / 0.2)
 
 
@@ -76,15 +76,21 @@ def test_everyone_has_lift_one() -> None:
 
 
 def test_a_rank_promises_no_positives() -> None:
-    point = reach_curve(np.array([-2.0, 7.5, 0.0]), calibrated=False).at(0.4)
+    point = reach_curve(np.array([-2.0, 7.5, 0.0]), kind="rank").at(0.4)
     assert (point.count, point.threshold) == (1, 7.5)
-    assert point.expected_positives is None
+    assert point.expected is None
     assert point.lift is None
+
+
+def test_amounts_add_up_and_may_be_any_number() -> None:
+    point = reach_curve(np.array([0.5, 6.5, 2.0, -1.0]), "amount").at(0.5)
+    assert (point.count, point.threshold, point.expected) == (2, 2.0, 8.5)
+    assert point.lift == pytest.approx(8.5 / 2 / 2.0)
 
 
 def test_a_reach_too_small_for_anyone_has_no_threshold() -> None:
     point = reach_curve(np.array([0.4, 0.2])).at(0.4)
-    assert (point.count, point.threshold, point.expected_positives) == (0, None, 0.0)
+    assert (point.count, point.threshold, point.expected) == (0, None, 0.0)
 
 
 def test_nobody_eligible_gives_an_empty_curve_and_cut() -> None:
@@ -120,7 +126,7 @@ def test_a_negative_size_is_refused() -> None:
 
 @pytest.mark.parametrize("scores", [[0.2, 1.2], [-0.1, 0.5]])
 def test_a_rank_passed_as_a_probability_is_refused(scores: list[float]) -> None:
-    with pytest.raises(DataError, match="calibrated=False"):
+    with pytest.raises(DataError, match="a rank or an amount"):
         reach_curve(np.array(scores))
 
 

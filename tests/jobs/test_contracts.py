@@ -110,7 +110,7 @@ def test_a_site_that_joined_has_its_models_from_the_contract(
     settings = load_federation(ours)
     model = settings.model("repurchase")
     operators = small_federation.settings.model("repurchase")
-    assert model.training_parameters() == operators.training_parameters()
+    assert model.training_parameters("propensity") == operators.training_parameters("propensity")
     assert settings.minimum_rows == 50
     assert [site.name for site in settings.sites_of(model.sites)] == ["ant"]
     assert Contracts(settings).require(["ant"]) == Contracts(small_federation.settings).drawn()

@@ -124,6 +124,31 @@ def test_every_brand_starts_from_its_own_rate_and_may_grow_trees_of_its_own(
     assert all(text.count("Tree=") > 4 for text in map(str, texts.values()))
 
 
+def test_a_demand_is_learnt_and_scored_as_amounts(organisations: Organisations) -> None:
+    for site in SITES:
+        organisations.execute(
+            site,
+            "update fed_audience.training_requests"
+            " set spec = replace(spec, 'propensity', 'demand')",
+        )
+        organisations.execute(site, "update fed_training_repurchase set label = floor(f_spend / 9)")
+    organisations.edit("operator", "terms:\n", "terms:\n      task: demand\n")
+    organisations.edit("ant", "score: false", "score: true")
+    together = in_one_process(organisations)
+    assert together.manifest.parameters.objective == "poisson"
+    organisations.sign_all()
+    with over_grpc(organisations) as program:
+        record = program.step()
+    assert record is not None
+    assert record.stage == "settled"
+    assert record.model_sha256 == together.result.sha256
+    assert held(organisations, "bee") == together.result.model_text
+    scores = "select {} from fed_audience.scores"
+    assert organisations.value("ant", scores.format("count(*)")) == 300
+    mean = organisations.value("ant", "select avg(label) from fed_training_repurchase")
+    assert organisations.value("ant", scores.format("avg(score)")) == pytest.approx(mean, rel=0.1)
+
+
 def test_noisy_training_is_paid_for_by_every_brand_before_anything_leaves(
     organisations: Organisations, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -85,7 +85,7 @@ def test_training_parameters_may_have_lightgbms_names() -> None:
     }
     models = [{"name": "repurchase", "parameters": parameters}]
     settings = FederationSettings.parse(minimal(models=models), source="federation.yml")
-    assert settings.model("repurchase").training_parameters() == TrainingParameters(
+    assert settings.model("repurchase").training_parameters("propensity") == TrainingParameters(
         n_estimators=7,
         lambda_l2=2.0,
         objective="regression",

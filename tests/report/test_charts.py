@@ -144,14 +144,22 @@ def test_a_rank_shows_its_score_and_promises_no_positives() -> None:
     ranked = tuple(
         replace(
             brand,
-            is_rank=True,
-            reach=tuple(replace(p, expected_positives=None, lift=None) for p in brand.reach),
+            score="rank",
+            reach=tuple(replace(p, expected=None, lift=None) for p in brand.reach),
         )
         for brand in audience.brands
     )
     (chart,) = curves.reach_charts(replace(audience, brands=ranked), SITES)
     assert "Lowest rank score reached" in texts(chart)
     assert "reach 10%" in texts(chart)
+
+
+def test_an_amount_is_no_number_of_positives() -> None:
+    audience = sample.audience()
+    amounts = tuple(replace(brand, score="amount") for brand in audience.brands)
+    drawn = curves.reach_charts(replace(audience, brands=amounts), SITES)
+    assert [texts(chart).count("Expected amount") for chart in drawn] == [0, 1]
+    assert not [chart for chart in drawn if "ositives" in chart]
 
 
 def test_a_name_that_is_markup_is_only_text() -> None:

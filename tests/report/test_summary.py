@@ -4,6 +4,7 @@ from dataclasses import replace
 
 from fed_audience.report import summary
 from fed_audience.report.data import (
+    BrandQuality,
     CalibrationCurve,
     ConsentFunnel,
     Egress,
@@ -80,6 +81,18 @@ def test_quality_of_many_brands_is_counted() -> None:
     assert summary.quality_finding(many) == "Training together raised AUC at 9 brands."
     alone = replace(first, verdict=None, difference=None)
     assert summary.quality_finding(Quality((alone,))) == "No brand could be compared."
+
+
+def test_what_is_better_lower_is_lowered() -> None:
+    gain = Estimate(0.25, 0.1, 0.4)
+    ant = BrandQuality("ant", 50, None, Estimate(2.5), Estimate(2.25), gain, "gains")
+    bee = replace(ant, brand="bee", difference=Estimate(-0.5, -0.7, -0.3), verdict="loses")
+    quality = Quality((ant, bee), measure="deviance")
+    assert summary.quality_finding(quality) == (
+        "Training together lowered deviance at ant (\u22120.250) and raised it at bee (+0.500)."
+    )
+    (number,) = summary.key_numbers(replace(sample.bare(), quality=Quality((ant,), measure="RMSE")))
+    assert (number.value, number.label) == ("\u22120.250", "RMSE from training together")
 
 
 def test_lift_and_calibration_name_the_brands() -> None:

@@ -82,7 +82,7 @@ class ModelDeclaration(StrictModel):
     run is due whose quorum is only the contract's minimum of sites.
     """
 
-    task: Literal["propensity", "lookalike"] = "propensity"
+    task: Literal["propensity", "lookalike", "demand"] = "propensity"
     entity: Column = "customer_id"
     label: LabelTerms
     cutoff: CutoffTerms = CutoffTerms()

@@ -19,6 +19,9 @@ if TYPE_CHECKING:
 MAX_SERIES: Final = len(SERIES)
 """Lines beyond this many could not be told apart; the tables hold every brand."""
 
+_EXPECTED: Final = {"probability": "Expected positives", "amount": "Expected amount"}
+"""What the scores of people together mean, by what a score is; ranks have no sum."""
+
 
 def lift_chart(curves: Sequence[LiftCurve], brands: Sequence[str]) -> Markup:
     """Draw lift over the share of customers reached, best first."""
@@ -82,14 +85,14 @@ def calibration_chart(curves: Sequence[CalibrationCurve], brands: Sequence[str])
 
 
 def reach_charts(audience: Audience, brands: Sequence[str]) -> list[Markup]:
-    """Draw what a wider reach buys: lift (or score), and people against positives expected."""
+    """Draw what a wider reach buys: lift (or score), and what is expected of the people."""
     shown = [part for part in audience.brands if part.reach][:MAX_SERIES]
-    calibrated = [part for part in shown if not part.is_rank]
-    ranks = [part for part in shown if part.is_rank]
+    scored = [part for part in shown if part.score != "rank"]
+    of = {kind: [part for part in shown if part.score == kind] for kind in (*_EXPECTED, "rank")}
     wanted = [
-        (calibrated, "lift", "Expected lift", "~g"),
-        (calibrated, "expected_positives", "Expected positives", "~s"),
-        (ranks, "threshold", "Lowest rank score reached", "~g"),
+        (scored, "lift", "Expected lift", "~g"),
+        *((of[kind], "expected", title, "~s") for kind, title in _EXPECTED.items()),
+        (of["rank"], "threshold", "Lowest rank score reached", "~g"),
     ]
     return [
         _reach(rows, [part.brand for part in parts], brands, audience.share, axis, form)

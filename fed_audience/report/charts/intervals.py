@@ -35,15 +35,17 @@ _CEILING = _Look("hidden truth", "ink", "diamond")
 
 
 def quality_charts(quality: Quality) -> list[Markup]:
-    """Draw AUC alone, federated and pooled with intervals, one line a brand."""
+    """Draw the measure alone, federated and pooled with intervals, one line a brand."""
     rows: Rows = []
     for brand in quality.brands:
         rows += _row(brand.brand, _ALONE, brand.alone)
         rows += _row(brand.brand, _FEDERATED, brand.federated)
         rows += _row(brand.brand, _POOLED, brand.pooled)
     names = [brand.brand for brand in quality.brands]
-    label = f"AUC with intervals of {', '.join(names)}: alone, federated and pooled"
-    return _both(rows, names, [_ALONE, _FEDERATED, _POOLED], label, "AUC on the brand's own rows")
+    measure = quality.measure
+    label = f"{measure} with intervals of {', '.join(names)}: alone, federated and pooled"
+    axis = f"{measure} on the brand's own rows"
+    return _both(rows, names, [_ALONE, _FEDERATED, _POOLED], label, axis)
 
 
 def lookalike_charts(lookalike: Lookalike) -> list[Markup]:

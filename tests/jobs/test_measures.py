@@ -10,7 +10,7 @@ from sklearn import metrics as sk
 
 from fed_audience.gbdt.evaluation import auc_difference
 from fed_audience.gbdt.parameters import TrainingParameters
-from fed_audience.simulate.measures import measures_of
+from fed_audience.jobs.measures import measures_of
 
 R = np.random.default_rng(3)
 COUNTS = R.poisson(3.0, 400).astype(float)
