@@ -50,8 +50,8 @@ class PrivateTraining:
         """Return what ``model``'s settings ask for; None without privacy.
 
         ``task``: what is learnt; ``mode``: of a lookalike. Categories that the brands signed as a
-        feature's vocabulary are public. Raises ConfigError for a feature without public values, and for what cannot be
-        private.
+        feature's vocabulary are public. Raises ConfigError for a feature without public values, and
+        for what cannot be private.
         """
         if model.privacy is None:
             return None
