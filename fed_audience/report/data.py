@@ -91,6 +91,11 @@ class Quality:
     interval: str = "95% interval (DeLong)"
     measure: str = "AUC"
 
+    @property
+    def rises(self) -> bool:
+        """Whether a higher value is a better one."""
+        return self.measure == "AUC"
+
 
 @dataclass(frozen=True, slots=True)
 class LiftPoint:

@@ -106,9 +106,7 @@ def consent_finding(funnels: Sequence[ConsentFunnel]) -> str:
 def quality_finding(quality: Quality) -> str:
     """Say where training together paid, where it did not, and where it cost."""
     parts = []
-    # A brand's difference is how much better; the words tell how the measure moved.
-    sign = 1 if quality.measure == "AUC" else -1
-    better, worse = ("raised", "lowered") if quality.measure == "AUC" else ("lowered", "raised")
+    better, worse = ("raised", "lowered") if quality.rises else ("lowered", "raised")
     for verdict, words in (
         ("gains", f"{better} {quality.measure} at"),
         ("no difference", "made no clear difference at"),
@@ -117,7 +115,7 @@ def quality_finding(quality: Quality) -> str:
         brands = [b for b in quality.brands if b.verdict == verdict]
         if brands:
             named = [
-                f"{b.brand} ({signed(sign * b.difference.value)})" if b.difference else b.brand
+                f"{b.brand} ({_moved(quality, b.difference.value)})" if b.difference else b.brand
                 for b in brands
             ]
             shown = named if len(named) <= _NAMED else [plural(len(named), "brand")]
@@ -239,6 +237,11 @@ def sync_finding(syncs: Sequence[Sync]) -> str:
     )
 
 
+def _moved(quality: Quality, better: float) -> str:
+    """Write how far the measure itself moved, where training together is ``better`` by so much."""
+    return signed(better if quality.rises else -better)
+
+
 def _gain(quality: Quality) -> KeyNumber | None:
     compared = [brand for brand in quality.brands if brand.difference]
     if compared:
@@ -248,9 +251,8 @@ def _gain(quality: Quality) -> KeyNumber | None:
             for verdict in ("gains", "loses")
         )
         note = f"mean of {plural(len(compared), 'brand')}: {gains} gain, {loses} lose"
-        sign = 1 if quality.measure == "AUC" else -1
         label = f"{quality.measure} from training together"
-        return KeyNumber(signed(sign * mean), label, note)
+        return KeyNumber(_moved(quality, mean), label, note)
     if quality.overall:
         note = "on held-out rows of all brands"
         label = f"{quality.measure} of the federated model"

@@ -58,7 +58,7 @@ def _quality(facts: ReportData) -> RenderableType | None:
         return None
     table = _grid(
         f"{facts.run.model}: {facts.quality.measure} on each brand's own held-out customers"
-        f"{'' if facts.quality.measure == 'AUC' else ', the lower the better'}",
+        f"{'' if facts.quality.rises else ', the lower the better'}",
         "brand",
         "alone -> federated",
         "gain",
