@@ -62,6 +62,24 @@ def test_bodies_of_rounds_at_the_same_time_do_not_mix(federation: Federation) ->
     assert found == [[("north", body)] for body in bodies]
 
 
+def test_coordinators_of_one_process_do_not_mix_their_bytes(federation: Federation) -> None:
+    """Each has a thread that carries bytes, and both are busy at the same time."""
+    sites = ("north", "south")
+    with ExitStack() as stack:
+        transports = {site: stack.enter_context(federation.transport()) for site in sites}
+        for site, transport in transports.items():
+            stack.enter_context(federation.link(transport.address, site, bytes))
+            transport.wait_for([site], 10)
+
+        def wrong(site: str) -> int:
+            bodies = [site.encode() * (200_000 + number) for number in range(30)]
+            answers = [dict(transports[site].call(body, [site], 20)) for body in bodies]
+            return sum(answer != {site: body} for answer, body in zip(answers, bodies, strict=True))
+
+        with ThreadPoolExecutor(2) as pool:
+            assert list(pool.map(wrong, sites)) == [0, 0]
+
+
 def test_long_replies_wait_at_their_sites_until_there_is_room(tmp_path: Path) -> None:
     """Replies of 600 kB, room for one of them: what is held never grows with the sites."""
     federation = Federation(tmp_path)

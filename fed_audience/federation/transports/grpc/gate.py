@@ -22,7 +22,12 @@ from cryptography import x509
 
 from fed_audience.errors import ResourceError
 from fed_audience.federation.certificates import facts_of
-from fed_audience.federation.transports.grpc.gate_connection import BOTH, Connection, Ended
+from fed_audience.federation.transports.grpc.gate_connection import (
+    BOTH,
+    BUFFER_BYTES,
+    Connection,
+    Ended,
+)
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -71,6 +76,7 @@ class Gate:
         self._wake.setblocking(False)
         self._woken.setblocking(False)
         self._selector.register(self._woken, selectors.EVENT_READ)
+        self._buffer = memoryview(bytearray(BUFFER_BYTES))
         self._connections: dict[str, Connection] = {}
         self._strangers: dict[str, Connection] = {}
         self._orders: deque[tuple[str, bool]] = deque()
@@ -206,7 +212,7 @@ class Gate:
             return
         peer = f"{address[0]}:{address[1]}"
         deadline = time.monotonic() + self._limits.handshake_seconds
-        connection = Connection(name, peer, tls, deadline)
+        connection = Connection(name, peer, tls, deadline, self._buffer)
         self._connections[name] = self._strangers[name] = connection
         self._watch(connection)
         self._serve(connection)

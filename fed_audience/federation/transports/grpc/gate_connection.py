@@ -18,8 +18,8 @@ _WRITE: Final = selectors.EVENT_WRITE
 _RECORD: Final = 2**14
 """Most bytes in a record of TLS."""
 
-_BUFFER: Final = memoryview(bytearray(2**18))
-"""Shared by all connections: the gate has one thread."""
+BUFFER_BYTES: Final = 2**18
+"""What a gate moves at a time, in a buffer that its connections share: it has one thread."""
 
 _TURNS: Final = 16
 """Buffers that one connection may move before the others have their turn."""
@@ -40,13 +40,17 @@ class Connection:
 
     ``deadline``: on the clock of ``time.monotonic``, for handshake, hello or farewell.
     ``closing``: nothing is carried any more. ``dismissed``: its end has been explained.
+    ``buffer``: its gate's own; nothing stays in it.
     """
 
-    def __init__(self, name: str, peer: str, tls: ssl.SSLSocket, deadline: float) -> None:
+    def __init__(
+        self, name: str, peer: str, tls: ssl.SSLSocket, deadline: float, buffer: memoryview
+    ) -> None:
         self.name = name
         self.peer = peer
         self.tls = tls
         self.deadline = deadline
+        self._buffer = buffer
         self.inner: socket.socket | None = None
         self.facts: CertificateFacts | None = None
         self.closing = False
@@ -114,7 +118,7 @@ class Connection:
                     return False
             filled, dry = self._filled()
             if filled:
-                rest = _sent(self.inner, _BUFFER[:filled])
+                rest = _sent(self.inner, self._buffer[:filled])
                 self._inwards = memoryview(bytes(rest))
             if self._inwards or dry:
                 return False
@@ -124,8 +128,8 @@ class Connection:
         """Read TLS into the buffer; return the bytes, and whether nothing more is there."""
         filled = 0
         try:
-            while filled <= len(_BUFFER) - _RECORD:
-                count = self.tls.recv_into(_BUFFER[filled:])
+            while filled <= len(self._buffer) - _RECORD:
+                count = self.tls.recv_into(self._buffer[filled:])
                 if count == 0:
                     if filled:
                         return filled, True
@@ -150,14 +154,14 @@ class Connection:
                 if self._outwards:
                     return
             try:
-                count = self.inner.recv_into(_BUFFER)
+                count = self.inner.recv_into(self._buffer)
             except BlockingIOError:
                 return
             if count == 0:
                 raise Ended
-            rest = self._encrypted(_BUFFER[:count])
+            rest = self._encrypted(self._buffer[:count])
             self._outwards = memoryview(bytes(rest))
-            if count < len(_BUFFER):
+            if count < len(self._buffer):
                 return
 
     def _encrypted(self, view: memoryview) -> memoryview:
@@ -182,7 +186,7 @@ class Connection:
     def drain(self) -> None:
         """Forget what still comes. Raises Ended when the peer has hung up."""
         try:
-            count = self.tls.recv_into(_BUFFER)
+            count = self.tls.recv_into(self._buffer)
         except BlockingIOError:
             return
         if count == 0:
