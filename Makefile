@@ -8,6 +8,7 @@ DEMO ?= .demo
 PEERS := .venv-bench
 OLDER_DBT := .venv-dbt110
 ENGINES := .venv-engines
+FUZZ ?= --results benchmarks/fuzz.json
 
 export UV_PYTHON_DOWNLOADS := never
 export DO_NOT_TRACK := 1
@@ -70,9 +71,9 @@ bench: install bench-peers ## measure, 50 minutes; BENCH="--part privacy" or "--
 	@$(BIN)/python -m benchmarks $(BENCH)
 
 .PHONY: fuzz
-fuzz: install ## break 100,000 model texts for the strict reader, and send 100,000 inputs to an open port
-	@$(BIN)/python -m tests.gbdt.models.fuzz_reader
-	@$(BIN)/python -m tests.federation.grpc.fuzz_port
+fuzz: install ## break 100,000 model texts for the strict reader, and send 100,000 inputs to an open port, 6 minutes
+	@$(BIN)/python -m tests.gbdt.models.fuzz_reader $(FUZZ)
+	@$(BIN)/python -m tests.federation.grpc.fuzz_port $(FUZZ)
 
 .PHONY: chaos
 chaos: install ## kill random processes of 250 federations at random moments, 15 minutes

@@ -26,6 +26,7 @@ import time
 from collections import Counter
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, Final, Self
 
@@ -41,6 +42,7 @@ from fed_audience.federation.transports.grpc.protocol import METHOD
 from fed_audience.federation.transports.grpc.tls import split_address
 from tests.federation.grpc.network import Federation
 from tests.federation.grpc.rogue import hello
+from tests.fuzz_results import keep
 
 LIMITS: Final = Limits(handshake_seconds=3.0, hello_seconds=3.0, silence_seconds=30.0)
 MEMORY: Final = 48 * 2**20
@@ -362,12 +364,13 @@ def main() -> int:
     parser.add_argument("--count", type=int, default=100_000, help="inputs to send")
     parser.add_argument("--first", type=int, default=0, help="leave out those before this one")
     parser.add_argument("--seed", type=int, default=0, help="another seed gives other inputs")
+    parser.add_argument("--results", type=Path, help="a JSON to put what was found into")
     parser.add_argument("--serve", type=Path, help=argparse.SUPPRESS)
     chosen = parser.parse_args()
     if chosen.serve is not None:
         serve(chosen.serve)
         return 0
-    began = time.perf_counter()
+    began, started = datetime.now(UTC), time.perf_counter()
     with tempfile.TemporaryDirectory() as folder:
         outcome = fuzz(
             chosen.count, Path(folder), seed=chosen.seed, first=chosen.first, progress=True
@@ -377,10 +380,21 @@ def main() -> int:
     say(
         f"log {outcome.log_bytes:,} bytes, "
         f"memory {outcome.memory[0] / 2**20:.0f} MiB after a tenth, "
-        f"{outcome.memory[-1] / 2**20:.0f} at the end, {time.perf_counter() - began:.0f} s"
+        f"{outcome.memory[-1] / 2**20:.0f} at the end, {time.perf_counter() - started:.0f} s"
     )
     for problem in outcome.problems:
         say(f"PROBLEM {problem}")
+    if chosen.results is not None:
+        command = f"python -m tests.federation.grpc.fuzz_port --count {chosen.count}"
+        found = {
+            "inputs": chosen.count - chosen.first,
+            "seed": chosen.seed,
+            "answers": dict(outcome.answers.most_common()),
+            "memory_bytes": [outcome.memory[0], outcome.memory[-1]],
+            "log_bytes": outcome.log_bytes,
+            "problems": outcome.problems,
+        }
+        keep(chosen.results, "port", command, began, found)
     return int(bool(outcome.problems))
 
 

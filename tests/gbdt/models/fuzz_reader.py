@@ -22,6 +22,7 @@ import tempfile
 import time
 from collections import Counter
 from dataclasses import dataclass, field, replace
+from datetime import UTC, datetime
 from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
@@ -37,6 +38,7 @@ from fed_audience.gbdt.models.difference import model_difference
 from fed_audience.gbdt.models.model import Model, to_text
 from fed_audience.gbdt.models.reader import read_model
 from fed_audience.gbdt.tree import NodeSums, Split, Tree
+from tests.fuzz_results import keep
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -339,19 +341,32 @@ def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
     parser.add_argument("--count", type=int, default=100_000, help="inputs to try")
     parser.add_argument("--seed", type=int, default=0, help="another seed gives other inputs")
+    parser.add_argument("--results", type=Path, help="a JSON to put what was found into")
     parser.add_argument("--only", type=int, help="print this input and try nothing")
     chosen = parser.parse_args()
     if chosen.only is not None:
         say(broken_text(chosen.seed, chosen.only))
         return 0
-    began = time.perf_counter()
+    began, started = datetime.now(UTC), time.perf_counter()
     outcome = fuzz(chosen.count, seed=chosen.seed, progress=True)
     for reason, times in outcome.refusals.most_common():
         say(f"{times:8,}  refused: {reason}")
     say(f"{outcome.accepted:8,}  accepted, {outcome.loaded:,} different ones loaded by LightGBM")
-    say(f"slowest input {outcome.slowest:.3f} s, {time.perf_counter() - began:.0f} s in all")
+    say(f"slowest input {outcome.slowest:.3f} s, {time.perf_counter() - started:.0f} s in all")
     for number, what in outcome.problems:
         say(f"PROBLEM with input {number} of seed {chosen.seed}: {what}")
+    if chosen.results is not None:
+        command = f"python -m tests.gbdt.models.fuzz_reader --count {chosen.count}"
+        found = {
+            "inputs": chosen.count,
+            "seed": chosen.seed,
+            "refused": dict(outcome.refusals.most_common()),
+            "accepted": outcome.accepted,
+            "loaded_by_lightgbm": outcome.loaded,
+            "slowest_seconds": round(outcome.slowest, 3),
+            "problems": outcome.problems,
+        }
+        keep(chosen.results, "reader", command, began, found)
     return int(bool(outcome.problems))
 
 
