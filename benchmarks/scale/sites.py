@@ -11,10 +11,9 @@ import asyncio
 import json
 import sys
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import replace
 from functools import lru_cache
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -31,9 +30,6 @@ from fed_audience.privacy.site import SecureSite
 if TYPE_CHECKING:
     from benchmarks.scale.streams import Answer
 
-SMALL_PARTS: Final = replace(LIMITS, chunk_bytes=2**20)
-"""So that many sites of one process do not hold a long part each."""
-
 
 def main(order: dict[str, Any]) -> None:
     """Serve the sites whose homes ``order`` names, until this process is killed."""
@@ -42,7 +38,7 @@ def main(order: dict[str, Any]) -> None:
     with ThreadPoolExecutor(1) as turns:
         sites = [
             (
-                Way(home.name, order["address"], home.tls, home.identity, SMALL_PARTS),
+                Way(home.name, order["address"], home.tls, home.identity, LIMITS),
                 _answer(order, home, number, turns),
             )
             for number, home in enumerate(homes, first)

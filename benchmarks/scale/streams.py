@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Final
 
 import grpc  # type: ignore[import-untyped]
 
@@ -20,6 +20,10 @@ if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Iterable
 
     Answer = Callable[[bytes], Awaitable[bytes]]
+
+_PART_BYTES: Final = 2**20
+"""Longest part that a site sends, so that many sites of one process do not hold a long part each.
+What the coordinator sends comes in parts as long as its limits let them be."""
 
 
 async def serve(sites: Iterable[tuple[Way, Answer]]) -> None:
@@ -58,6 +62,6 @@ async def _take(
     body = assembly.add(message.request)
     if body is None:
         return
-    call, limits = message.request.call, way.limits
-    for part in chunks(call, await answer(body), limits.chunk_bytes, limits.opening_bytes):
+    call, opening = message.request.call, way.limits.opening_bytes
+    for part in chunks(call, await answer(body), _PART_BYTES, opening):
         await stream.write(pb.FromSite(reply=part))
