@@ -26,6 +26,7 @@ def refuse_old_ledger(settings: FederationSettings, site: Site, as_of: datetime)
     max_age = timedelta(hours=settings.max_consent_age_hours)
     try:
         with site.open() as warehouse:
+            warehouse.query("select 1")  # out of reach it is the warehouse's fault, not consent's
             gate = ConsentGate(warehouse, relations.ledger, relations.rules, max_age)
             gate.allowed([], PROFILE, as_of)
     except FedAudienceError as error:

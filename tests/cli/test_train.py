@@ -89,7 +89,7 @@ def test_flags_of_noise_that_make_no_sense_are_refused(
 def test_a_run_that_the_budget_does_not_allow_ends_with_a_code_of_its_own(
     small_federation: SmallFederation, fail: Fail
 ) -> None:
-    flags = ["--epsilon", "3", "--delta", "1e-4", *PUBLIC]
+    flags = ["--epsilon", "3", "--delta", "1e-4", *PUBLIC, "--as-of", AS_OF]
     code, said = fail("train", "repurchase", *flags, "--config", small_federation.config)
     assert (code, "may spend" in said) == (15, True), said
     assert small_federation.requests() == {"ant": "pending", "bee": "pending"}

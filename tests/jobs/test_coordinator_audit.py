@@ -237,7 +237,8 @@ def test_a_run_does_not_begin_before_every_site_signed_its_log(signed: Organisat
     begun = verify(log_of(signed), finished=False)
     assert [type(one) for one in begun.entries] == [e.LogOpened, e.RunStarted]
     assert (begun.checkpoints, program.view.run) == (0, None)
-    assert "no answer from bee" in program._said
+    (said,) = program._said.values()
+    assert "no answer from bee" in said
     signed.stop("bee")
     signed.start("bee")
     done(signed.coordinator().step())
