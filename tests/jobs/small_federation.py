@@ -21,7 +21,7 @@ from fed_audience.warehouse.control import control
 from fed_audience.warehouse.engines import open_warehouse
 from fed_audience.warehouse.postgres.target import PostgresTarget
 from fed_audience.warehouse.profiles import Profile
-from fed_audience.warehouse.protocol import Warehouse
+from fed_audience.warehouse.protocol import Relation, Warehouse
 from tests.postgres_server import PostgresServer
 from tests.warehouse.conftest import with_control_tables
 
@@ -85,6 +85,24 @@ class SmallFederation:
         """Return the status of each brand's training request."""
         sql = "select status from fed_audience.training_requests"
         return {brand: self.value(brand, sql) for brand in BRANDS}
+
+    def withdraw(self, customer: str, *purposes: str, at: datetime = NOW) -> None:
+        """Let the person say no, and the brand hear it, at ``at``."""
+        event = {
+            "member_id": f"crm:{customer}",
+            "subject_id": customer,
+            "status": "withdrawn",
+            "jurisdiction": "EU",
+            "effective_at": at,
+            "recorded_at": at,
+            "time_trust": "server",
+            "is_minor": False,
+            "legal_basis": "consent",
+        }
+        rows = [{**event, "consent_event_id": f"w-{one}", "purpose": one} for one in purposes]
+        with self.site(customer[:3]).open() as warehouse:
+            ledger = Relation("main", "int_consent_ledger")
+            warehouse.insert(ledger, pa.Table.from_pylist(rows))
 
     def edit(self, old: str, new: str) -> None:
         text = self.config.read_text()

@@ -6,7 +6,6 @@ from datetime import datetime, timedelta
 from types import SimpleNamespace
 from typing import TYPE_CHECKING, cast
 
-import pyarrow as pa
 import pytest
 from pydantic import SecretStr
 
@@ -17,7 +16,6 @@ from fed_audience.jobs.pipeline import Listeners, Secrets, run_pipeline
 from fed_audience.jobs.score import score_model
 from fed_audience.jobs.sync import plan_audience, sync_audience
 from fed_audience.jobs.train import train_model
-from fed_audience.warehouse.protocol import Relation
 from tests.jobs.small_federation import CUSTOMERS, KEY, NOW, SECRETS, SmallFederation
 
 if TYPE_CHECKING:
@@ -25,27 +23,6 @@ if TYPE_CHECKING:
 
 SECRET = SecretStr(SECRETS["FED_AUDIENCE_STATE_KEY"])
 MINUTE = timedelta(minutes=1)
-LEDGER = Relation("main", "int_consent_ledger")
-
-
-def withdraw(
-    federation: SmallFederation, customer: str, *purposes: str, at: datetime = NOW
-) -> None:
-    """The person says no, and the brand hears it, at ``at``."""
-    event = {
-        "member_id": f"crm:{customer}",
-        "subject_id": customer,
-        "status": "withdrawn",
-        "jurisdiction": "EU",
-        "effective_at": at,
-        "recorded_at": at,
-        "time_trust": "server",
-        "is_minor": False,
-        "legal_basis": "consent",
-    }
-    rows = [{**event, "consent_event_id": f"w-{one}", "purpose": one} for one in purposes]
-    with federation.site(customer[:3]).open() as warehouse:
-        warehouse.insert(LEDGER, pa.Table.from_pylist(rows))
 
 
 def score(federation: SmallFederation, at: datetime = NOW) -> None:
@@ -79,7 +56,7 @@ def test_who_lost_profile_since_the_build_is_not_scored(
     if in_warehouse:
         scoring = "scoring: {repurchase: {in_warehouse: true}}"
         trained.edit("project: ant}", f"project: ant, {scoring}}}")
-    withdraw(trained, "ant007", "profile")
+    trained.withdraw("ant007", "profile")
     # What dbt built still has the person, as a table does, and a view of an instant that is over.
     people = "select count(*) from fct_scoring_features where customer_id = 'ant007'"
     assert trained.value("ant", people) == 1
@@ -95,7 +72,7 @@ def test_a_member_who_lost_profile_is_not_sent_and_is_removed_where_known(
     score(trained)
     member = cut(trained)
     chosen = int(str(trained.value("ant", "select count(*) from fed_audience.audience_members")))
-    withdraw(trained, member, "profile", at=NOW + MINUTE)
+    trained.withdraw(member, "profile", at=NOW + MINUTE)
     assert deliver(trained, NOW + 2 * MINUTE) == {
         "added": chosen - 1,
         "withdrawn": 0,
@@ -108,7 +85,7 @@ def test_a_member_who_lost_profile_is_not_sent_and_is_removed_where_known(
             f" where customer_id <> '{member}'",
         )
     )
-    withdraw(trained, other, "profile", at=NOW + 3 * MINUTE)
+    trained.withdraw(other, "profile", at=NOW + 3 * MINUTE)
     assert deliver(trained, NOW + 4 * MINUTE) == {"added": 0, "withdrawn": 1, "removed": 0}
 
 
@@ -122,11 +99,11 @@ def test_a_withdrawal_during_a_run_is_heeded_by_every_later_step(
         nonlocal now
         now += MINUTE
         if words.startswith("score"):
-            withdraw(small_federation, "ant007", "profile", at=now - MINUTE / 2)
+            small_federation.withdraw("ant007", "profile", at=now - MINUTE / 2)
         if words.startswith("deliver"):
             members = "select min(customer_id) from fed_audience.audience_members"
             member = str(small_federation.value("ant", members))
-            withdraw(small_federation, member, "activate:email", at=now - MINUTE / 2)
+            small_federation.withdraw(member, "activate:email", at=now - MINUTE / 2)
 
     outcome = run_pipeline(
         settings,
@@ -146,7 +123,7 @@ def test_a_withdrawal_during_a_run_is_heeded_by_every_later_step(
 def test_a_refusal_counts_however_old_the_instant_asked_for(trained: SmallFederation) -> None:
     score(trained)
     member = cut(trained)
-    withdraw(trained, member, "activate:email", at=NOW + MINUTE)
+    trained.withdraw(member, "activate:email", at=NOW + MINUTE)
     settings = trained.settings
     plans = plan_audience(
         settings, settings.audiences[0], base=trained.folder, as_of=NOW, secret=SECRET
@@ -159,7 +136,7 @@ def test_a_refusal_counts_however_old_the_instant_asked_for(trained: SmallFedera
 def test_who_refused_since_the_instant_asked_for_neither_trains_nor_is_scored(
     trained: SmallFederation,
 ) -> None:
-    withdraw(trained, "ant007", "train", "profile", at=NOW + MINUTE)
+    trained.withdraw("ant007", "train", "profile", at=NOW + MINUTE)
     settings = trained.settings
     made = train_model(settings, settings.models[0], as_of=NOW, category_key=KEY)
     (ant,) = (one for one in made.participants if one.site.name == "ant")
@@ -190,7 +167,7 @@ def test_rows_that_wait_for_their_run_are_read_again(trained: SmallFederation) -
     for person, waits, gone in (("ant000", timedelta(0), 0), ("ant001", 6 * MINUTE, 1)):
         rows = ConsentedRows(ant.site, ant.request, made.manifest, terms, lambda: clock[0])
         before = rows.participant.rows.table.num_rows
-        withdraw(trained, person, "train", at=clock[0])
+        trained.withdraw(person, "train", at=clock[0])
         clock[0] += waits
         assert rows.as_table().num_rows == before - gone
         # Whoever asks again is given the rows as they are by then.

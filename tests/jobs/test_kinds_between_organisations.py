@@ -102,6 +102,16 @@ def held(organisations: Organisations, site: str) -> object:
     return organisations.value(site, "select model_text from fed_audience.model_registry")
 
 
+def settle_alike(organisations: Organisations, together: TrainedModel) -> None:
+    """Let the agents train over gRPC; the model has the bytes of ``together``."""
+    organisations.sign_all()
+    with over_grpc(organisations) as program:
+        record = program.step()
+    assert record is not None
+    assert record.stage == "settled"
+    assert record.model_sha256 == together.result.sha256
+
+
 def test_every_brand_starts_from_its_own_rate_and_may_grow_trees_of_its_own(
     organisations: Organisations, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -112,12 +122,7 @@ def test_every_brand_starts_from_its_own_rate_and_may_grow_trees_of_its_own(
     for site in SITES:
         change(organisations, site, agent={"continuation": True})
     together = in_one_process(organisations, continuation=True)
-    organisations.sign_all()
-    with over_grpc(organisations) as program:
-        record = program.step()
-    assert record is not None
-    assert record.stage == "settled"
-    assert record.model_sha256 == together.result.sha256
+    settle_alike(organisations, together)
     texts = {site: held(organisations, site) for site in SITES}
     assert texts == {site: together.text_for(site) for site in SITES}
     assert len(set(texts.values())) == len(SITES)
@@ -136,12 +141,7 @@ def test_a_demand_is_learnt_and_scored_as_amounts(organisations: Organisations) 
     organisations.edit("ant", "score: false", "score: true")
     together = in_one_process(organisations)
     assert together.manifest.parameters.objective == "poisson"
-    organisations.sign_all()
-    with over_grpc(organisations) as program:
-        record = program.step()
-    assert record is not None
-    assert record.stage == "settled"
-    assert record.model_sha256 == together.result.sha256
+    settle_alike(organisations, together)
     assert held(organisations, "bee") == together.result.model_text
     scores = "select {} from fed_audience.scores"
     assert organisations.value("ant", scores.format("count(*)")) == 300

@@ -6,7 +6,6 @@ import json
 from datetime import timedelta
 from typing import Any
 
-import pyarrow as pa
 import pytest
 from pydantic import SecretStr
 
@@ -32,25 +31,6 @@ from tests.jobs.small_federation import KEY, NOW, SECRETS, SmallFederation
 ADA = "ant007"
 SECRET = SecretStr(SECRETS["FED_AUDIENCE_STATE_KEY"])
 LATER = NOW + timedelta(hours=1)
-LEDGER = Relation("main", "int_consent_ledger")
-
-
-def withdraw(federation: SmallFederation, customer: str, *purposes: str) -> None:
-    """The person says no at NOW."""
-    event = {
-        "member_id": f"crm:{customer}",
-        "subject_id": customer,
-        "status": "withdrawn",
-        "jurisdiction": "EU",
-        "effective_at": NOW,
-        "recorded_at": NOW,
-        "time_trust": "server",
-        "is_minor": False,
-        "legal_basis": "consent",
-    }
-    rows = [{**event, "consent_event_id": f"w-{one}", "purpose": one} for one in purposes]
-    with federation.site(customer[:3]).open() as warehouse:
-        warehouse.insert(LEDGER, pa.Table.from_pylist(rows))
 
 
 def certified(federation: SmallFederation, customer: str = ADA) -> Certificate:
@@ -104,7 +84,7 @@ def everything_written(federation: SmallFederation) -> str:
 def test_a_certificate_says_which_models_hold_the_person_and_until_when(
     trained: SmallFederation,
 ) -> None:
-    withdraw(trained, ADA, "train")
+    trained.withdraw(ADA, "train")
     found = certified(trained)
     document = found.document
     assert document["withdrawn"] == [
@@ -127,7 +107,7 @@ def test_somebody_who_was_not_in_the_training_set_is_in_no_model(
     trained: SmallFederation,
 ) -> None:
     never = "ant299"  # never granted `train`
-    withdraw(trained, never, "train")
+    trained.withdraw(never, "train")
     (model,) = certified(trained, never).document["training"]["models"]
     assert model["trained_on_the_person"] is False
     assert model["retrain_by"] is None
@@ -135,7 +115,7 @@ def test_somebody_who_was_not_in_the_training_set_is_in_no_model(
 
 def test_where_nobody_wrote_it_down_the_person_counts_as_in_it(trained: SmallFederation) -> None:
     trained.execute("ant", "drop table fed_audience.training_people")
-    withdraw(trained, ADA, "share_model")
+    trained.withdraw(ADA, "share_model")
     (model,) = certified(trained).document["training"]["models"]
     assert model["trained_on_the_person"] == "not on record"
     assert model["retrain_by"] == (NOW + timedelta(days=30)).strftime(TIME_FORMAT)
@@ -146,7 +126,7 @@ def test_only_what_was_withdrawn_is_removed(trained: SmallFederation) -> None:
     deliver(trained)
     sql = "select min(customer_id) from fed_audience.audience_members"
     member = str(trained.value("ant", sql))
-    withdraw(trained, member, "activate:email")
+    trained.withdraw(member, "activate:email")
     document = certified(trained, member).document
     assert count(trained, "scores", member) == 1
     assert count(trained, "audience_members", member) == 0
@@ -162,7 +142,7 @@ def test_only_what_was_withdrawn_is_removed(trained: SmallFederation) -> None:
 
 def test_scores_go_with_the_purpose_profile(trained: SmallFederation) -> None:
     score(trained)
-    withdraw(trained, ADA, "profile")
+    trained.withdraw(ADA, "profile")
     scores = certified(trained).document["scores"]
     assert scores["removed_with_this_certificate"] == 1
     assert scores["without_the_person"] == [
@@ -179,7 +159,7 @@ def test_who_withdrew_nothing_gets_no_certificate(trained: SmallFederation) -> N
 
 
 def test_a_certificate_that_was_changed_is_none(trained: SmallFederation) -> None:
-    withdraw(trained, ADA, "train")
+    trained.withdraw(ADA, "train")
     found = certified(trained)
     again = Certificate.from_json(found.to_json(), source="a file")
     assert again.person == found.person
@@ -259,8 +239,8 @@ def test_without_the_key_that_recognises_the_erased_nobody_is_used(
 
 def test_retraining_is_due_from_the_first_withdrawal_on(trained: SmallFederation) -> None:
     assert due(trained) == ()
-    withdraw(trained, ADA, "train")
-    withdraw(trained, "ant299", "train")  # was never trained on
+    trained.withdraw(ADA, "train")
+    trained.withdraw("ant299", "train")  # was never trained on
     (one,) = due(trained)
     assert (one.site, one.model, one.people) == ("ant", "repurchase", 1)
     assert one.retrain_by == NOW + timedelta(days=30)
@@ -287,7 +267,7 @@ def test_the_status_of_a_federation_says_until_when_a_model_is_retrained(
     )
     settings = trained.settings
     assert with_retraining(bare, settings, LATER) == bare
-    withdraw(trained, ADA, "train")
+    trained.withdraw(ADA, "train")
     found = with_retraining(bare, settings, LATER)
     (one,) = found.retraining
     assert (one.site, one.people, one.retrain_by) == ("ant", 1, NOW + timedelta(days=30))
@@ -305,7 +285,7 @@ def test_the_status_of_a_federation_says_until_when_a_model_is_retrained(
 
 def test_an_overdue_model_scores_nobody_where_one_wants_that(trained: SmallFederation) -> None:
     for number in range(60):  # enough for another model to come out
-        withdraw(trained, f"ant{number:03}", "train")
+        trained.withdraw(f"ant{number:03}", "train")
     trained.edit("minimum_rows: 50", "minimum_rows: 50\nwithdrawal: {retrain_within_days: 0}")
     score(trained)
     trained.edit("retrain_within_days: 0", "retrain_within_days: 0, overdue: refuse")
